@@ -27,7 +27,7 @@ from toolkit.tasks.task import Column
 DEFAULTS: dict[str, Any] = {
     "model": "opus-mt",
     "data": {"source": "Helsinki-NLP/opus_books:en-fr", "max_length": 200},
-    "training": {"epochs": 3, "batch_size": 32, "best_metric": "chrf", "schedule": "linear"},
+    "training": {"best_metric": "chrf"},
     "evaluation": {"batch_size": 32},
 }
 

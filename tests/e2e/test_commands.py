@@ -90,13 +90,14 @@ def test_recipes_show_names_the_source_of_each_value(tmp_path: Path) -> None:
 def test_recipes_show_derives_values_from_rows(tmp_path: Path) -> None:
     checkpoints.reviews(tmp_path / "reviews.csv", 400)
     call = ("recipes", "show", "sentiment", "--data", "reviews.csv")
-    plain, typed = several([call, (*call, "--set", "training.epochs=1")], cwd=tmp_path)
+    calls = [call, (*call, "--set", "training.epochs=1")]
+    plain, typed = several(calls, cwd=tmp_path, env={"COLUMNS": "160"})
     shown = [
         {line.split()[0]: line for line in outcome.out.splitlines() if line.startswith("training.")}
         for outcome in (plain, typed)
     ]
     for rows in shown:
-        assert re.search(r" 8 .*\(from \d+ training rows\)", rows["training.batch_size"])
+        assert re.search(r" 8 .*\(from \d+ training rows: .*\)", rows["training.batch_size"])
     assert "training rows" in shown[0]["training.epochs"]
     assert re.search(r" 1(\.0)? .*--set", shown[1]["training.epochs"])
 

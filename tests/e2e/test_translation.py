@@ -10,6 +10,7 @@ import polib
 import pyarrow.parquet as pq
 import pytest
 import sacrebleu
+from safetensors.numpy import load_file
 
 from tests.support import bitext
 from tests.support.browser import CHROMIUM, browser, check_page
@@ -75,6 +76,21 @@ def test_generation_settings_are_saved(run: Path) -> None:
     assert settings["max_length"] == 200  # and not 20
     card = json.loads((run / "model" / "toolkit.json").read_text(encoding="utf-8"))
     assert (card["options"]["source"], card["options"]["target"]) == ("en", "de")
+
+
+def test_weights_that_fine_tuning_makes_worse_are_not_kept(run: Path, tmp_path: Path) -> None:
+    bitext.tsv(tmp_path / "toy.tsv", bitext.pairs(80))
+    command = ("finetune", "translation", "--model", run / "model", "--data", "toy.tsv", "--source", "en")
+    settings = ("--target", "de", "--epochs", "1", "--learning-rate", "0.9", "--output", "worse", *QUICK)
+    outcome = toolkit(*command, *settings, cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    report = json.loads((tmp_path / "worse" / "report.json").read_text(encoding="utf-8"))
+    first, last = report["training"]["evaluations"]
+    assert (first["step"], report["training"]["best_step"]) == (0, 0)
+    assert first["chrf"] > last["chrf"]
+    assert any("model as it was" in statement for statement in report["verdict"]["statements"])
+    before, after = (load_file(folder / "model" / "model.safetensors") for folder in (run, tmp_path / "worse"))
+    assert all((before[name] == after[name]).all() for name in before)
 
 
 def test_evaluate_and_predict(run: Path, tmp_path: Path) -> None:

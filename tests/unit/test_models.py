@@ -95,6 +95,8 @@ def test_the_longest_input(config, longest):
 def test_adapters_learn_at_ten_times_the_rate():
     checkpoint = located({"hidden_size": 384})
     assert checkpoints.learning_rate(checkpoint, "lora") == pytest.approx(1e-3)
+    assert "times 10 for adapters" in checkpoints.learning_rate_rule(checkpoint, "lora")
+    assert "times" not in checkpoints.learning_rate_rule(checkpoint)
     assert checkpoints.learning_rate(checkpoint, "none") == pytest.approx(1e-4)
     assert checkpoints.learning_rate(checkpoint, head_alone=True) == pytest.approx(1e-3)
 

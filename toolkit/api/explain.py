@@ -14,7 +14,7 @@ from toolkit.commands.explain.request import EXAMPLES, ExplanationRequest
 from toolkit.commands.explain.run import explain as explain_inputs
 from toolkit.commands.explain.run import measure as measure_methods
 from toolkit.commands.explain.store import command as measuring_command
-from toolkit.errors import ConfigError, RunError
+from toolkit.errors import ConfigError, DataError, RunError
 from toolkit.report.pages.explanation import top_words
 
 
@@ -113,6 +113,9 @@ def explain(
     given = {**locals(), "data": tables.stored(data)}
     del given["run"], given["texts"]
     typed = [texts] if isinstance(texts, str | Path) else list(texts or ())
+    for number, text in enumerate(typed, start=1):
+        if not str(text).strip():
+            raise DataError(f"Input {number} is empty.", "Give a sentence, or leave it out.", id="data.empty-text")
     number = rows if rows is not None else EXAMPLES if measure else 0
     if data is not None and not number:
         raise ConfigError(

@@ -94,14 +94,31 @@ def learning_rate(
     768), but never more than 2e-3; a new head on a frozen backbone is trained from scratch. So does the T5
     family, whose weights are not scaled for Adam (Raffel et al. 2020, section 3.1.2: 1e-3 for all sizes).
     """
-    large = (
-        adapter != "none"
-        or from_scratch
-        or head_alone
-        or checkpoint.config.get("model_type") in ("t5", "mt5", "umt5", "longt5")
-    )
+    large = _why_large(checkpoint, adapter, from_scratch=from_scratch, head_alone=head_alone)
     rate = 5e-5 * 768 / (checkpoint.hidden_size or 768) * (10 if large else 1)
     return float(f"{min(rate, 2e-3) if from_scratch else rate:.3g}")
+
+
+def learning_rate_rule(
+    checkpoint: Checkpoint, adapter: str = "none", *, from_scratch: bool = False, head_alone: bool = False
+) -> str:
+    """Return how `learning_rate` computes its result, in words."""
+    large = _why_large(checkpoint, adapter, from_scratch=from_scratch, head_alone=head_alone)
+    parts = [f"5e-5 × 768 / hidden size {checkpoint.hidden_size or 768:,}"]
+    parts += [f"times 10 for {large}"] if large else []
+    parts += ["at most 2e-3"] if from_scratch else []
+    return ", ".join(parts)
+
+
+def _why_large(checkpoint: Checkpoint, adapter: str, *, from_scratch: bool, head_alone: bool) -> str:
+    """Say what takes a larger learning rate; empty where nothing does."""
+    reasons = {
+        "adapters": adapter != "none",
+        "random weights": from_scratch,
+        "a new head alone": head_alone,
+        "T5": checkpoint.config.get("model_type") in ("t5", "mt5", "umt5", "longt5"),
+    }
+    return next((reason for reason, applies in reasons.items() if applies), "")
 
 
 def family(path: Path) -> str:

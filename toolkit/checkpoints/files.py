@@ -33,13 +33,16 @@ class Located:
     note: str | None = None
 
 
-def locate_model(names: Sequence[str], *, allow_pickle: bool = False, remote_code: bool = False) -> Located:
+def locate_model(
+    names: Sequence[str], *, allow_pickle: bool = False, remote_code: bool = False, download: bool = True
+) -> Located:
     """Bring a checkpoint onto this machine.
 
     Args:
         names: The name asked for, then names that may stand in for it when the Hub cannot be reached.
         allow_pickle: Accept a checkpoint that holds no safetensors.
         remote_code: Also fetch the Python files of the checkpoint.
+        download: Whether to ask the Hub.
 
     Raises:
         SourceError: None of the names leads anywhere on this machine.
@@ -51,7 +54,7 @@ def locate_model(names: Sequence[str], *, allow_pickle: bool = False, remote_cod
     if path is not None:
         check_checkpoint(path, first, allow_pickle=allow_pickle)
         return Located(path, first)
-    problem = sources.hub_problem()
+    problem = sources.hub_problem() if download else "the Hub is not asked"
     if problem is None:
         return _download_model(source, allow_pickle=allow_pickle, remote_code=remote_code)
     cached = _cached(source.name, source.revision)

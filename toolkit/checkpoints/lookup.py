@@ -23,13 +23,16 @@ _KERNELS = tuple(
 )
 
 
-def locate(name: str, loading: LoadingConfig, options: Mapping[str, Any] = MappingProxyType({})) -> Checkpoint:
+def locate(
+    name: str, loading: LoadingConfig, options: Mapping[str, Any] = MappingProxyType({}), *, download: bool = True
+) -> Checkpoint:
     """Bring the checkpoint `name` onto this machine and check that it is one; torch is not needed for that.
 
     Args:
         name: Alias, Hub id, folder, run directory, or pkg://package/path.
         loading: What it may hold.
         options: The recipe's own keys, for aliases that depend on them.
+        download: Whether to ask the Hub; else only what is on this machine is found.
 
     Raises:
         ConfigError: An alias depends on options that are not set.
@@ -46,7 +49,9 @@ def locate(name: str, loading: LoadingConfig, options: Mapping[str, Any] = Mappi
         runs.check_whole(run)
         names = [str(run.model)]
     try:
-        located = locate_model(names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code)
+        located = locate_model(
+            names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code, download=download
+        )
     except SourceError as error:
         raise SourceError(
             aliases.with_guess(name, error.problem), error.fix or aliases.what_works_here(), id=error.id

@@ -129,9 +129,12 @@ class Watcher:
         elif isinstance(event, Progress):
             text = f"loss {event.loss:.4f}  {event.samples_per_second:.0f} samples/s  waiting {event.waiting:.0%}"
             place = f"  step {event.step}/{event.total_steps}  epoch {event.epoch:.2f}"
-            left = f"{'at most ' if event.may_stop_early else ''}{duration(event.seconds_left)} left"
+            left = ""
+            if event.seconds_left is not None:
+                left = f"{'at most ' if event.may_stop_early else ''}{duration(event.seconds_left)} left"
             finished = event.step == event.total_steps
-            self._advance(event.step, event.total_steps, text, f"{place}  {text}  {left}", left, finished)
+            line = f"{place}  {text}  {left}".rstrip()
+            self._advance(event.step, event.total_steps, text, line, left, finished)
         elif isinstance(event, Validation):
             figures = "  ".join(f"{name} {value:.4f}" for name, value in event.values.items())
             name = "first validation, on some rows," if event.early else "validation"

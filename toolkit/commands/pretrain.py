@@ -111,7 +111,7 @@ def _filled(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> Resolved:
         values["learning_rate"] = checkpoints.learning_rate(checkpoint, "none", from_scratch=False, head_alone=False)
     longest = checkpoints.longest_input(checkpoint) or resolved.config.data.max_length
     data = {"max_length": min(resolved.config.data.max_length, longest)}
-    return resolved.with_values("model", {"training": values, "data": data})
+    return resolved.with_values("from the model", {"training": values, "data": data})
 
 
 def _loss(model: Any, features: Any, collate: Any, batch_size: int, padded: bool) -> float:

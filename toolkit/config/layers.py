@@ -60,7 +60,8 @@ class Resolved:
 
     Attributes:
         config: The complete configuration.
-        origins: Dotted key → name of the layer that set it; keys left at their built-in value are absent.
+        origins: Dotted key → name of the layer that set it; keys left at their built-in value are absent. The name of a
+            layer that follows from the data or the model begins with "from", and may end in a colon and the rule.
     """
 
     config: RunConfig
@@ -69,6 +70,14 @@ class Resolved:
     def origin(self, key: str) -> str:
         """Name the layer that decided `key`, a dotted leaf such as "training.learning_rate"."""
         return self.origins.get(key, "default")
+
+    def layer(self, key: str) -> str:
+        """Return the origin of `key` without its rule."""
+        return self.origin(key).partition(":")[0]
+
+    def automatic(self) -> dict[str, str]:
+        """Return the keys whose values follow from the data or the model, each with its origin."""
+        return {key: origin for key, origin in self.origins.items() if origin.startswith("from ")}
 
     def with_values(self, layer: str, values: Mapping[str, Any]) -> "Resolved":
         """Return a copy in which `values`, determined during the run, are set and marked as from `layer`."""

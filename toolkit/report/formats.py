@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 TEXT_LENGTH = 400
 
+_CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 _DASH = "–"  # for a missing number
 _DIRECTION_MARKS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # would reorder the text around them
 _MARKDOWN_START = re.compile(
@@ -96,6 +97,17 @@ def unbroken(text: str) -> str:
     return re.sub(r"(?<=\d) (?=%)", "\u00a0", text)
 
 
+def code_html(text: str) -> Markup:
+    """The text for HTML, its parts in backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
+
+
+def code_markdown(text: str) -> Markup:
+    """The text for Markdown, escaped but for its parts in backticks, which stay code."""
+    parts = _CODE.split(_on_one_line(text))  # every second one was in backticks
+    return Markup("".join(f"`{part}`" if number % 2 else _escaped(part) for number, part in enumerate(parts)))
+
+
 def escape_markdown(value: object) -> str:
     """Text that Markdown shows as it is, on one line, in a paragraph, a list or a table cell.
 
@@ -104,7 +116,14 @@ def escape_markdown(value: object) -> str:
     """
     if isinstance(value, Markup):
         return str(value)
-    text = " ".join(_DIRECTION_MARKS.sub("", str(value)).split())
+    return _escaped(_on_one_line(str(value)))
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(_DIRECTION_MARKS.sub("", text).split())
+
+
+def _escaped(text: str) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*_\[\]{}#|~$])", r"\\\1", text)
     return _MARKDOWN_START.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", text)

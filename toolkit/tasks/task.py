@@ -244,6 +244,7 @@ class Auxiliary:
 
 
 Kind = Input | Target | Auxiliary
+_OPTIONS = re.compile(r"{(\w+)}")
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,11 @@ class Column:
     names: tuple[str, ...]
     kind: Any = "text"
     required: bool = True
+
+    @property
+    def options(self) -> list[str]:
+        """The keys of the recipe's options that its names contain."""
+        return list(dict.fromkeys(key for name in self.names for key in _OPTIONS.findall(name)))
 
 
 @dataclass(frozen=True)
@@ -370,8 +376,9 @@ class Task:
         given = {key: value for key, value in options.items() if isinstance(value, str) and value}
         columns = []
         for column in self.columns:
-            fields = ((name, set(re.findall(r"{(\w+)}", name))) for name in column.names)
-            names = [name.format_map(given) for name, needed in fields if needed <= given.keys()]
+            names = [
+                name.format_map(given) if set(_OPTIONS.findall(name)) <= given.keys() else name for name in column.names
+            ]
             columns.append(replace(column, names=tuple(names)))
         return columns
 

@@ -56,18 +56,20 @@ def show(
     config: options.ConfigFile = None,
     assignments: options.Assignments = None,
     data: options.Data = None,
+    model: options.Model = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
 ) -> None:
     """Show every value that a run would use, its origin, and its meaning."""
+    given = dict(locals())
     from toolkit.api.call import words
-    from toolkit.commands.finetune.defaults import KEYS, fill_from_data
+    from toolkit.commands.finetune.defaults import KEYS
     from toolkit.commands.finetune.prepare import configure
-    from toolkit.commands.time_budget.auto_model import choose_model
+    from toolkit.commands.finetune.preview import preview
     from toolkit.config import describe, leaves
 
-    loaded, resolved = configure(recipe, words.layers({"data.source": data}, preset, config, assignments))
-    if data is not None:
-        resolved = choose_model(loaded, resolved, lambda _event: None)
-        resolved = fill_from_data(loaded, resolved)
+    loaded, resolved = configure(recipe, words.layers(words.flags(given), preset, config, assignments))
+    resolved = preview(loaded, resolved, read_data=data is not None)
     meanings = dict(describe())
     own = loaded.options
     if own is not None:
@@ -79,6 +81,8 @@ def show(
         origin = resolved.origin(key)
         if origin == "default" and key in KEYS:
             value, origin = None, "from the training rows, see --data"
+        if origin == "default" and key == "training.learning_rate":
+            origin = "the model decides"
         rows.append((key, _shown(value), origin, meaning))
     width = shutil.get_terminal_size().columns
     for key, value, origin, meaning in rows:

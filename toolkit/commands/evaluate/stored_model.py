@@ -74,7 +74,7 @@ def stored_configuration(
     recipe, resolved = configure_stored(name, [("model", model_metadata.values(stored)), ("flag", given)])
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
-        resolved = resolved.with_values("model", {"data": {"max_length": longest}})
+        resolved = resolved.with_values("from the model", {"data": {"max_length": longest}})
     return recipe, resolved.config
 
 

@@ -308,6 +308,13 @@ def choose(results: Mapping[str, OutOfFold]) -> str:
     )
 
 
+def reason(chosen: str) -> str:
+    """Say why `choose` returned a method."""
+    if chosen == CONTRASTIVE:
+        return f"no other method is better by more than {_CLEARLY:g} standard errors"
+    return f"it is better than {CONTRASTIVE} by more than {_CLEARLY:g} standard errors"
+
+
 METHODS: Mapping[str, TrainOn] = {PROBE: _probed, CONTRASTIVE: _contrasted, FINE_TUNING: _fine_tuned}
 
 

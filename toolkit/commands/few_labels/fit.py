@@ -150,6 +150,7 @@ def _comparison(
         "rows": len(results[chosen].labels),
         "folds": FOLDS,
         "chosen": chosen,
+        "reason": candidates.reason(chosen),
         "temperature": temperature,
         "candidates": rows,
     }
@@ -161,4 +162,5 @@ def _sentence(comparison: Mapping[str, Any]) -> str:
         f"{row['name']} {row['accuracy']:.1%} (log-likelihood {row['log_likelihood']:.3f})"
         for row in comparison["candidates"]
     )
-    return f"Cross-validated on {comparison['rows']:,} rows: {figures}. Kept: {comparison['chosen']}."
+    kept = f"Kept: {comparison['chosen']}, because {comparison['reason']}."
+    return f"Cross-validated on {comparison['rows']:,} rows: {figures}. {kept}"

@@ -27,7 +27,7 @@ _NEUTRAL = {  # keys under `training` that do not affect the weights
     *("acceleration", "attention_kernel", "compile", "tune_speed", "micro_batch_size", "micro_batch_tokens"),
     *("linear_probe", "mean_pooling"),
 }
-_OWN = ("default", "recipe", "model")  # layers that the user did not set
+_OWN = ("default", "recipe", "from the model")  # layers that the user did not set
 
 
 def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved, Splits]:
@@ -46,14 +46,20 @@ def settle(resolved: Resolved, recipe: Recipe, splits: Splits) -> tuple[Resolved
     wanted, obstacle = resolved.config.training.few_labels, _obstacle(resolved, recipe)
     pooled = _pooled(splits, recipe.task.stratum)
     rows = pooled.train.num_rows
-    few = rows <= max(FEW_ROWS, min(ROWS, ROWS_PER_CLASS * len(splits.labels)))
-    chosen = wanted == "on" or (wanted == "auto" and obstacle is None and few and not _planned(resolved))
-    value = "on" if chosen else "off"
-    values: dict[str, Any] = {"few_labels": value} if value != wanted else {}
+    most = max(FEW_ROWS, min(ROWS, ROWS_PER_CLASS * len(splits.labels)))
+    if rows > most:
+        obstacle = obstacle or f"more than {most:,}"
+    elif _planned(resolved):
+        obstacle = obstacle or "the training is configured"
+    chosen = wanted == "on" or (wanted == "auto" and obstacle is None)
+    source = f"from {rows:,} labelled rows"
+    if wanted == "auto":
+        rule, value = (f"at most {most:,}", "on") if chosen else (obstacle, "off")
+        origin = f"{source}: {rule}" if recipe.task.takes_few_labels else "recipe"
+        resolved = resolved.with_values(origin, {"training": {"few_labels": value}})
     if chosen and resolved.origin("training.epochs") == "default":
-        values["epochs"] = PASSES
-    if values:
-        resolved = resolved.with_values(f"from {rows:,} labelled rows", {"training": values})
+        rule = f"{PASSES:g} passes of fine-tuning, which no validation rows stop earlier"
+        resolved = resolved.with_values(f"{source}: {rule}", {"training": {"epochs": PASSES}})
     if resolved.config.data.unlabelled is not None:
         if not chosen:
             raise ConfigError(
@@ -105,8 +111,8 @@ def _obstacle(resolved: Resolved, recipe: Recipe) -> str | None:
 def _planned(resolved: Resolved) -> bool:
     """Whether the user configured the training: then no method is chosen."""
     return any(
-        layer not in _OWN and (section == "loss" or (section == "training" and key not in _NEUTRAL))
-        for (section, _, key), layer in ((name.partition("."), layer) for name, layer in resolved.origins.items())
+        resolved.layer(name) not in _OWN and (section == "loss" or (section == "training" and key not in _NEUTRAL))
+        for name, (section, _, key) in ((name, name.partition(".")) for name in resolved.origins)
     )
 
 

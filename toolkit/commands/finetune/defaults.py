@@ -7,8 +7,6 @@ batches and more passes.
 import math
 
 from toolkit.config import Resolved
-from toolkit.data.load import load_splits
-from toolkit.tasks.contract import Recipe
 
 STEPS = 400  # optimizer steps that a run has at least, while that takes no more than `PASSES` passes
 PASSES = 4
@@ -33,21 +31,28 @@ def fill(resolved: Resolved, rows: int) -> Resolved:
     batch = batch_size(rows) if "batch_size" in unset else training.batch_size
     need = FROM_SCRATCH if resolved.config.loading.from_scratch else 1
     passes = epochs(rows, batch, need) if "epochs" in unset else training.epochs
-    values = {"batch_size": batch, "epochs": passes, "early_stopping_patience": patience(passes)}
-    filled = {name: value for name, value in values.items() if name in unset}
-    return resolved.with_values(f"from {rows:,} training rows", {"training": filled})
-
-
-def fill_from_data(recipe: Recipe, resolved: Resolved) -> Resolved:
-    """Read the data that the configuration names, and `fill`."""
-    config = resolved.config
-    splits = load_splits(recipe, config.data, config.training.seed, config.options)
-    return fill(resolved, splits.train.num_rows)
+    values = {
+        "batch_size": (batch, f"from {rows:,} training rows: {_batch_rule(batch)}"),
+        "epochs": (passes, f"from {rows:,} training rows: {_epochs_rule(rows, batch, need)}"),
+        "early_stopping_patience": (patience(passes), f"from {passes:g} epochs: half of them, at least 3"),
+    }
+    for name, (value, origin) in values.items():
+        if name in unset:
+            resolved = resolved.with_values(origin, {"training": {name: value}})
+    return resolved
 
 
 def batch_size(rows: int) -> int:
     """Return the examples of an optimizer step: 8 for fewer than 1,024 rows, 16 for fewer than 2,048, else 32."""
     return max(size for size in _BATCHES if size == _BATCHES[0] or size * _BATCHES_OF_A_PASS <= rows)
+
+
+def _batch_rule(batch: int) -> str:
+    """Say from how many rows on, and up to how many, a batch has this size."""
+    larger = next((size for size in _BATCHES if size > batch), None)
+    if larger is not None:
+        return f"{batch} below {larger * _BATCHES_OF_A_PASS:,}"
+    return f"{batch} from {batch * _BATCHES_OF_A_PASS:,} on"
 
 
 def epochs(rows: int, batch: int, need: int = 1) -> float:
@@ -61,6 +66,18 @@ def epochs(rows: int, batch: int, need: int = 1) -> float:
     steps = math.ceil(rows / batch)  # of one pass
     wanted = min(STEPS / steps, max(PASSES, FEWEST_STEPS / steps))
     return float(need * min(MOST_PASSES, max(FEWEST_PASSES, math.ceil(wanted))))
+
+
+def _epochs_rule(rows: int, batch: int, need: int) -> str:
+    """Say which of the bounds of `epochs` apply."""
+    steps = math.ceil(rows / batch)
+    if steps >= STEPS:
+        rule = f"at least {FEWEST_PASSES} passes"
+    elif PASSES * steps >= FEWEST_STEPS:
+        rule = f"at least {STEPS} steps, at most {PASSES} passes"
+    else:
+        rule = f"at least {FEWEST_STEPS} steps, at most {MOST_PASSES} passes"
+    return rule if need == 1 else f"{rule}, {need} times as many with random weights"
 
 
 def patience(passes: float) -> int:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from toolkit.attention import forms, resolution
 from toolkit.commands.evaluate.checks import check_columns
 from toolkit.commands.few_labels import settle
 from toolkit.commands.finetune import defaults, from_scratch
-from toolkit.config import Layer, Resolved, RunConfig, resolve, validate_options
+from toolkit.config import Layer, Resolved, RunConfig, leaves, resolve, validate_options
 from toolkit.config.time_budget import written
 from toolkit.data.load import Splits, load_splits
 from toolkit.data.sources.acquire import fallback_data
@@ -129,7 +128,7 @@ def prepare(
         notes += checkpoints.unasked(checkpoint, resolved.config.options)
         if recipe.generate is not None:
             recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
-        resolved, remarks = _fitted(resolved, checkpoint)
+        resolved, remarks = fit_to_model(resolved, checkpoint)
         notes += remarks
     replacement = fallback_data(recipe, resolved.config.data)
     if replacement is not None:
@@ -141,7 +140,7 @@ def prepare(
     _check_splits(recipe, resolved.config, splits)
     if afresh:
         checkpoint = from_scratch.make(recipe, resolved.config, splits, observe)
-        resolved, remarks = _fitted(resolved, checkpoint)
+        resolved, remarks = fit_to_model(resolved, checkpoint)
         notes += remarks
     if may_compare:
         resolved, splits = settle.settle(resolved, recipe, splits)
@@ -171,19 +170,20 @@ def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
         checkpoints.check_classifier(checkpoint, recipe.task.modality)
 
 
-def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> tuple[Resolved, list[str]]:
-    """Set values that depend on the checkpoint, learning rate and maximum length; return notes."""
-    resolution.check(checkpoint.config, resolved.config.options.get("image_size"))
-    fitted: dict[str, Any] = {}
-    if resolved.config.training.learning_rate is None:
-        scratch = resolved.config.loading.from_scratch
-        fitted["learning_rate"] = checkpoints.learning_rate(
-            checkpoint,
-            resolved.config.adapter.kind,
-            from_scratch=scratch,
-            head_alone=resolved.config.training.freeze == "trunk",
-        )
-    resolved = resolved.with_values("model", {"training": fitted})
+def fit_to_model(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> tuple[Resolved, list[str]]:
+    """Set values that depend on the checkpoint: learning rate and maximum length; return notes.
+
+    Raises:
+        ConfigError: The configured length is more than the model takes, or patches do not fit into pictures.
+    """
+    config = resolved.config
+    resolution.check(checkpoint.config, config.options.get("image_size"))
+    if config.training.learning_rate is None:
+        kind = config.adapter.kind
+        how = {"from_scratch": config.loading.from_scratch, "head_alone": config.training.freeze == "trunk"}
+        rate = checkpoints.learning_rate(checkpoint, kind, **how)
+        rule = checkpoints.learning_rate_rule(checkpoint, kind, **how)
+        resolved = resolved.with_values(f"from the model: {rule}", {"training": {"learning_rate": rate}})
     longest = checkpoints.longest_input(checkpoint)
     notes = []
     if longest is not None and resolved.config.data.max_length > longest:
@@ -201,7 +201,7 @@ def _fitted(resolved: Resolved, checkpoint: checkpoints.Checkpoint) -> tuple[Res
             done = {"repeat": "repeated", "interpolate": "interpolated"}[str(method)]
             notes.append(f"Positions are {done} from {longest:,} to {resolved.config.data.max_length:,}.")
         else:
-            resolved = resolved.with_values("model", {"data": {"max_length": longest}})
+            resolved = resolved.with_values("from the model", {"data": {"max_length": longest}})
     return resolved, notes
 
 
@@ -303,7 +303,14 @@ def _check_adapter(config: RunConfig) -> None:
 
 
 def plan(prepared: Prepared) -> str:
-    """Describe in one sentence what `finetune` would do."""
+    """Describe in one sentence what `finetune` would do, and below it the values that are automatic."""
+    values = {".".join(key): value for key, value in leaves(prepared.config.model_dump())}
+    texts = {key: f"{value:g}" if isinstance(value, float) else f"{value}" for key, value in values.items()}
+    automatic = [f"  {key} {texts[key]} ({origin})" for key, origin in prepared.resolved.automatic().items()]
+    return "\n".join([_planned(prepared), *automatic])
+
+
+def _planned(prepared: Prepared) -> str:
     training, rows = prepared.config.training, prepared.splits.train.num_rows
     steps = steps_of(prepared.config, rows)
     if training.few_labels == "on":

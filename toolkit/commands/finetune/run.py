@@ -84,6 +84,7 @@ def finetune(
             fit_few_labels(run, prepared, observe, team) if few else fit(run, prepared, observe, state, team, limits)
         )
         best, training = fitted.best, fitted.facts
+        training["automatic"] = prepared.resolved.automatic()
         if prepared.model_choice:
             training["model_choice"] = prepared.model_choice
         observe(Stage("Evaluating on held-out data"))

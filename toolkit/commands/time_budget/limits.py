@@ -124,16 +124,18 @@ def limit(prepared: Prepared, started: float | None, observe: Observe, team: Tea
     check(seconds, team.from_main(lambda: clock.spent))
     observe(Stage("Measuring the cost of training and evaluation"))
     limits = team.from_main(lambda: _measured(prepared, clock))
-    least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **_unlimited_plan(prepared))
+    plan = _unlimited_plan(prepared)
+    first = "linear probe" if plan["probe_rows"] else "validation"
+    least = allocation.needed(limits.at_hand, limits.timings, limits.slow, **plan)
     if limits.start + least > seconds:
         enough = time_budget.written(1.2 * (limits.start + least))
         raise ConfigError(
-            f"A budget of {time_budget.written(seconds)} is too small: {limits.start:.0f} s have passed, and a linear "
-            f"probe and a report on few rows take about {least:.0f} s more.",
+            f"A budget of {time_budget.written(seconds)} is too small: {limits.start:.0f} s have passed, and loading "
+            f"the model, a {first} and a report on few rows take about {least:.0f} s more.",
             f"Give --budget {enough} or more, a smaller model, or fewer rows.",
             id="config.budget-too-small",
         )
-    observe(Note(_sentence(limits)))
+    observe(Note(_sentence(limits, first)))
     checks = prepared.config.evaluation.checks
     if checks:
         observe(Note(f"A time budget skips the checks {', '.join(checks)}; run them with `toolkit evaluate`."))
@@ -180,8 +182,8 @@ def _unlimited_plan(prepared: Prepared) -> allocation.UnlimitedPlan:
     return allocation.unlimited_plan(prepared.recipe, prepared.config, prepared.splits)
 
 
-def _sentence(limits: Limits) -> str:
-    """Describe the division of the budget, and which rows are left out."""
+def _sentence(limits: Limits, first: str) -> str:
+    """Describe the division of the budget, which rows are left out, and what comes `first`, before any step."""
     allocated, seconds = limits.allocation, limits.clock.seconds
     training = max(0.0, allocated.training)
     parts = [
@@ -195,7 +197,7 @@ def _sentence(limits: Limits) -> str:
     if fewer:
         parts.append(f"To fit the budget, only {', '.join(fewer)} are used.")
     if training <= 0:
-        parts.append("The budget allows the linear probe only, without fine-tuning.")
+        parts.append(f"The budget allows the {first} only, without an optimizer step.")
     return " ".join(parts)
 
 

@@ -37,7 +37,7 @@ from toolkit.report.document.advice import Advice
 from toolkit.training.adaptation.search_space import Space, nested, suggest
 from toolkit.training.loop.progress import Progress, Validation
 
-_FOUND = ("command", "recipe", "model", "default")  # origins of values that the user did not set
+_FOUND = ("command", "recipe", "from the model", "default")  # origins of values that the user did not set
 
 
 @dataclass(frozen=True)
@@ -383,7 +383,7 @@ def _write_preset(prepared: Prepared, best: Trial, path: Path, command: str, rem
     """
     values: dict[str, Any] = {"recipe": prepared.config.recipe}
     for key, value in leaves(prepared.config.model_dump()):
-        if prepared.resolved.origin(".".join(key)) not in _FOUND and key[0] != "output":
+        if prepared.resolved.layer(".".join(key)) not in _FOUND and key[0] != "output":
             values = merge(values, nested(key, value))
     for dotted, value in best.values.items():
         values = merge(values, nested(dotted.split("."), value))

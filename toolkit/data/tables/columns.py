@@ -82,7 +82,11 @@ def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str
             f"Give the {many}, as in --set 'data.column_names=[{', '.join(likely)}]', or in a header line.",
             id="data.column-unrecognized",
         )
-    return DataError(problem, f"Select it with {flag(column.role)}.", id="data.column-unrecognized")
+    fix = f"Select it with {flag(column.role)}."
+    if column.options:
+        named = " or ".join(f"`--set options.{key}=COLUMN` (--{key})" for key in column.options)
+        fix = f"Give its name with {named}, or select it with {flag(column.role)}."
+    return DataError(problem, fix, id="data.column-unrecognized")
 
 
 def unfold(table: pa.Table) -> pa.Table:
@@ -216,7 +220,8 @@ def _refuse_nested(name: str, kind: pa.DataType) -> None:
         what = "objects" if pa.types.is_struct(kind) or pa.types.is_map(kind) else "lists"
         raise DataError(
             f"The column `{name}` holds {what}, not single values.",
-            "Write the nested values into columns of their own, and select these with --text-column or --label-column.",
+            "Write the nested values into columns of their own, and select these with --text-column, --label-column "
+            "or, for other roles, --set data.columns.ROLE=COLUMN.",
             id="data.nested-column",
         )
 

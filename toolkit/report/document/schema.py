@@ -267,6 +267,7 @@ REPORT: dict[str, Any] = {
         **dict.fromkeys(("learning_rate", "batch_size", "seed", "tokens_per_example", "truncated"), float),
         **dict.fromkeys(("trainable_parameters", "processes"), float),
         **dict.fromkeys(("compiled", "stopped_early"), bool),
+        "automatic": {},
         "linear_probe": {
             "pooling": str,
             "accuracy": float,
@@ -283,7 +284,7 @@ REPORT: dict[str, Any] = {
         },
         "few_labels": {
             **dict.fromkeys(("rows", "folds", "temperature"), float),
-            "chosen": str,
+            **dict.fromkeys(("chosen", "reason"), str),
             "pretraining": dict.fromkeys(
                 ("texts", "held_out_texts", "perplexity_before", "perplexity", "seconds"), float
             ),

@@ -33,7 +33,7 @@ def verdict(
     statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
     statements += _unfaithful(evaluation)
     statements += _biased(evaluation) + _unfair(evaluation)
-    statements += _gap(training) + _probe_kept(training) + _compared_ways(training)
+    statements += _gap(training) + _start_kept(training) + _compared_ways(training)
     statements += time_budget.statements(training)
     if training is not None and training.get("stopped_early"):
         statements.append(
@@ -216,17 +216,20 @@ def _leaked(evaluation: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _probe_kept(training: Mapping[str, Any] | None) -> list[str]:
-    """Say that no step of fine-tuning was better than the linear probe that it started from."""
-    probe = (training or {}).get("linear_probe") or {}
-    if (training or {}).get("few_labels"):
+def _start_kept(training: Mapping[str, Any] | None) -> list[str]:
+    """Say that no step of fine-tuning was better than the linear probe, or the model, that it started from."""
+    if training is None or training.get("few_labels") or training.get("best_step") != 0:
         return []
-    if not probe.get("installed") or (training or {}).get("best_step") != 0:
-        return []
-    return [
-        "Fine-tuning was not better on validation rows than the logistic regression on frozen features that it started "
-        "from: the backbone is unchanged, and that regression is the head of the model."
-    ]
+    if (training.get("linear_probe") or {}).get("installed"):
+        return [
+            "Fine-tuning was not better on validation rows than the logistic regression on frozen features that it "
+            "started from: the backbone is unchanged, and that regression is the head of the model."
+        ]
+    if training.get("steps"):
+        return [
+            "Fine-tuning was not better on validation rows than the model as it was: its weights were kept unchanged."
+        ]
+    return []
 
 
 def _compared_ways(training: Mapping[str, Any] | None) -> list[str]:
@@ -236,10 +239,11 @@ def _compared_ways(training: Mapping[str, Any] | None) -> list[str]:
         return []
     names = [row["name"] for row in comparison["candidates"]]
     kept = next(row for row in comparison["candidates"] if row["name"] == comparison["chosen"])
+    reason = f"; {comparison['reason']}" if comparison.get("reason") else ""
     return [
         f"Few labels: {', '.join(names[:-1])} and {names[-1]} were compared by cross-validation on the "
         f"{comparison['rows']:,} labelled rows. {kept['name'].capitalize()} was selected "
-        f"(accuracy {shown(kept['accuracy'], 'fraction')}) and trained on all of them."
+        f"(accuracy {shown(kept['accuracy'], 'fraction')}{reason}) and trained on all of them."
     ]
 
 

@@ -57,4 +57,5 @@ def environment(format: str) -> Environment:  # noqa: A002 - the plain word
     )
     for name in ("count", "measure", "interval", "estimate", "date", "clip", "unbroken", "fenced", "p_value"):
         environment.filters[name] = getattr(formats, name)
+    environment.filters["code"] = formats.code_html if html else formats.code_markdown
     return environment

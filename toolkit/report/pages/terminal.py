@@ -29,6 +29,8 @@ def _candidates(report: Mapping[str, Any]) -> list[str]:
             f"    {row['name']}: accuracy {shown(row['accuracy'], 'fraction')}, "
             f"log-likelihood {row['log_likelihood']:.3f}{error}, {row['seconds']:.0f} s{folds}{kept}"
         )
+    if comparison.get("reason"):
+        lines.append(f"  {comparison['chosen'].capitalize()} is kept: {comparison['reason']}.")
     return lines
 
 

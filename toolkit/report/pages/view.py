@@ -41,7 +41,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "checkpoints": _checkpoints(training["evaluations"], known),
         "mistakes": evaluation["errors"][:MISTAKES],
         "balance": _balance(full["data"]["splits"]),
-        "training_facts": _training_facts(full["model"], training),
+        "training_facts": _training_facts(full["model"], training, full["config"]),
         "environment_facts": [(key, _text(value)) for key, value in full["environment"].items()],
         "config_text": yaml.safe_dump(full["config"], sort_keys=False, allow_unicode=True) if full["config"] else "",
     }
@@ -231,8 +231,19 @@ def _economies(training: Mapping[str, Any]) -> str:
     return "compiled layers" if training["compiled"] else ""
 
 
-def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _rule(training: Mapping[str, Any], key: str) -> str:
+    """The rule that an automatic value follows, in brackets; with few labels each method has its own values."""
+    origin = training["automatic"].get(f"training.{key}")
+    return f" ({origin})" if isinstance(origin, str) and not training["few_labels"]["candidates"] else ""
+
+
+def _training_facts(
+    model: Mapping[str, Any], training: Mapping[str, Any], config: Mapping[str, Any]
+) -> list[tuple[str, str]]:
     """Facts about the model and its training, the most important first."""
+    configured = config.get("training")
+    planned = configured.get("epochs") if isinstance(configured, Mapping) else None
+    rule = _rule(training, "epochs")
     rate, speed, waiting = (training[name] for name in ("learning_rate", "samples_per_second", "waiting"))
     moved = training["steps"] != 0  # a logistic regression has no optimizer
     facts = {
@@ -248,6 +259,7 @@ def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> li
         "Speed": speed and f"{formats.count(round(speed, 1))} examples per second",
         "Waiting for data": waiting is not None and f"{100 * waiting:.1f} % of the training time",
         "Epochs": training["epochs"] is not None and _text(training["epochs"]),
+        "Epochs planned": rule and isinstance(planned, int | float) and f"{_text(planned)}{rule}",
         "Steps": training["steps"] is not None and formats.count(training["steps"]),
         "Best step": training["best_step"] is not None and formats.count(training["best_step"]),
         "Stopped early": training["stopped_early"] is not None and _text(training["stopped_early"]),
@@ -255,8 +267,10 @@ def _training_facts(model: Mapping[str, Any], training: Mapping[str, Any]) -> li
         "Trained parameters": training["trainable_parameters"] and formats.count(training["trainable_parameters"]),
         "Objective": training["objective"],
         "Optimizer": moved and training["optimizer"],
-        "Learning rate": moved and rate is not None and _text(rate),
-        "Batch size": moved and training["batch_size"] and formats.count(training["batch_size"]),
+        "Learning rate": moved and rate is not None and f"{_text(rate)}{_rule(training, 'learning_rate')}",
+        "Batch size": moved
+        and training["batch_size"]
+        and f"{formats.count(training['batch_size'])}{_rule(training, 'batch_size')}",
         "Seed": training["seed"] is not None and _text(training["seed"]),
     }
     return [(term, str(text)) for term, text in facts.items() if text]

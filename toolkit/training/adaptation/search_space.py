@@ -92,7 +92,7 @@ def build(resolved: Resolved, given: Mapping[str, Any]) -> dict[str, Range | Cho
     """
     rate = resolved.config.training.learning_rate or 5e-5
     usual = {"training.learning_rate": f"{SLOWEST * rate:.2g}..{FASTEST * rate:.2g}:log", **SPACE}
-    kept = {key: text for key, text in usual.items() if resolved.origin(key) in ("default", "recipe", "model")}
+    kept = {key: text for key, text in usual.items() if resolved.layer(key) in ("default", "recipe", "from the model")}
     wanted = {key if "." in key else f"training.{key}": text for key, text in given.items()}
     space = {key: parse(key, text) for key, text in {**kept, **wanted}.items()}
     for key, part in space.items():  # before anything is trained

@@ -39,7 +39,9 @@ class Selection:
         save: Keeps the model's weights of a step as the best so far; called in the main process alone.
         higher_is_better: Direction in which `training.best_metric` improves.
         tolerance: Best validation figure so far → by how much weights of a later step may be worse and still be kept.
-        validate_first: Whether the initial model may be the best: it is validated before the first step.
+        validate_first: Whether the model is validated before the first step.
+        keep_start: Whether the model as it comes may be the best; else its weights are kept only until the next
+            validation, as those of a head or a model with random weights.
         early: Validates on some of the validation rows: a first figure for the user after a tenth of the steps, where
             no validation comes before. It changes nothing.
     """
@@ -49,6 +51,7 @@ class Selection:
     higher_is_better: bool = False
     tolerance: Callable[[float], float] = lambda _best: 0.0
     validate_first: bool = False
+    keep_start: bool = True
     early: Validate | None = None
 
 

@@ -12,6 +12,7 @@ from toolkit.data.batching.batch import Integers
 from toolkit.errors import RunError
 
 REPORT_EVERY_SECONDS = 2.0
+_STEPS_TO_ESTIMATE = 3  # of this process, after which the time left is estimated
 WINDOWS = 200  # windows of a run, over each of which the training loss is averaged and logged
 
 
@@ -26,7 +27,7 @@ class Progress:
         loss: Mean training loss of the window so far.
         learning_rate: Current step size.
         samples_per_second: Since training began, without validation.
-        seconds_left: Estimate to the end of training.
+        seconds_left: Estimate to the end of training; None while too few steps are taken for one.
         waiting: Share of the time that was spent on waiting for data.
         whole: Whether the window is over; windows end at fixed steps, independent of the clock.
         may_stop_early: Whether training may end before `seconds_left` are over, by early stopping.
@@ -38,7 +39,7 @@ class Progress:
     loss: float
     learning_rate: float
     samples_per_second: float
-    seconds_left: float
+    seconds_left: float | None
     waiting: float = 0.0
     whole: bool = True
     may_stop_early: bool = False
@@ -78,6 +79,7 @@ class BestKeeper:
         save: Keeps the weights of a step.
         precision: In which steps are computed, for messages.
         tolerance: Best value so far → by how much a later value may be worse.
+        keep_start: Whether weights of step 0 may be kept in the place of later ones.
     """
 
     def __init__(
@@ -87,7 +89,10 @@ class BestKeeper:
         save: Callable[[int], None],
         precision: str = "fp32",
         tolerance: Callable[[float], float] = lambda _best: 0.0,
+        *,
+        keep_start: bool = True,
     ) -> None:
+        self.keep_start = keep_start
         self.tolerance = tolerance
         self.precision = precision
         self.metric = config.best_metric
@@ -108,7 +113,8 @@ class BestKeeper:
             )
         for name in ("loss", self.metric):
             check_finite(f"validation {name}", values[name], step, self.precision)
-        best = max((self._merit(v.values) for v in self.validations), default=(-math.inf, -math.inf))
+        rivals = [v for v in self.validations if v.step > 0 or self.keep_start]
+        best = max((self._merit(v.values) for v in rivals), default=(-math.inf, -math.inf))
         improved = self._merit(values) > best
         self.since_best = 0 if improved else self.since_best + 1
         kept = improved or self._is_near(values, best[0])
@@ -121,7 +127,7 @@ class BestKeeper:
     def _is_near(self, values: Mapping[str, float], best: float) -> bool:
         """Whether weights are within chance of the best, and better than those before the first step."""
         merit = self._merit(values)
-        start = [self._merit(v.values) for v in self.validations if v.step == 0]
+        start = [self._merit(v.values) for v in self.validations if v.step == 0 and self.keep_start]
         return best - merit[0] < self.tolerance(abs(best)) and all(merit > before for before in start)
 
     def _merit(self, values: Mapping[str, float]) -> tuple[float, float]:
@@ -208,13 +214,15 @@ class Meter:
     """Keeps the running loss and the clock; losses stay on the device until they are reported.
 
     The first step of a process also warms up libraries and the allocator, so the time left follows from the steps after
-    it, each counted by the length of its examples, and from what validations and saving took so far.
+    it, each counted by the length of its examples, and from what validations and saving took so far. It is unknown
+    until three steps are taken.
 
     Args:
         total_steps: Optimizer steps planned.
         precision: In which they are computed, for messages.
         validate_every: Optimizer steps between validations; none when None.
         may_stop_early: Validations left → whether training may end before the last of them.
+        most_seconds: Returns the seconds that training may still take.
     """
 
     def __init__(
@@ -223,11 +231,13 @@ class Meter:
         precision: str = "fp32",
         validate_every: int | None = None,
         may_stop_early: Callable[[int], bool] = lambda _left: False,
+        most_seconds: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.total_steps = total_steps
         self.precision = precision
         self.validate_every = validate_every
         self.may_stop_early = may_stop_early
+        self.most_seconds = most_seconds
         self._pauses: dict[str, list[float]] = {}  # reason of a pause → seconds of each
         self._first: _Step | None = None  # of this process
         self._work = 0.0
@@ -307,15 +317,17 @@ class Meter:
             may_stop_early=self.may_stop_early(self._validations_left(at.step)),
         )
 
-    def _seconds_left(self, at: _Step) -> float:
+    def _seconds_left(self, at: _Step) -> float | None:
         """Estimate the time from the end of a step to the end of training, validations and saving included."""
+        if at.step == self.total_steps:
+            return 0.0
         first = self._first or at
-        step_seconds = (
-            (at.trained - first.trained) / (at.work - first.work) if at.work > first.work else at.trained / at.work
-        )
+        if at.step - first.step + 1 < _STEPS_TO_ESTIMATE or at.work <= first.work:
+            return None
+        step_seconds = (at.trained - first.trained) / (at.work - first.work)
         validations = self._validations_left(at.step)
         pauses = sum(validations * _usual(each) for each in self._pauses.values())
-        return step_seconds * (self.total_steps - at.step) + pauses
+        return min(step_seconds * (self.total_steps - at.step) + pauses, self.most_seconds())
 
     def _validations_left(self, step: int) -> int:
         """Return how many validations come after a step, the one at its end included; none after the last step."""

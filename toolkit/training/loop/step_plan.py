@@ -62,6 +62,10 @@ class StepPlan:
         self._team = team
         self._marks: list[tuple[int, float]] = []  # (step, seconds of training so far)
 
+    def seconds_left(self) -> float:
+        """Return the seconds that are left for training, by the clock of this process."""
+        return max(0.0, self._seconds_left(1.0))
+
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Continue the plan of an interrupted run: no more steps than it had."""
         self.most = self.total = min(self.most, int(facts["total"]))

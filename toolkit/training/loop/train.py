@@ -152,8 +152,16 @@ class _Loop:
         scheduled = learning_rate_factor(config, self.total_steps) if self.limited is None else self.limited.factor
         self.factor = control.factor or scheduled
         precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
-        self.keeper = BestKeeper(config, selection.higher_is_better, self._keep, precision, selection.tolerance)
-        self.meter = Meter(self.total_steps, precision, self.validate_every, self.keeper.may_stop_early)
+        self.keeper = BestKeeper(
+            config,
+            selection.higher_is_better,
+            self._keep,
+            precision,
+            selection.tolerance,
+            keep_start=selection.keep_start,
+        )
+        most_seconds = (lambda: math.inf) if self.limited is None else self.limited.seconds_left
+        self.meter = Meter(self.total_steps, precision, self.validate_every, self.keeper.may_stop_early, most_seconds)
         self.mean_work = max(1e-9, float(data.features.lengths.sum()) / self.steps_per_epoch)
         early = selection.early is not None and not selection.validate_first
         self.early_step = max(1, self.total_steps // 10) if early else 0

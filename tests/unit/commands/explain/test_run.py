@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import toolkit
 from tests.support import models
 from tests.support.errors import refused
 from toolkit.commands.explain import request, text
@@ -52,6 +53,12 @@ def test_a_text_without_words_is_named(sentiment):
     )
     with refused(DataError, "data.empty-text", "Text 2"):
         text.examples_of(text.model_for(loaded), loaded, [("good",), (" ",), ("bad",)])
+
+
+def test_an_empty_text_is_refused_before_anything_is_looked_up():
+    for texts in ("", ["good", " "]):
+        with refused(DataError, "data.empty-text"):
+            toolkit.explain("nowhere", texts, progress=False)
 
 
 def test_a_recipe_of_single_words_is_refused(tokens, write):

@@ -32,6 +32,7 @@ def test_few_rows_are_all_learned_from(prepare):
     assert few.config.training.few_labels == "on"
     assert few.splits.train.num_rows == usual.splits.train.num_rows + usual.splits.validation.num_rows
     assert few.splits.validation.num_rows == 0
+    assert few.resolved.automatic().keys() >= {"training.few_labels", "training.epochs"}
     assert [part["name"] for part in few.splits.facts["splits"]] == ["train", "test"]
     assert few.splits.facts["splits"][0]["rows"] == few.splits.train.num_rows
     assert few.splits.test.equals(usual.splits.test)

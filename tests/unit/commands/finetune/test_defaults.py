@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.commands.finetune import defaults
+from toolkit.commands.finetune.prepare import configure
 from toolkit.config import resolve
+from toolkit.tasks import catalogue
 
 ROWS = st.integers(1, 1_000_000)
 
@@ -35,13 +37,40 @@ def test_the_rows_of_the_demo_keep_their_two_epochs_of_32():
     assert (defaults.batch_size(6_400), defaults.epochs(6_400, 32)) == (32, 2)
 
 
+def test_the_values_follow_the_rows_with_every_recipe():
+    recipes = catalogue.available()
+    assert len(recipes) == 4
+    for name in recipes:
+        _, resolved = configure(name, [])
+        filled = defaults.fill(resolved, 300)
+        assert [filled.config.training.batch_size, filled.config.training.epochs] == [8, 6]
+
+
 def test_set_values_are_kept():
     resolved = resolve([("command", {"recipe": "sentiment"}), ("flag", {"training": {"epochs": 1}})])
     filled = defaults.fill(resolved, 400)
     training = filled.config.training
     assert (training.epochs, training.batch_size, training.early_stopping_patience) == (1, 8, 3)
     assert filled.origin("training.epochs") == "flag"
-    assert filled.origin("training.batch_size") == "from 400 training rows"
+    assert filled.layer("training.batch_size") == "from 400 training rows"
+    assert filled.automatic().keys() == {"training.batch_size", "training.early_stopping_patience"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "rule"),
+    [
+        (974, 4, "at least 400 steps, at most 4 passes"),
+        (300, 6, "at least 200 steps, at most 20 passes"),
+        (60, 20, "at least 200 steps, at most 20 passes"),
+        (50_000, 2, "at least 2 passes"),
+    ],
+)
+def test_the_rule_of_an_automatic_value_is_named(rows, epochs, rule):
+    filled = defaults.fill(resolve([("command", {"recipe": "sentiment"})]), rows)
+    assert filled.config.training.epochs == epochs
+    assert filled.origin("training.epochs") == f"from {rows:,} training rows: {rule}"
+    batch = defaults.batch_size(rows)
+    assert filled.origin("training.batch_size").partition(": ")[2].startswith(f"{batch} ")
 
 
 def test_random_weights_take_more_passes():

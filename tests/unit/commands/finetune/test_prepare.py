@@ -48,7 +48,7 @@ def test_adapters_and_freezing_are_refused_together(prepare):
 def test_the_learning_rate_of_adapters_is_decided_with_the_model(prepare):
     plain, adapted = prepare(), prepare(adapter={"kind": "dora"})
     assert adapted.config.training.learning_rate == pytest.approx(10 * plain.config.training.learning_rate)
-    assert adapted.resolved.origin("training.learning_rate") == "model"
+    assert adapted.resolved.layer("training.learning_rate") == "from the model"
     own = prepare(adapter={"kind": "dora"}, training={"learning_rate": 1e-4})
     assert own.config.training.learning_rate == 1e-4
 

@@ -103,6 +103,11 @@ def test_a_budget_that_cannot_be_kept_is_refused_with_one_that_can(tmp_path, mon
     prepared = prepare(recipe, resolved, lambda _event: None)
     with refused(ConfigError, "config.budget-too-small", "20s", "--budget"):
         time_budget_limits.limit(prepared, time.monotonic() - 19, lambda _event: None, ALONE)
+    alone = resolved.with_values("flag", {"training": {"linear_probe": False}})
+    unprobed = Prepared(recipe, alone, prepared.checkpoint, prepared.splits, ())
+    with refused(ConfigError, "config.budget-too-small", "validation") as caught:
+        time_budget_limits.limit(unprobed, time.monotonic() - 19, lambda _event: None, ALONE)
+    assert "probe" not in caught.value.problem
     roomy = Prepared(
         recipe, resolved.with_values("flag", {"training": {"budget": 3600}}), prepared.checkpoint, prepared.splits, ()
     )

@@ -24,7 +24,7 @@ module = sys.modules["toolkit.commands.tune.search"]
 
 @pytest.fixture
 def prepared():
-    layers = [("command", {"recipe": "sentiment"}), ("model", {"training": {"learning_rate": 1e-4}})]
+    layers = [("command", {"recipe": "sentiment"}), ("from the model", {"training": {"learning_rate": 1e-4}})]
     user = {"data": {"source": "reviews.csv", "label_map": {"4.5": "good", "1": "bad"}}, "training": {"seed": 5}}
     resolved = resolve([*layers, ("flag", user)])
     splits = SimpleNamespace(facts={"fingerprint": "sha256:1"})

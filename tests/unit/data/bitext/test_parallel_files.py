@@ -211,5 +211,8 @@ def test_columns_are_found_by_language(name, content, write):
 
 def test_missing_languages_are_rejected(write):
     config = DataConfig(source=str(write("nested.jsonl", '{"translation": {"en": "One", "fr": "Un"}}\n')))
-    with refused(DataError, "data.column-unrecognized", "`translation.en`"):
+    with refused(DataError, "data.column-unrecognized", "`translation.en`", "--set options.source="):
         load_table(loading.load("translation"), config)
+    config, half = DataConfig(source=str(write("half.csv", "en,x\nOne,Un\n"))), {"source": "en"}
+    with refused(DataError, "data.column-unrecognized", "--set options.target=", "--set data.columns.target="):
+        load_table(loading.load("translation"), config, options=half)

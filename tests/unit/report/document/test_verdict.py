@@ -8,6 +8,7 @@ import pytest
 
 import toolkit
 from tests.support.reports import sample
+from toolkit.commands.few_labels import candidates
 from toolkit.report.document.build import build
 from toolkit.report.document.figures import compared, shown
 from toolkit.report.document.head import head
@@ -95,12 +96,38 @@ def test_the_weakest_class_is_named_where_it_is_clearly_weaker():
     assert judge(per_class=[strong, {**weak, "support": 0}])["statements"] == []
 
 
+def test_the_rule_of_the_kept_method_is_named_where_it_is_known():
+    row = {"log_likelihood": -0.4, "standard_error": 0.1, "folds": 3, "seconds": 9.0, "accuracy": 0.9}
+    named = [{**row, "name": "linear probe"}, {**row, "name": "contrastive fine-tuning", "log_likelihood": -0.5}]
+    comparison = {"rows": 60, "folds": 3, "chosen": "contrastive fine-tuning", "candidates": named}
+    reason = "no other method is better by more than 2 standard errors"
+    assert candidates.reason(comparison["chosen"]) == reason
+    assert "more than 2 standard errors" in candidates.reason("linear probe") != reason
+    for known in ({}, {"reason": reason}):
+        training = {"few_labels": {**comparison, **known}}
+        (statement,) = judge(training=training)["statements"]
+        report = {**sample(), "training": training}
+        assert (reason in statement) == (reason in to_text(report)) == bool(known)
+
+
 def test_early_stopping_is_stated():
     training = {"stopped_early": True, "steps": 1200, "best_step": 800}
     assert judge(training=training)["statements"] == [
         "Training stopped early at step 1,200; the weights of step 800 were kept."
     ]
     assert judge(training={**training, "stopped_early": False})["statements"] == []
+
+
+def test_a_kept_start_is_named():
+    def statements(**training):
+        return judge(training={"best_step": 0, "steps": 40, **training})["statements"]
+
+    (pretrained,) = statements()
+    (probe,) = statements(linear_probe={"installed": True})
+    assert "model as it was" in pretrained
+    assert "logistic regression" in probe
+    assert statements(best_step=40) == statements(steps=0) == []
+    assert statements(few_labels={}, linear_probe={"installed": False}) == [pretrained]
 
 
 def test_collapsed_model_is_warned_of():

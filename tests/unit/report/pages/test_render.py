@@ -66,18 +66,18 @@ class Page(HTMLParser):
         self.texts.append(data)
 
     def shape(self) -> list[object]:
-        """What must not depend on the data's texts: the tags and the names of their attributes."""
-        return [self.tags, [(tag, name) for tag, name, _ in self.attributes]]
+        """What must not depend on the data's texts: the tags, but for parts in backticks, and their attributes."""
+        return [[tag for tag in self.tags if tag != "code"], [(tag, name) for tag, name, _ in self.attributes]]
 
     def text(self) -> str:
         return "".join(self.texts)
 
 
 def markdown_shape(markdown: str) -> list[str]:
-    """The kinds of all blocks and spans, as GitHub's dialect has them; plain texts and their breaks left out."""
+    """The kinds of all blocks and spans, as GitHub's dialect has them; plain texts, code and breaks left out."""
     tokens = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(markdown)
     kinds = [kind for token in tokens for kind in (token, *(token.children or ()))]
-    return [kind.type for kind in kinds if kind.type not in ("text", "inline", "text_special")]
+    return [kind.type for kind in kinds if kind.type not in ("text", "inline", "text_special", "code_inline")]
 
 
 def spoiled(text: str) -> dict[str, Any]:
@@ -233,6 +233,29 @@ def test_no_text_ever_becomes_markup(spoil: Callable[[str], dict[str, Any]], tex
 
 def test_names_of_packaged_models_stay_as_they_are() -> None:
     assert formats.escape_markdown("Sentiment with pkg://package/model") == "Sentiment with pkg://package/model"
+
+
+def test_the_rules_of_automatic_values_are_shown() -> None:
+    rules = {"training.learning_rate": "from the model", "training.epochs": "from 974 training rows"}
+    report = sample() | {"config": {"training": {"epochs": 4.0}}}
+    report["training"] |= {"automatic": rules, "few_labels": None}
+    assert "Epochs planned: 4 (from 974 training rows)" in render.to_markdown(report)
+    for config in ({}, {"training": "?"}):
+        text = render.to_markdown(report | {"config": config})
+        assert "(from the model)" in text
+        assert "Epochs planned" not in text
+
+
+def test_what_stands_in_backticks_is_code() -> None:
+    text = "Set `a_b=<1>` with *care*, ``not`` `this"
+    assert str(formats.code_html(text)) == "Set <code>a_b=&lt;1&gt;</code> with *care*, ``not`` `this"
+    assert str(formats.code_markdown(text)) == "Set `a_b=<1>` with \\*care\\*, \\`\\`not\\`\\` \\`this"
+    report = sample() | {"advice": [{"id": "x", "evidence": "Because `e`.", "advice": "Do `f_g`.", "command": "h"}]}
+    report["verdict"]["warnings"] = ["Use `i_j`."]
+    html, markdown = render.to_html(report), render.to_markdown(report)
+    for part in ("e", "f_g", "i_j"):
+        assert f"<code>{part}</code>" in html
+        assert f"`{part}`" in markdown
 
 
 def test_bare_addresses_are_not_linked() -> None:

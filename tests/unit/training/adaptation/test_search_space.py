@@ -13,7 +13,7 @@ from toolkit.training.adaptation.search_space import Choice, Range, build, neste
 
 
 def resolved(**training):
-    layers = [("command", {"recipe": "sentiment"}), ("model", {"training": {"learning_rate": 1e-4}})]
+    layers = [("command", {"recipe": "sentiment"}), ("from the model", {"training": {"learning_rate": 1e-4}})]
     return resolve([*layers, ("flag", {"training": training})] if training else layers)
 
 

@@ -38,6 +38,14 @@ def test_weights_before_the_first_step_give_way_to_better_ones_alone():
     assert saved == [0, 30]
 
 
+def test_weights_that_are_random_before_the_first_step_give_way_to_any():
+    saved: list[int] = []
+    kept = BestKeeper(TrainingConfig(best_metric="accuracy"), True, saved.append, keep_start=False)
+    consider(kept, [(0, 0.80), (10, 0.10), (20, 0.05), (30, 0.20)])
+    assert saved == [0, 10, 30]
+    assert [validation.best for validation in kept.validations] == [True, True, False, True]
+
+
 def test_the_time_left_leaves_the_first_step_out_and_counts_validations(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("toolkit.training.loop.progress.time.perf_counter", lambda: now[0])
@@ -57,6 +65,21 @@ def test_the_time_left_leaves_the_first_step_out_and_counts_validations(monkeypa
                 now[0] += 100.0
     assert last.step == 30
     assert last.seconds_left == pytest.approx(70 * 0.5 + 8 * 5.0)  # the validation that follows this step included
+
+
+def test_the_time_left_is_unknown_until_three_steps_and_within_its_limit(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("toolkit.training.loop.progress.time.perf_counter", lambda: now[0])
+    limit = [1000.0]
+    meter = Meter(total_steps=20, most_seconds=lambda: limit[0])
+    left = []
+    for step in range(1, 6):
+        now[0] += 30.0 if step == 1 else 0.5
+        limit[0] = 1000.0 if step < 5 else 4.0
+        meter.count(step, step / 10, 1e-4, 0.5, np.arange(8))
+        *_, last = meter.report()
+        left.append(last.seconds_left)
+    assert left == [None, None, pytest.approx(17 * 0.5), pytest.approx(16 * 0.5), 4.0]
 
 
 def test_steps_count_by_the_length_of_their_examples(monkeypatch):

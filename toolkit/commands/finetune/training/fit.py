@@ -116,6 +116,8 @@ def fit(
     for note in _shared_out(config, team, state):
         say(note)
     folder = run.path / "checkpoints"
+    # a random head or model would win only by chance
+    trained_start = begun.installed or (recipe.target.written and not config.loading.from_scratch)
     values = {".".join(key): value for key, value in leaves(config.model_dump())}
     tracking = trackers.tracking(accelerator, tracked, values, say)
     with _rows_named(splits.train, folder), stoppable() as stop_requested, tracking as log:
@@ -132,7 +134,8 @@ def fit(
                 ),
                 higher_is_better=higher_is_better(recipe, config.training.best_metric),
                 tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
-                validate_first=begun.installed or limits is not None,
+                validate_first=trained_start or limits is not None,
+                keep_start=trained_start,
                 early=validate.early(),
             ),
             callbacks=Callbacks(
