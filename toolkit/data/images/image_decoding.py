@@ -108,7 +108,7 @@ def opened(picture: Mapping[str, Any], most_pixels: int) -> Iterator[Any]:
         count = int(next(iter(re.findall(r"\d+", str(error))), 0))
         raise UnreadableError(f"has {count:,} pixels, more than data.max_pixels ({most_pixels:,})") from None
     except FileNotFoundError:
-        raise UnreadableError("is not there") from None
+        raise UnreadableError("does not exist") from None
     except PermissionError:
         raise UnreadableError("may not be read") from None
     except image_module.UnidentifiedImageError:

@@ -117,7 +117,7 @@ def fit(
         say(note)
     folder = run.path / "checkpoints"
     # a random head or model would win only by chance
-    trained_start = begun.installed or (recipe.target.written and not config.loading.from_scratch)
+    trained_start = begun.installed or (recipe.generate is not None and not config.loading.from_scratch)
     values = {".".join(key): value for key, value in leaves(config.model_dump())}
     tracking = trackers.tracking(accelerator, tracked, values, say)
     with _rows_named(splits.train, folder), stoppable() as stop_requested, tracking as log:
