@@ -7,6 +7,7 @@
 0.1               this value
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,17 +15,17 @@ from typing import Any
 
 from toolkit.config import Resolved, merge, validate
 from toolkit.config.files import parse_assignments
+from toolkit.config.settings import TrainingConfig
 from toolkit.errors import ConfigError
 
 # Learning rates as factors on the rate that would be used without a search.
 SLOWEST, FASTEST = 0.2, 4.0
 SPACE = {
-    "training.epochs": "1..4",
-    "training.batch_size": "16|32|64",
     "training.weight_decay": "0.001..0.1:log",
     "training.dropout": "0..0.3",
     "training.warmup_fraction": "0..0.2",
 }
+SMALLEST_BATCH = 8
 _RANGE = re.compile(r"\s*(?P<low>[-+.\deE]+)\.\.(?P<high>[-+.\deE]+?)(?P<log>:log)?\s*")
 
 
@@ -90,15 +91,30 @@ def build(resolved: Resolved, given: Mapping[str, Any]) -> dict[str, Range | Cho
     Raises:
         ConfigError: A key is unknown, or a value of its range is invalid.
     """
-    rate = resolved.config.training.learning_rate or 5e-5
-    usual = {"training.learning_rate": f"{SLOWEST * rate:.2g}..{FASTEST * rate:.2g}:log", **SPACE}
-    kept = {key: text for key, text in usual.items() if resolved.layer(key) in ("default", "recipe", "from the model")}
+    automatic = resolved.automatic()
+    kept = {
+        key: text
+        for key, text in _usual(resolved.config.training).items()
+        if key in automatic or resolved.layer(key) in ("default", "recipe")
+    }
     wanted = {key if "." in key else f"training.{key}": text for key, text in given.items()}
     space = {key: parse(key, text) for key, text in {**kept, **wanted}.items()}
     for key, part in space.items():  # before anything is trained
         for value in (part.low, part.high) if isinstance(part, Range) else part.values:
             validate(merge(resolved.config.model_dump(), nested(key.split("."), value)), {key: "--search"})
     return space
+
+
+def _usual(training: TrainingConfig) -> dict[str, str]:
+    """Return the ranges around the values that a run without a search has."""
+    rate, fewest = training.learning_rate or 5e-5, max(1, int(training.epochs / 2))
+    batch = max(SMALLEST_BATCH, training.batch_size // 2)
+    return {
+        "training.learning_rate": f"{SLOWEST * rate:.2g}..{FASTEST * rate:.2g}:log",
+        "training.epochs": f"{fewest}..{max(fewest + 1, math.ceil(2 * training.epochs))}",
+        "training.batch_size": f"{batch}|{2 * batch}|{4 * batch}",
+        **SPACE,
+    }
 
 
 def nested(keys: Sequence[str], value: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.errors import refused
+from toolkit.commands.finetune import defaults
 from toolkit.config import resolve
 from toolkit.errors import ConfigError
 from toolkit.training.adaptation.search_space import Choice, Range, build, nested, parse, suggest
@@ -45,6 +46,15 @@ def test_the_usual_space_is_around_the_rate_that_would_be_used():
     space = build(resolved(), {})
     assert space["training.learning_rate"] == Range(2e-5, 4e-4, log=True, whole=False)
     assert len(space) == 6
+
+
+def test_values_that_follow_from_the_rows_are_searched_around():
+    filled = defaults.fill(resolved(), 300)
+    space = build(filled, {})
+    assert filled.config.training.epochs == 6
+    assert space["training.epochs"] == Range(3, 12, log=False, whole=True)
+    assert space["training.batch_size"] == Choice((8, 16, 32))
+    assert "training.epochs" not in build(defaults.fill(resolved(epochs=2), 300), {})
 
 
 def test_set_values_are_not_searched_by_default():
