@@ -25,7 +25,7 @@ from typing import Any
 from toolkit import runs
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.training.fit import fit
-from toolkit.commands.finetune.training.validation import higher_is_better, tolerance
+from toolkit.commands.finetune.training.validation import counted, higher_is_better, tolerance
 from toolkit.commands.tune import lead as tune_lead
 from toolkit.commands.tune.lead import Trial
 from toolkit.config import leaves, merge
@@ -157,7 +157,9 @@ def _lead(
 ) -> tuple[tune_lead.Lead | None, list[Advice]]:
     metric = prepared.config.training.best_metric
     rows, given = tune_lead.validation_part(prepared.splits.facts)
-    error, higher = tolerance(prepared.recipe, metric, rows), higher_is_better(prepared.recipe, metric)
+    splits = prepared.splits
+    of = counted(prepared.recipe, metric, splits.validation, splits.labels)
+    error, higher = tolerance(prepared.recipe, metric, of), higher_is_better(prepared.recipe, metric)
     lead = tune_lead.lead(trials, best, error, rows, higher)
     if lead is None:
         return None, []

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 
 from tests.support.errors import refused
@@ -27,7 +28,8 @@ def prepared():
     layers = [("command", {"recipe": "sentiment"}), ("from the model", {"training": {"learning_rate": 1e-4}})]
     user = {"data": {"source": "reviews.csv", "label_map": {"4.5": "good", "1": "bad"}}, "training": {"seed": 5}}
     resolved = resolve([*layers, ("flag", user)])
-    splits = SimpleNamespace(facts={"fingerprint": "sha256:1"})
+    validation = pa.table({"text": ["a"] * 200, "label": [0] * 200})
+    splits = SimpleNamespace(facts={"fingerprint": "sha256:1"}, validation=validation, labels=("no", "yes"))
     return Prepared(loading.load("sentiment"), resolved, None, splits, ())
 
 
@@ -92,7 +94,7 @@ def test_the_best_trial_becomes_a_preset_that_runs(search, prepared):
 def counted(prepared):
     resolved = prepared.resolved.with_values("flag", {"training": {"best_metric": "accuracy"}})
     facts = {"fingerprint": "sha256:1", "splits": [{"name": "validation", "rows": 200, "given": False}]}
-    return replace(prepared, resolved=resolved, splits=SimpleNamespace(facts=facts))
+    return replace(prepared, resolved=resolved, splits=SimpleNamespace(**{**vars(prepared.splits), "facts": facts}))
 
 
 def test_lead_of_one_row_gets_advice(search, counted, tmp_path):

@@ -17,7 +17,14 @@ from toolkit.commands.finetune.resume import stoppable
 from toolkit.commands.finetune.training import probe as finetune_probe
 from toolkit.commands.finetune.training.setup import TrainingSetup, gather
 from toolkit.commands.finetune.training.tokenize import through_backbone
-from toolkit.commands.finetune.training.validation import Validator, higher_is_better, sample, tolerance, written
+from toolkit.commands.finetune.training.validation import (
+    Validator,
+    counted,
+    higher_is_better,
+    sample,
+    tolerance,
+    written,
+)
 from toolkit.commands.time_budget.limits import Limits
 from toolkit.config import RunConfig, leaves
 from toolkit.data.batching.batch import Features, pad, probe
@@ -115,7 +122,7 @@ def fit(
     observe(Stage(f"Training on {device} in {compute.precision}{', compiled' if compute.compiled else ''}{resumed}"))
     for note in _shared_out(config, team, state):
         say(note)
-    folder = run.path / "checkpoints"
+    folder, metric = run.path / "checkpoints", config.training.best_metric
     # a random head or model would win only by chance
     trained_start = begun.installed or (recipe.generate is not None and not config.loading.from_scratch)
     values = {".".join(key): value for key, value in leaves(config.model_dump())}
@@ -132,8 +139,8 @@ def fit(
                 save=lambda best, step: _keep(
                     best if inputs.whole else setup.model, setup, checkpoint.best_path(folder, step)
                 ),
-                higher_is_better=higher_is_better(recipe, config.training.best_metric),
-                tolerance=tolerance(recipe, config.training.best_metric, splits.validation.num_rows),
+                higher_is_better=higher_is_better(recipe, metric),
+                tolerance=tolerance(recipe, metric, counted(recipe, metric, splits.validation, splits.labels)),
                 validate_first=trained_start or limits is not None,
                 keep_start=trained_start,
                 early=validate.early(),

@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Features, Integers
 from toolkit.distributed.process_group import Team
 from toolkit.evaluation import scores
+from toolkit.evaluation.context import references
 from toolkit.inference.model import LoadedModel
 from toolkit.inference.predict_features import predict_features
-from toolkit.metrics import load
+from toolkit.metrics import Metric, load
 from toolkit.tasks.contract import Recipe
 
 EARLY_ROWS = 250  # validation rows at most, for the first figure
@@ -96,15 +98,37 @@ def higher_is_better(recipe: Recipe, metric: str) -> bool:
     return definition.higher_is_better if definition is not None else True
 
 
-def tolerance(recipe: Recipe, metric: str, rows: int) -> Callable[[float], float]:
+def tolerance(recipe: Recipe, metric: str, counted: int) -> Callable[[float], float]:
     """Return how far below the best value a later one may be by chance: the standard error of a share.
 
-    A metric that is not a share of rows, such as the loss, has none.
+    A metric that is not a share, such as the loss, has none.
+
+    Args:
+        recipe: The task.
+        metric: Name of the metric.
+        counted: What it is a share of, as of `counted`.
     """
     definition = _definition(recipe, metric) if metric != "loss" else None
-    if definition is None or definition.unit != "fraction" or not rows:
+    if definition is None or definition.unit != "fraction" or not counted:
         return lambda _best: 0.0
-    return lambda best: math.sqrt(max(0.0, best * (1.0 - best)) / rows)
+    return lambda best: math.sqrt(max(0.0, best * (1.0 - best)) / counted)
+
+
+def counted(recipe: Recipe, metric: str, rows: pa.Table, labels: Sequence[str]) -> int:
+    """Return how many things a metric is a share of: the entities for the F1 of entities, else the rows.
+
+    Args:
+        recipe: The task.
+        metric: Name of the metric.
+        rows: The validation rows.
+        labels: Names of the classes.
+    """
+    definition = _definition(recipe, metric) if metric != "loss" else None
+    if not rows.num_rows or not isinstance(definition, Metric) or definition.overlaps is None:
+        return int(rows.num_rows)
+    truth = references(recipe, rows)
+    _, _, true = definition.overlaps(definition.statistics(truth, truth, labels).sum(axis=0))
+    return round(float(np.sum(true)))
 
 
 def _definition(recipe: Recipe, metric: str) -> Any:
