@@ -1,5 +1,6 @@
 """`load`: a model that stays in memory between predictions."""
 
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,6 +47,7 @@ class Model:
 
     def __init__(self, loaded: service.Service) -> None:
         self._loaded = loaded
+        weakref.finalize(self, loaded.prepared.close)  # also at exit, before modules are gone
 
     @property
     def labels(self) -> Sequence[str]:

@@ -15,6 +15,7 @@ from toolkit.evaluation.statistics import intervals
 from toolkit.evaluation.statistics.significance import mcnemar
 from toolkit.metrics import Metric, RankMetric, as_module, column, load
 from toolkit.metrics import classification as classes_
+from toolkit.metrics.base import reference_type
 from toolkit.tasks.task import Column
 
 Columns = Mapping[str, Sequence[Any]]
@@ -55,7 +56,7 @@ def score(
             ]
             continue
         predictions = columns[column(definition)]
-        _check_type(definition, predictions)
+        _check_type(definition, predictions, references)
         value = as_module(definition, labels).compute(predictions=predictions, references=references)[definition.name]
         if math.isnan(value):  # with one class there is no area under a curve, and no correlation
             continue
@@ -75,6 +76,8 @@ def values(
     result: dict[str, float] = {}
     for module, definition in computable(columns, metrics, labels):
         predictions = columns["prediction" if definition is None else column(definition)]
+        if definition is not None:
+            _check_type(definition, predictions, references)
         module = module if definition is None else as_module(definition, labels)
         computed = module.compute(predictions=predictions, references=references)
         figures = {name: float(value) for name, value in computed.items() if isinstance(value, int | float)}
@@ -134,18 +137,33 @@ def figure_interval(
     return intervals.Interval(interval.value, low, high)
 
 
-def _check_type(metric: Definition, predictions: Sequence[Any]) -> None:
-    """Refuse numbers where a metric is for classes: they would be truncated to integers silently.
+_FITTING: Mapping[str, tuple[type, ...]] = {
+    "int64": (int, np.integer),
+    "float64": (int, float, np.number),
+    "string": (str,),
+    "labels": (list, tuple, np.ndarray),
+    "probabilities": (list, tuple, np.ndarray),
+}
+_NAMED = {"int64": "a class", "float64": "a number", "string": "a text", "labels": "a list of classes"}
+
+
+def _check_type(metric: Definition, predictions: Sequence[Any], references: Sequence[Any]) -> None:
+    """Refuse values of another type than the metric's; numbers would be truncated to classes silently.
 
     Raises:
-        RecipeError: With the name of the metric.
+        RecipeError: With the name of the metric and the first such value.
     """
-    if metric.value_type == "int64" and any(isinstance(value, float) for value in predictions):
-        raise RecipeError(
-            f"The metric {metric.name} is for classes, but the predictions are numbers.",
-            'Define it with value_type="float64".',
-            id="recipe.metric-type",
-        )
+    both = (("predictions", predictions, metric.value_type), ("references", references, reference_type(metric)))
+    for name, values_of, expected in both:
+        fitting = _FITTING[expected]
+        for value in values_of:
+            if value is not None and not isinstance(value, fitting):
+                raise RecipeError(
+                    f"The metric {metric.name} takes {_NAMED.get(expected, expected)} for each row, but the {name} "
+                    f"contain {value!r:.60}.",
+                    "Define it in METRICS of the recipe with the value_type (and reference_type) of its values.",
+                    id="recipe.metric-type",
+                )
 
 
 def difference(

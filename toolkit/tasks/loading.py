@@ -10,10 +10,12 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from toolkit.data.batching import batch
 from toolkit.errors import RecipeError
+from toolkit.metrics import Metric, RankMetric
+from toolkit.metrics.base import ValueType
 from toolkit.tasks import catalogue, old_names
 from toolkit.tasks.contract import PARTS, REQUIRED, Recipe
 from toolkit.tasks.inputs import image, text, words
@@ -44,12 +46,13 @@ def load(name: str) -> Recipe:
 @cache
 def _load(path: Path, _content: bytes) -> Recipe:
     module, notes = _imported(path)
+    _check_names(path)
     missing = [part for part in REQUIRED if not hasattr(module, part)]
     if missing:
         raise _incomplete(path, missing)
-    _check_names(path)
     held = {PARTS[name]: getattr(module, name) for name in PARTS if hasattr(module, name)}
     old_names.check_read(held.get("read"), path)
+    _check_metrics(held["metrics"], path)
     held["columns"] = tuple(_with_kind(column, path) for column in held["columns"])
     _check_columns(held["columns"], path)
     by_target = Task(held["columns"]).target.kind.predictions
@@ -115,6 +118,23 @@ def _check_columns(columns: Sequence[Column], path: Path) -> None:
             f"{path}: COLUMNS has {len(targets)} targets{': ' if targets else ''}{', '.join(targets)}.",
             "A recipe predicts one column; give it one whose kind is a target, such as SINGLE_LABEL.",
             id="recipe.targets",
+        )
+
+
+def _check_metrics(metrics: Any, path: Path) -> None:
+    """Refuse what is no list of metrics, before anything is trained for it."""
+    listed = isinstance(metrics, list | tuple) and bool(metrics)
+    wrong = [] if not listed else [m for m in metrics if not isinstance(m, str | Metric | RankMetric)]
+    types = get_args(ValueType)
+    if listed and not wrong:
+        wrong = [m.value_type for m in metrics if not isinstance(m, str) and m.value_type not in types]
+    if not listed or wrong:
+        given = f"has {wrong[0]!r}" if wrong else f"is {metrics!r}"
+        raise RecipeError(
+            f"{path}: METRICS {given}.",
+            "METRICS is a tuple of names of metrics or of `toolkit.metrics.Metric`, whose value_type is one of "
+            f"{', '.join(types)}; a tuple of one needs a comma behind it.",
+            id="recipe.metrics",
         )
 
 

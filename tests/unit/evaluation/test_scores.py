@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.errors import refused
 from toolkit.config import RunConfig
 from toolkit.config.settings import EvaluationConfig
+from toolkit.errors import RecipeError
 from toolkit.evaluation import scores
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.inference.predict import Predictions
@@ -82,6 +84,22 @@ def test_a_recipes_own_metric_is_resampled():
     (figure,) = scores.score({"prediction": list("aabb")}, list("aaab"), (exact,), (), CONFIG, seed=0)
     assert figure["value"] == 0.75
     assert figure["low"] < 0.75 < figure["high"]
+
+
+@pytest.mark.parametrize(
+    ("value_type", "predictions", "references"),
+    [
+        ("int64", [0.5, 1.0], [0, 1]),
+        ("int64", [[0], [1]], [[0], [1]]),
+        ("labels", [0, 1], [0, 1]),
+        ("float64", ["a", "b"], [0.0, 1.0]),
+        ("string", ["a", "b"], [0, 1]),
+    ],
+)
+def test_values_of_another_type_than_the_metrics_are_refused(value_type, predictions, references):
+    metric = Metric("own", "Own", lambda p, r, _: np.zeros((len(p), 1)), lambda sums: sums[..., 0], value_type)
+    with refused(RecipeError, "recipe.metric-type", "own"):
+        scores.values({"prediction": predictions}, references, (metric,), ())
 
 
 def test_the_lead_is_paired_on_the_same_examples():

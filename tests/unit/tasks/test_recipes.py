@@ -112,6 +112,30 @@ def test_unknown_name_is_rejected_with_suggestion(tmp_path, line, wrong, meant):
     assert meant is None or f"`{meant}`" in problem
 
 
+@pytest.mark.parametrize(("part", "wrong"), [("METRICS", "METRIC"), ("def preprocess", "preproces")])
+def test_misspelt_required_part_gets_a_suggestion(tmp_path, part, wrong):
+    name = part.removeprefix("def ")
+    lines = [line.replace(name, wrong) if line.startswith(part) else line for line in WHOLE.splitlines()]
+    (tmp_path / "mine.py").write_text("\n".join(lines), encoding="utf-8")
+    problem = refusal("recipe.unknown-part", tmp_path / "mine.py").problem
+    assert f"`{wrong}`" in problem
+    assert f"`{name}`" in problem
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        *("print", "()", "'accuracy'", "(print,)", "(3, 'accuracy')"),
+        "__import__('toolkit.metrics').metrics.Metric('f', 'F', print, print)",
+        "(__import__('toolkit.metrics').metrics.Metric('f', 'F', print, print, value_type='label'),)",
+    ],
+)
+def test_what_is_no_list_of_metrics_is_refused_at_once(tmp_path, metrics):
+    lines = [f"METRICS = {metrics}" if line.startswith("METRICS") else line for line in WHOLE.splitlines()]
+    (tmp_path / "mine.py").write_text("\n".join(lines), encoding="utf-8")
+    assert "METRICS" in refusal("recipe.metrics", tmp_path / "mine.py").problem
+
+
 def test_a_recipe_of_one_class_needs_neither_collate_nor_predictions(tmp_path):
     lines = [line for line in WHOLE.splitlines() if not line.startswith(("def collate", "def predictions"))]
     (tmp_path / "mine.py").write_text("\n".join(lines), encoding="utf-8")

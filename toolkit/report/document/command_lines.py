@@ -10,6 +10,12 @@ _NOT_OF_RANGE_TEST = (
 )
 _NO_FLAGS_OF_RANGE_TEST = ("--few", "--tune-speed", "--dry-run")
 _NO_KEYS_OF_RANGE_TEST = ("training.budget", "training.few_labels", "data.unlabelled")
+_KEYS = {  # options with a key of the configuration, which may be set once
+    "epochs": "training.epochs",
+    "learning_rate": "training.learning_rate",
+    "budget": "training.budget",
+    "max_length": "data.max_length",
+}
 _AS_KEYS = {"--attention": "attention", "--group-column": "data.group_column"}
 
 
@@ -32,7 +38,8 @@ def with_option(command: Sequence[str], name: str, value: object) -> list[str]:
     if key != name:
         return [*_without_key(command, key), "--set", f"{key}={value}"]
     flag = f"--{name.replace('_', '-')}"
-    return [*without_option(command, flag), flag, str(value)]
+    kept = _without_key(command, _KEYS[name]) if name in _KEYS else command
+    return [*without_option(kept, flag), flag, str(value)]
 
 
 def _without_key(command: Sequence[str], key: str) -> list[str]:

@@ -184,6 +184,15 @@ def test_doubts_of_an_inaccurate_model_are_not_shown():
     assert advise(report) == []
 
 
+def test_an_option_takes_the_place_of_the_key_that_it_sets():
+    report, _ = PLANTED["training.still-improving"]
+    report = copy.deepcopy(report)
+    for setting in ("--set training.epochs=3", "--set=training.epochs=3"):
+        report["command"] = f"toolkit finetune sentiment --data mine.csv {setting}"
+        (piece,) = advise(report)
+        assert piece["command"] == "toolkit finetune sentiment --data mine.csv --epochs 6"
+
+
 @pytest.mark.parametrize(
     ("options", "kept"),
     [
