@@ -117,7 +117,7 @@ def _within(table: Table, options: argparse.Namespace) -> dict[str, Any]:
         data = Path(temporary) / "data"
         write(data, train, test)
         limit = str(options.budget)
-        _toolkit(table.recipe, MODEL, data, Path(temporary) / "run", results, "--budget", limit)
+        _toolkit(table.recipe, MODEL, data, Path(temporary) / "run", results, "--budget", f"{limit}s")
         if options.autogluon:
             results["contenders"]["autogluon"] = _json_of([options.autogluon, AUTOGLUON, folder, str(data), limit])
     return results
