@@ -88,7 +88,17 @@ def values(
 def computable(
     columns: Columns, metrics: Sequence[str | Definition], labels: Sequence[str]
 ) -> Iterator[tuple[Any, Definition | None]]:
-    """Yield (module, definition) of the metrics that can be computed from the columns."""
+    """Yield (module, definition) of the metrics that can be computed from the columns.
+
+    Raises:
+        RecipeError: The columns lack predictions.
+    """
+    if "prediction" not in columns:
+        raise RecipeError(
+            f"The predictions of the recipe have no column `prediction`, but {', '.join(columns) or 'none at all'}.",
+            "Let `predictions` of the recipe or its target return it: one value for each row.",
+            id="recipe.no-prediction",
+        )
     for module, definition in map(load, metrics):
         if definition is None or (column(definition) in columns and len(labels) >= definition.least_classes):
             yield module, definition

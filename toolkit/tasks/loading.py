@@ -21,7 +21,7 @@ from toolkit.tasks.contract import PARTS, REQUIRED, Recipe
 from toolkit.tasks.inputs import image, text, words
 from toolkit.tasks.inputs import phrases as phrases_
 from toolkit.tasks.targets import generated_text, single_label, token_labels
-from toolkit.tasks.task import Column, Kind, Target, Task
+from toolkit.tasks.task import Auxiliary, Column, Input, Kind, Target, Task
 
 # Kinds by the names that recipe files of older versions give their columns.
 KINDS: Mapping[str, Kind] = {
@@ -99,7 +99,7 @@ def _imported(path: Path) -> tuple[ModuleType, list[str]]:
 
 def _with_kind(column: Column, path: Path) -> Column:
     """Return the column with its kind itself, where a recipe file of an older version gives the name of one."""
-    if not isinstance(column.kind, str):
+    if isinstance(column.kind, Input | Target | Auxiliary):
         return column
     if column.kind not in KINDS:
         raise RecipeError(

@@ -102,6 +102,11 @@ def test_values_of_another_type_than_the_metrics_are_refused(value_type, predict
         scores.values({"prediction": predictions}, references, (metric,), ())
 
 
+def test_missing_predictions_are_refused():
+    with refused(RecipeError, "recipe.no-prediction", "probabilities"):
+        scores.values({"probabilities": [[0.5, 0.5]]}, [0], ("accuracy",), ("no", "yes"))
+
+
 def test_the_lead_is_paired_on_the_same_examples():
     from toolkit.metrics.classification import METRICS
 
