@@ -26,10 +26,10 @@ from toolkit.data.images import image_columns
 from toolkit.data.load import Splits
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted, RunError
-from toolkit.evaluation import thresholds
+from toolkit.evaluation import baselines, thresholds
 from toolkit.evaluation.checks import repeated_rows
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.predict_rows import baseline_predictions, predict_rows
+from toolkit.evaluation.predict_rows import predict_rows
 from toolkit.events import Observe, Stage
 from toolkit.inference.model import StoredModel
 from toolkit.runs import checksums
@@ -237,8 +237,8 @@ def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limit
     recipe, splits, seed = prepared.recipe, prepared.splits, prepared.config.training.seed
     predictions: dict[str, list[Any]] = {}
     if prepared.config.evaluation.baselines:
-        for name, function in (recipe.baselines or {}).items():
-            predicted = time_budget_limits.within(partial(baseline_predictions, function), splits, limits, seed)
+        for name in recipe.baselines or {}:
+            predicted = time_budget_limits.within(partial(baselines.predict, name, recipe), splits, limits, seed)
             predictions |= {name: predicted} if predicted is not None else {}
         if limits is None or limits.suffices_for_answers:
             predictions |= _before(prepared, observe)
