@@ -1,5 +1,6 @@
 """Train, save, evaluate and report."""
 
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -127,6 +128,7 @@ def finetune(
             prepared.checkpoint.origin,
             splits.facts,
             training,
+            shlex.join(["toolkit", "evaluate", str(run.path)]),
             checks=run_checks(context, run, observe) if limits is None else {},
             config=config.model_dump(),  # the run's own, which may have started from scratch
         )
