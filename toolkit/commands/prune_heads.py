@@ -1,6 +1,7 @@
 """Prune attention heads of a trained model, the least important first, and measure quality and cost."""
 
 import copy
+import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -294,6 +295,7 @@ def _store(
         origin,
         subject.facts,
         made.facts.get("training"),
+        shlex.join(["toolkit", "evaluate", str(made.path)]),
     )
     context = EvaluationContext(
         subject.rows,

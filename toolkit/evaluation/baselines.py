@@ -3,18 +3,77 @@
 import sys
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from toolkit.data.images import image_decoding
+from toolkit.data.load import Splits
+from toolkit.errors import RecipeError
+from toolkit.metrics import column, load
+from toolkit.metrics.base import ValueType
+from toolkit.tasks.contract import Recipe
 
 MOST_ROWS = 100_000
 MOST_PICTURES = 5_000
 SMALL = 12  # pixels
 _CHUNK = 10_000  # rows that are predicted at a time
+
+_NAMES: dict[ValueType, str] = {
+    "int64": "the number of a class",
+    "float64": "a number",
+    "string": "a text",
+    "labels": "a list of numbers of classes",
+}
+
+
+def predict(name: str, recipe: Recipe, splits: Splits) -> list[Any]:
+    """Train a baseline of a recipe on train and predict test.
+
+    Raises:
+        RecipeError: It fails, or does not return one prediction a row of the type that the first metric compares.
+    """
+    function: Callable[..., Any] = (recipe.baselines or {})[name]
+    rows = splits.test.num_rows
+    loaded = (definition for _, definition in map(load, recipe.metrics))
+    value_type = next((d.value_type for d in loaded if d is not None and column(d) == "prediction"), None)
+    try:
+        made = function(splits.train, splits.test, splits.labels)
+    except (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError) as error:
+        raise _faulty(name, recipe, f"raised {type(error).__name__}: {error}", rows, value_type) from error
+    if not isinstance(made, list | tuple | np.ndarray):
+        raise _faulty(name, recipe, f"returned a value of the type {type(made).__name__}", rows, value_type)
+    if len(made) != rows:
+        raise _faulty(name, recipe, f"returned {len(made):,} predictions for {rows:,} rows", rows, value_type)
+    wrong = [value for value in made if not _is_of_type(value, value_type, len(splits.labels))]
+    if wrong:
+        raise _faulty(name, recipe, f"returned the prediction {repr(wrong[0])[:100]}", rows, value_type)
+    return list(made)
+
+
+def _is_of_type(value: Any, value_type: ValueType | None, classes: int) -> bool:
+    """Whether a prediction is what metrics compare; `classes` is 0 for a task without classes."""
+    if value_type == "labels":
+        return isinstance(value, list | tuple | np.ndarray) and all(_is_of_type(v, "int64", classes) for v in value)
+    if value_type == "int64":
+        return isinstance(value, Integral) and (not classes or 0 <= int(value) < classes)
+    if value_type == "float64":
+        return isinstance(value, Real)
+    return isinstance(value, str) if value_type == "string" else True
+
+
+def _faulty(name: str, recipe: Recipe, problem: str, rows: int, value_type: ValueType | None) -> RecipeError:
+    each = f", each {_NAMES[value_type]}" if value_type in _NAMES else ""
+    return RecipeError(
+        f"The baseline “{name}” of the recipe {recipe.file} {problem}. It must return a list of {rows:,} predictions, "
+        f"one for each row of test{each}.",
+        "Correct the baseline, and run the same command with `--resume`: it continues from the last saved state of "
+        "training. With `--set evaluation.baselines=false` it does without baselines.",
+        id="recipe.baseline",
+    )
 
 
 def majority(train: pa.Table, test: pa.Table, labels: Sequence[str], role: str = "label") -> list[int]:

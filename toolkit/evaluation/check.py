@@ -15,7 +15,8 @@ class Check:
     Attributes:
         key: Of its section in the report.
         run: Context → the section; None where there is nothing to report.
-        applies: Whether it applies to a task.
+        applies: Whether it applies to a task. One that `evaluation.checks` names and that does not is run too, and its
+            section is only {"not_tested": why}.
         wanted: Whether it runs, by the configuration; checks that need no further predictions always run.
         stage: (context) → text of the progress line; "" for a fast check.
     """

@@ -243,7 +243,10 @@ def _agreement(
 def _disagreements(
     aligned: Aligned, references: Sequence[Any], task: Task, by: Metric | None
 ) -> tuple[list[dict[str, Any]], int]:
-    """Return the clearest disagreements, by confidence or by a metric, and the number of disagreements."""
+    """Return the clearest disagreements, by confidence or by a metric, and the number of disagreements.
+
+    Without either they are the first in the order of the rows.
+    """
     predictions = [columns["prediction"] for columns in aligned.columns]
     target: Target = task.target.kind
     parted = [
@@ -254,7 +257,7 @@ def _disagreements(
     if not parted:
         return [], 0
     if by is None:
-        sure = np.array([[_confidence(columns, row) or 0.0 for columns in aligned.columns] for row in parted])
+        sure = np.array([[_confidence(task, columns, row) or 0.0 for columns in aligned.columns] for row in parted])
         apart = sure.min(axis=1)
     else:
         true = [references[row] for row in parted]
@@ -276,7 +279,7 @@ def _disagreements(
                     {
                         "model": name,
                         "prediction": target.shown(columns["prediction"][position], aligned.labels),
-                        "confidence": _confidence(columns, position),
+                        "confidence": _confidence(task, columns, position),
                     }
                     for name, columns in zip(aligned.names, aligned.columns, strict=True)
                 ],
@@ -285,5 +288,8 @@ def _disagreements(
     return rows, len(parted)
 
 
-def _confidence(columns: Mapping[str, Sequence[Any]], row: int) -> float | None:
-    return float(max(columns["probabilities"][row])) if "probabilities" in columns else None
+def _confidence(task: Task, columns: Mapping[str, Sequence[Any]], row: int) -> float | None:
+    """Return the probability of the most probable class; None unless a row has exactly one class."""
+    if task.stratum is None or "probabilities" not in columns:
+        return None
+    return float(max(columns["probabilities"][row]))

@@ -12,6 +12,7 @@ from toolkit.config import RunConfig
 from toolkit.evaluation.thresholds import Thresholds
 from toolkit.inference.predict import Predictions
 from toolkit.tasks.contract import Recipe
+from toolkit.tasks.task import Task
 
 if TYPE_CHECKING:
     from toolkit.inference.model import StoredModel
@@ -44,6 +45,11 @@ class EvaluationContext:
     thresholds: Thresholds | None = None
     repeated: Sequence[dict[str, Any]] | None = None
     stored: "StoredModel | None" = None
+
+    @cached_property
+    def task(self) -> Task:
+        """The recipe's task, with those of its inputs that the rows have."""
+        return self.recipe.task.narrowed(self.rows)
 
     @property
     def columns(self) -> Mapping[str, Sequence[Any]]:

@@ -1,13 +1,9 @@
 """Predict the rows of a table with a stored model, for an evaluation."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pyarrow as pa
 
 from toolkit import models
 from toolkit.data.batching import vocabulary
-from toolkit.data.load import Splits
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.evaluation import prediction_store
 from toolkit.events import Observe
@@ -66,8 +62,3 @@ def identity(stored: StoredModel, rows: pa.Table) -> str:
     }
     roles = stored.recipe.task.present(rows)
     return prediction_store.identity(stored.folder, stored.recipe.file, rows, roles, settings)
-
-
-def baseline_predictions(function: Callable[..., list[Any]], splits: Splits) -> list[Any]:
-    """Train a baseline on train and predict test."""
-    return function(splits.train, splits.test, splits.labels)

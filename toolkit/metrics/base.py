@@ -20,8 +20,8 @@ class Metric:
         title: As the report prints it.
         statistics: (predictions, references, names of the classes) → one row an example. Shape (N, S).
         aggregate: Sums of such rows → the figure. Shape (..., S) → (...).
-        value_type: What one prediction is: "int64" (a class), "float64" (a number), "string", "labels" (a class for
-            each word), or "probabilities" (one number for each class).
+        value_type: What one prediction is: "int64" (a class), "float64" (a number), "string", "labels" (a list of
+            classes, such as one for each word), or "probabilities" (one number for each class).
         unit: "fraction" is printed as a percentage, "score" as it is, "points" (from 0 to 100) with one decimal.
         higher_is_better: Direction of improvement.
         proportion: Whether the figure is a share of independent successes, as accuracy is.

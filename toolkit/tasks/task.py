@@ -366,10 +366,15 @@ class Task:
         """Return the roles of the inputs that `rows` have and that are text."""
         return [c.role for c in self.inputs if c.kind.plain is not None and c.role in rows.column_names]
 
-    def only_input(self, rows: pa.Table) -> Column | None:
-        """Return the input of rows with a single one, each of which gets a class; None for other tasks."""
-        there = [column for column in self.inputs if column.role in rows.column_names]
-        return there[0] if len(there) == 1 and self.target.kind.single else None
+    def narrowed(self, rows: pa.Table) -> "Task":
+        """Return the task with those of its inputs that `rows` have."""
+        there = (c for c in self.columns if not isinstance(c.kind, Input) or c.role in rows.column_names)
+        return Task(tuple(there))
+
+    @property
+    def single_input(self) -> Column | None:
+        """The input, where there is one alone and each row gets a class; None for other tasks."""
+        return self.inputs[0] if len(self.inputs) == 1 and self.target.kind.single else None
 
     def named(self, options: Mapping[str, Any]) -> list[Column]:
         """Return the columns; names in braces take the values of options, or are left out where these are not set."""

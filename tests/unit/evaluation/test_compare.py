@@ -1,5 +1,7 @@
 """Models are compared on the same rows only, in any order and numbering."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,12 +13,14 @@ from toolkit.evaluation import prediction_store
 from toolkit.evaluation.compare import align, compare
 from toolkit.evaluation.prediction_store import StoredPredictions
 from toolkit.inference.predict import Predictions
+from toolkit.tasks import loading
 from toolkit.tasks.inputs.text import TEXT
 from toolkit.tasks.targets.generated_text import GENERATED_TEXT
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
 from toolkit.tasks.task import Column, Task
 
 LABELS = ("bad", "good")
+RECIPES = Path(__file__).parents[2] / "support" / "recipes"
 CONFIG = EvaluationConfig(resamples=200)
 
 
@@ -114,6 +118,7 @@ def test_a_comparison_counts_and_ranks():
     parted = sum(a != b for a, b in zip(good, poor, strict=True))
     assert result["disagreeing"] == parted
     assert len(result["disagreements"]) == 20
+    assert result["disagreements"][0]["answers"][0]["confidence"] == 0.9
     assert result["disagreements"][0]["text"].startswith("text")
     assert {answer["model"] for answer in result["disagreements"][0]["answers"]} == {"a", "b", "c"}
 
@@ -148,3 +153,19 @@ def test_texts_are_compared_by_their_figures_and_not_by_right_and_wrong():
     assert signs == {"chrf": True, "bleu": True, "ter": False}  # of edits the better one makes fewer
     assert (result["disagreeing"], result["parted_by"]) == (2, "chrF2")
     assert [row["row"] for row in result["disagreements"]] == [3, 2]  # where they differ most
+
+
+def test_a_list_of_classes_has_no_confidence():
+    """The largest of its probabilities says nothing of a row without classes."""
+    task = loading.load(str(RECIPES / "topics.py")).task
+    files = []
+    for said in ([[0], [], [1]], [[0], [1], []]):
+        rows = pa.table({"text": ["a", "b", "c"], "topics": [[0], [1], []], "_file": ["f.csv"] * 3, "_row": [2, 3, 4]})
+        predictions = Predictions({"prediction": said, "probabilities": [[0.9, 0.1], [0.2, 0.6], [0.4, 0.6]]}, None)
+        table = prediction_store.table(rows, ("text", "topics"), ("text",), predictions)
+        facts = {"labels": list(LABELS), "recipe": "topics", "columns": ["prediction", "probabilities"]}
+        files.append(StoredPredictions(table, facts))
+    both = align(("one", "other"), files, task.target)
+    result = compare(both, [[0], [1], []], (), CONFIG, seed=0, task=task)
+    assert [row["row"] for row in result["disagreements"]] == [3, 4]
+    assert {answer["confidence"] for row in result["disagreements"] for answer in row["answers"]} == {None}

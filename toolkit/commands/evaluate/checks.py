@@ -1,17 +1,23 @@
 """The checks that need further predictions: which are requested, and their requirements."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit import runs
 from toolkit.commands.explain import examples, measure
+from toolkit.commands.explain.inputs import aligns
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.checks import all_checks
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.events import Observe, Stage
+from toolkit.events import Note, Observe, Stage
+from toolkit.report.document.command_lines import repeated
 from toolkit.tasks.contract import Recipe
+
+# Checks that a report offers where they were not run; the sections on explanations name the others.
+_OFFERED = ("robustness", "bias", "cost")
 
 
 def run_checks(context: EvaluationContext, run: runs.Run | None, observe: Observe) -> dict[str, Any]:
@@ -25,19 +31,38 @@ def run_checks(context: EvaluationContext, run: runs.Run | None, observe: Observ
     faithfulness = Check(
         "faithfulness",
         lambda context: measure.section(context, run, observe),
+        applies=lambda task: task.explained_by is not None or aligns(context),
         wanted=named("faithfulness"),
     )
     sections = {}
     for check in (*all_checks(), examples.CHECK, faithfulness):
-        if check.wanted is None or not check.wanted(context) or not check.applies(context.recipe.task):
+        if check.wanted is None or not check.wanted(context):
             continue
         stage = check.stage(context)
-        if stage:
+        if not check.applies(context.task):
+            observe(Note(f"The check {check.key} does not apply to this task; the report says why."))
+        elif stage:
             observe(Stage(stage))
         section = check.run(context)
         if section is not None:
             sections[check.key] = section
     return sections
+
+
+def not_checked(context: EvaluationContext, sections: Mapping[str, Any], command: str) -> dict[str, Any]:
+    """Return the checks that apply and were not run, with the command that runs them.
+
+    Args:
+        context: Rows, truth and predictions.
+        sections: Of the checks that were run, which the command runs again.
+        command: Command line that evaluates the model on these rows.
+    """
+    config = context.config
+    names = [c.key for c in all_checks() if c.key in _OFFERED and c.key not in sections and c.applies(context.task)]
+    again = [name for name in config.evaluation.checks if name in sections]
+    recipe = {"recipe": config.recipe} if config.recipe.endswith(".py") else {}
+    checks = ",".join([*again, *names])
+    return {"checks": names, "command": repeated(shlex.split(command), **recipe, checks=checks)} if names else {}
 
 
 def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> None:

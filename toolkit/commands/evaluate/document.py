@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import environment, runs
+from toolkit.commands.evaluate.checks import not_checked
 from toolkit.commands.evaluate.warnings import warnings
 from toolkit.config import RunConfig
 from toolkit.evaluation import prediction_store, scores
@@ -29,6 +30,7 @@ class ReportContext:
         origin: Where the weights came from.
         data: Facts about the data.
         training: Facts about the training, when the rows are the run's own.
+        evaluation_command: Command line that evaluates the model on these rows.
         checks: Sections of checks that needed further predictions.
         config: The configuration that the report shows; the one that the model was loaded with when None.
         warnings: What else the reader should know.
@@ -40,6 +42,7 @@ class ReportContext:
     origin: str
     data: Mapping[str, Any]
     training: Mapping[str, Any] | None
+    evaluation_command: str
     checks: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
     warnings: Sequence[str] = ()
@@ -76,6 +79,7 @@ def evaluate_predictions(
             **scores.evaluation_section(context, report_context.split),
             **findings(context),
             **report_context.checks,
+            "not_checked": not_checked(context, report_context.checks, report_context.evaluation_command),
         },
         baselines=[
             scores.baseline_section(

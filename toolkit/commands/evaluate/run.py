@@ -94,6 +94,7 @@ def _evaluate(
         subject.checkpoint.origin,
         subject.facts,
         own.facts.get("training") if own is not None else None,
+        command,
         checks=run_checks(context, subject.run, observe),
         config=_config_shown(subject),
         warnings=learned,

@@ -14,6 +14,7 @@ from toolkit.evaluation.scores import shown_text, thumbnail
 from toolkit.explanation.attributions import BY_NAME, Explanation
 from toolkit.explanation.patches import Picture
 from toolkit.report.plots import overlays
+from toolkit.tasks.task import Task
 
 EACH = 3  # correct predictions, and as many wrong ones
 WORDS = 5
@@ -26,8 +27,8 @@ def section(context: EvaluationContext) -> dict[str, Any]:
     Args:
         context: Rows, truth and predictions, with the stored model.
     """
-    stored, column = context.stored, context.recipe.task.only_input(context.rows)
-    if stored is None or column is None or column.kind.unit is None:
+    stored, column = context.stored, context.task.single_input
+    if stored is None or column is None or not _applies(context.task):
         return {"not_tested": "Explanations are only for the classification of single texts or pictures."}
     role, of_pictures = column.role, reads_pictures(stored)
     loaded = stored.whole().loaded
@@ -87,6 +88,14 @@ def _drawn(explanation: Explanation, methods: Sequence[str]) -> dict[str, Any]:
     return {"words": [[explanation.example.words[place] for place in order[name]] for name in methods]}
 
 
+def _applies(task: Task) -> bool:
+    return task.single_input is not None and task.single_input.kind.unit is not None
+
+
 CHECK = Check(
-    "explanations", section, wanted=named("explanations"), stage=lambda _context: "Explaining sample predictions"
+    "explanations",
+    section,
+    applies=_applies,
+    wanted=named("explanations"),
+    stage=lambda _context: "Explaining sample predictions",
 )

@@ -1,5 +1,6 @@
 """Train, save, evaluate and report."""
 
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -26,10 +27,10 @@ from toolkit.data.images import image_columns
 from toolkit.data.load import Splits
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted, RunError
-from toolkit.evaluation import thresholds
+from toolkit.evaluation import baselines, thresholds
 from toolkit.evaluation.checks import repeated_rows
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.predict_rows import baseline_predictions, predict_rows
+from toolkit.evaluation.predict_rows import predict_rows
 from toolkit.events import Observe, Stage
 from toolkit.inference.model import StoredModel
 from toolkit.runs import checksums
@@ -127,6 +128,7 @@ def finetune(
             prepared.checkpoint.origin,
             splits.facts,
             training,
+            shlex.join(["toolkit", "evaluate", str(run.path)]),
             checks=run_checks(context, run, observe) if limits is None else {},
             config=config.model_dump(),  # the run's own, which may have started from scratch
         )
@@ -237,8 +239,8 @@ def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limit
     recipe, splits, seed = prepared.recipe, prepared.splits, prepared.config.training.seed
     predictions: dict[str, list[Any]] = {}
     if prepared.config.evaluation.baselines:
-        for name, function in (recipe.baselines or {}).items():
-            predicted = time_budget_limits.within(partial(baseline_predictions, function), splits, limits, seed)
+        for name in recipe.baselines or {}:
+            predicted = time_budget_limits.within(partial(baselines.predict, name, recipe), splits, limits, seed)
             predictions |= {name: predicted} if predicted is not None else {}
         if limits is None or limits.suffices_for_answers:
             predictions |= _before(prepared, observe)

@@ -18,6 +18,7 @@ from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, counterfactual_model
 from toolkit.evaluation.perturbations.text_changes import Lists, replace
 from toolkit.evaluation.statistics.intervals import Floats
+from toolkit.tasks.task import Task
 
 MOST_ROWS = 200  # texts of the data for each category, chosen at random from more
 LEAST_ROWS = 10
@@ -182,8 +183,8 @@ def _failures(
 
 
 def _run(context: EvaluationContext) -> dict[str, Any]:
-    column = context.recipe.task.only_input(context.rows)
-    if column is not None and column.kind.swaps is not None:
+    column = context.task.single_input
+    if column is not None and _applies(context.task):
         values = context.rows[column.role].to_pylist()
         section: dict[str, Any] = column.kind.swaps(
             counterfactual_model(context, column), values, context.places, context.config.evaluation
@@ -195,4 +196,8 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     return {"not_tested": f"Whether predictions depend on the people mentioned, in {reason}. {BY_COLUMN}"}
 
 
-CHECK = Check("bias", _run, wanted=named("bias"), stage=lambda _context: "Running the bias check")
+def _applies(task: Task) -> bool:
+    return task.single_input is not None and task.single_input.kind.swaps is not None
+
+
+CHECK = Check("bias", _run, applies=_applies, wanted=named("bias"), stage=lambda _context: "Running the bias check")

@@ -16,6 +16,7 @@ from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.perturbations import image_changes
 from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, PredictionColumns, counterfactual_model
 from toolkit.evaluation.perturbations.text_changes import Lists, Perturbation, perturbations
+from toolkit.tasks.task import Task
 
 SHOWN = 5  # failures of each test
 MOST_ROWS = 1000  # texts that are changed; chosen at random from more
@@ -253,8 +254,8 @@ def _expectation(
 
 
 def _run(context: EvaluationContext) -> dict[str, Any]:
-    column = context.recipe.task.only_input(context.rows)
-    if column is None or column.kind.changes is None:
+    column = context.task.single_input
+    if column is None or not _applies(context.task):
         return {"not_tested": "The robustness check is only for the classification of single texts or pictures."}
     values = context.rows[column.role].to_pylist()
     section: dict[str, Any] = column.kind.changes(
@@ -267,4 +268,8 @@ def _stage(context: EvaluationContext) -> str:
     return f"Perturbing {context.recipe.task.inputs[0].kind.nouns[1]}"
 
 
-CHECK = Check("robustness", _run, wanted=named("robustness"), stage=_stage)
+def _applies(task: Task) -> bool:
+    return task.single_input is not None and task.single_input.kind.changes is not None
+
+
+CHECK = Check("robustness", _run, applies=_applies, wanted=named("robustness"), stage=_stage)

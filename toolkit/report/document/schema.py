@@ -239,6 +239,7 @@ REPORT: dict[str, Any] = {
         "fairness": _FAIRNESS,
         "cost": _COST,
         "screening": _SCREENING,
+        "not_checked": {"checks": [str], "command": str},
     },
     "comparison": _COMPARISON,
     "seeds": _SEEDS,

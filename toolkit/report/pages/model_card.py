@@ -64,11 +64,9 @@ def to_card(report: Mapping[str, Any], publication: Publication) -> str:
         publication: Facts of the card that are not in the report.
     """
     content = view(report)
-    body = (
-        environment("markdown")
-        .get_template("report/card.md.j2")
-        .render(content, found=[*content["findings"], *content["checks"]], card=publication)
-    )
+    # the command for further checks names a folder of this machine, and the card's limits name the checks
+    found = [section for section in (*content["findings"], *content["checks"]) if section.key != "untested"]
+    body = environment("markdown").get_template("report/card.md.j2").render(content, found=found, card=publication)
     lines = [line.rstrip() for line in body.splitlines()]
     kept = [line for line, before in zip(lines, ["", *lines], strict=False) if line or before]
     return f"---\n{_metadata(report, publication)}---\n\n" + "\n".join(kept).strip() + "\n"

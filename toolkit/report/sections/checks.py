@@ -237,15 +237,12 @@ def cost(result: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
     return [Section("cost", "Cost of a prediction", f"{lead}Energy: {result['energy'] or 'not measured'}.", [table])]
 
 
-_CHECKS = {"robustness": ("rows", "not_tested"), "bias": ("studies", "not_tested"), "cost": ("timings",)}
-
-
 def untested(evaluation: Mapping[str, Any]) -> list[Section]:
-    """Name the checks that were not run."""
-    missing = [name for name, keys in _CHECKS.items() if not any(evaluation[name][key] for key in keys)]
-    if not missing or not evaluation["metrics"]:
+    """Name the checks that apply and were not run."""
+    missing, command = evaluation["not_checked"]["checks"], evaluation["not_checked"]["command"]
+    if not missing or not command or not evaluation["metrics"]:
         return []
     *others, last = missing
     named = f"{', '.join(others)} and {last}" if others else last
-    lead = f"{named.capitalize()} {'were' if others else 'was'} not checked. To check: "
-    return [Section("untested", "Not checked", f"{lead}toolkit evaluate MODEL --checks {','.join(missing)}.")]
+    lead = f"{named.capitalize()} {'were' if others else 'was'} not checked. To check: {command}"
+    return [Section("untested", "Not checked", lead)]

@@ -112,8 +112,10 @@ def _parted(result: Mapping[str, Any]) -> list[Section]:
     count = (
         f" They disagree on {formats.count(result['disagreeing'])} rows." if result["disagreeing"] is not None else ""
     )
-    first = f"largest difference in {result['parted_by']}" if result["parted_by"] else "highest confidence"
-    lead = f"Rows for which the models give different predictions, {first} first.{count}"
+    confident = any(answer["confidence"] is not None for row in result["disagreements"] for answer in row["answers"])
+    first = ", highest confidence first" if confident else ""
+    first = f", largest difference in {result['parted_by']} first" if result["parted_by"] else first
+    lead = f"Rows for which the models give different predictions{first}.{count}"
     return [Section("disagreements", "Disagreements", lead, [Examples("Disagreements", rows)])]
 
 
