@@ -15,6 +15,7 @@ _KEYS = {  # options with a key of the configuration, which may be set once
     "learning_rate": "training.learning_rate",
     "budget": "training.budget",
     "max_length": "data.max_length",
+    "checks": "evaluation.checks",
 }
 _AS_KEYS = {"--attention": "attention", "--group-column": "data.group_column"}
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from toolkit.report.document.advice import advise
+from toolkit.report.document.command_lines import repeated
 
 
 def point(step: int, loss: float, train_loss: float, accuracy: float) -> dict[str, Any]:
@@ -191,6 +192,11 @@ def test_an_option_takes_the_place_of_the_key_that_it_sets():
         report["command"] = f"toolkit finetune sentiment --data mine.csv {setting}"
         (piece,) = advise(report)
         assert piece["command"] == "toolkit finetune sentiment --data mine.csv --epochs 6"
+
+
+def test_checks_are_named_once():
+    command = ["toolkit", "evaluate", "run", "--set", "evaluation.checks=[cost]"]
+    assert repeated(command, checks="cost,bias") == "toolkit evaluate run --checks cost,bias"
 
 
 @pytest.mark.parametrize(
