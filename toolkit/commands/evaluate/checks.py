@@ -62,7 +62,8 @@ def not_checked(context: EvaluationContext, sections: Mapping[str, Any], command
     again = [name for name in config.evaluation.checks if name in sections]
     recipe = {"recipe": config.recipe} if config.recipe.endswith(".py") else {}
     checks = ",".join([*again, *names])
-    return {"checks": names, "command": repeated(shlex.split(command), **recipe, checks=checks)} if names else {}
+    words = [word for word in shlex.split(command) if word != "--fresh"]  # stored predictions serve
+    return {"checks": names, "command": repeated(words, **recipe, checks=checks)} if names else {}
 
 
 def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> None:
