@@ -13,32 +13,10 @@ import yaml
 
 from toolkit.config import leaves, merge
 from toolkit.config.files import parse_assignments, read_file
+from toolkit.config.option_names import KEYS
 from toolkit.errors import ConfigError
 from toolkit.tasks import catalogue
 
-# Words that set a value of the configuration. `output` is one of training alone, so its commands add it.
-KEYS = {
-    "model": "model",
-    "data": "data.source",
-    "max_length": "data.max_length",
-    "text_column": "data.columns.text",
-    "label_column": "data.columns.label",
-    "group_column": "data.group_column",
-    "unlabelled": "data.unlabelled",
-    "attention": "attention",
-    "epochs": "training.epochs",
-    "budget": "training.budget",
-    "batch_size": "training.batch_size",
-    "learning_rate": "training.learning_rate",
-    "seed": "training.seed",
-    "num_processes": "training.num_processes",
-    "strategy": "training.strategy",
-    "tune_speed": "training.tune_speed",
-    "from_scratch": "loading.from_scratch",
-    "trust_remote_code": "loading.trust_remote_code",
-    "glossary": "evaluation.glossary",
-    "checks": "evaluation.checks",
-}
 OPTIONS = {"form": "to"}  # words with another name on the command line
 
 Settings = Mapping[str, Any] | Sequence[str]  # what `set` takes

@@ -3,6 +3,8 @@
 import shlex
 from collections.abc import Sequence
 
+from toolkit.config.option_names import KEYS
+
 # options of `finetune` that the range test of a learning rate does not take: with a value, and without
 _NOT_OF_RANGE_TEST = (
     *("--epochs", "--learning-rate", "--budget", "--seeds", "--num-processes", "--strategy", "--glossary"),
@@ -10,14 +12,7 @@ _NOT_OF_RANGE_TEST = (
 )
 _NO_FLAGS_OF_RANGE_TEST = ("--few", "--tune-speed", "--dry-run")
 _NO_KEYS_OF_RANGE_TEST = ("training.budget", "training.few_labels", "data.unlabelled")
-_KEYS = {  # options with a key of the configuration, which may be set once
-    "epochs": "training.epochs",
-    "learning_rate": "training.learning_rate",
-    "budget": "training.budget",
-    "max_length": "data.max_length",
-    "checks": "evaluation.checks",
-}
-_AS_KEYS = {"--attention": "attention", "--group-column": "data.group_column"}
+_AS_SETTINGS = ("attention", "group_column")  # options that it takes as settings
 
 
 def repeated(command: Sequence[str], **options: object) -> str:
@@ -38,9 +33,13 @@ def with_option(command: Sequence[str], name: str, value: object) -> list[str]:
     key = name.replace("__", ".")
     if key != name:
         return [*_without_key(command, key), "--set", f"{key}={value}"]
-    flag = f"--{name.replace('_', '-')}"
-    kept = _without_key(command, _KEYS[name]) if name in _KEYS else command
+    flag = _flag(name)
+    kept = _without_key(command, KEYS[name]) if name in KEYS else command
     return [*without_option(kept, flag), flag, str(value)]
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _without_key(command: Sequence[str], key: str) -> list[str]:
@@ -82,13 +81,14 @@ def range_test(command: Sequence[str]) -> str:
     for key in _NO_KEYS_OF_RANGE_TEST:
         words = _without_key(words, key)
     settings = []
-    for flag, key in _AS_KEYS.items():
+    for name in _AS_SETTINGS:
+        flag = _flag(name)
         value = _value(words, flag)
-        settings += ["--set", f"{key}={value}"] if value is not None else []
+        settings += ["--set", f"{KEYS[name]}={value}"] if value is not None else []
         words = without_option(words, flag)
     if "--from-scratch" in words:
         words.remove("--from-scratch")
-        settings += ["--set", "loading.from_scratch=true"]
+        settings += ["--set", f"{KEYS['from_scratch']}=true"]
     return shlex.join(["toolkit", "lr-find", *words[2:], *settings])
 
 
