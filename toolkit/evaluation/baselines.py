@@ -4,7 +4,6 @@ import sys
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,13 @@ from toolkit.data.images import image_decoding
 from toolkit.data.load import Splits
 from toolkit.errors import RecipeError
 from toolkit.metrics import column, load
-from toolkit.metrics.base import ValueType
+from toolkit.metrics.base import VALUE_NAMES, VALUES, ValueType
 from toolkit.tasks.contract import Recipe
 
 MOST_ROWS = 100_000
 MOST_PICTURES = 5_000
 SMALL = 12  # pixels
 _CHUNK = 10_000  # rows that are predicted at a time
-
-_NAMES: dict[ValueType, str] = {
-    "int64": "the number of a class",
-    "float64": "a number",
-    "string": "a text",
-    "labels": "a list of numbers of classes",
-}
 
 
 def predict(name: str, recipe: Recipe, splits: Splits) -> list[Any]:
@@ -56,17 +48,17 @@ def predict(name: str, recipe: Recipe, splits: Splits) -> list[Any]:
 
 def _is_of_type(value: Any, value_type: ValueType | None, classes: int) -> bool:
     """Whether a prediction is what metrics compare; `classes` is 0 for a task without classes."""
+    if value_type is None:
+        return True
+    if not isinstance(value, VALUES[value_type]):
+        return False
     if value_type == "labels":
-        return isinstance(value, list | tuple | np.ndarray) and all(_is_of_type(v, "int64", classes) for v in value)
-    if value_type == "int64":
-        return isinstance(value, Integral) and (not classes or 0 <= int(value) < classes)
-    if value_type == "float64":
-        return isinstance(value, Real)
-    return isinstance(value, str) if value_type == "string" else True
+        return all(_is_of_type(item, "int64", classes) for item in value)
+    return value_type != "int64" or not classes or 0 <= int(value) < classes
 
 
 def _faulty(name: str, recipe: Recipe, problem: str, rows: int, value_type: ValueType | None) -> RecipeError:
-    each = f", each {_NAMES[value_type]}" if value_type in _NAMES else ""
+    each = f", each {VALUE_NAMES[value_type]}" if value_type is not None else ""
     return RecipeError(
         f"The baseline “{name}” of the recipe {recipe.file} {problem}. It must return a list of {rows:,} predictions, "
         f"one for each row of test{each}.",
@@ -93,9 +85,7 @@ def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    learned = train
-    if train.num_rows > MOST_ROWS:
-        learned = train.take(np.sort(np.random.default_rng(0).choice(train.num_rows, MOST_ROWS, replace=False)))
+    learned = _at_most(train, MOST_ROWS)
     vectorizer, texts = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), _texts(learned)
     if not any(map(vectorizer.build_analyzer(), texts)):  # texts without words
         return majority(train, test, labels)
@@ -111,9 +101,7 @@ def pixel_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    learned = train
-    if train.num_rows > MOST_PICTURES:
-        learned = train.take(np.sort(np.random.default_rng(0).choice(train.num_rows, MOST_PICTURES, replace=False)))
+    learned = _at_most(train, MOST_PICTURES)
     classes = learned["label"].to_pylist()
     if len(set(classes)) < 2:
         return majority(train, test, labels)
@@ -139,6 +127,13 @@ def source_itself(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> lis
     """Return the source unchanged."""
     texts: list[str] = test["source"].to_pylist()
     return texts
+
+
+def _at_most(rows: pa.Table, most: int) -> pa.Table:
+    """Return the rows, or `most` of them drawn at random."""
+    if rows.num_rows <= most:
+        return rows
+    return rows.take(np.sort(np.random.default_rng(0).choice(rows.num_rows, most, replace=False)))
 
 
 def _pixels(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:

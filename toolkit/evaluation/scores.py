@@ -15,7 +15,7 @@ from toolkit.evaluation.statistics import intervals
 from toolkit.evaluation.statistics.significance import mcnemar
 from toolkit.metrics import Metric, RankMetric, as_module, column, load
 from toolkit.metrics import classification as classes_
-from toolkit.metrics.base import reference_type
+from toolkit.metrics.base import VALUE_NAMES, VALUES, reference_type
 from toolkit.tasks.task import Column
 
 Columns = Mapping[str, Sequence[Any]]
@@ -147,16 +147,6 @@ def figure_interval(
     return intervals.Interval(interval.value, low, high)
 
 
-_FITTING: Mapping[str, tuple[type, ...]] = {
-    "int64": (int, np.integer),
-    "float64": (int, float, np.number),
-    "string": (str,),
-    "labels": (list, tuple, np.ndarray),
-    "probabilities": (list, tuple, np.ndarray),
-}
-_NAMED = {"int64": "a class", "float64": "a number", "string": "a text", "labels": "a list of classes"}
-
-
 def _check_type(metric: Definition, predictions: Sequence[Any], references: Sequence[Any]) -> None:
     """Refuse values of another type than the metric's; numbers would be truncated to classes silently.
 
@@ -165,11 +155,10 @@ def _check_type(metric: Definition, predictions: Sequence[Any], references: Sequ
     """
     both = (("predictions", predictions, metric.value_type), ("references", references, reference_type(metric)))
     for name, values_of, expected in both:
-        fitting = _FITTING[expected]
         for value in values_of:
-            if value is not None and not isinstance(value, fitting):
+            if value is not None and not isinstance(value, VALUES[expected]):
                 raise RecipeError(
-                    f"The metric {metric.name} takes {_NAMED.get(expected, expected)} for each row, but the {name} "
+                    f"The metric {metric.name} takes {VALUE_NAMES[expected]} for each row, but the {name} "
                     f"contain {value!r:.60}.",
                     "Define it in METRICS of the recipe with the value_type (and reference_type) of its values.",
                     id="recipe.metric-type",

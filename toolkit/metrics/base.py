@@ -1,6 +1,6 @@
 """The definition of a metric."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +9,22 @@ import numpy as np
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 ValueType = Literal["int64", "float64", "string", "labels", "probabilities"]
 Unit = Literal["fraction", "score", "points"]
+
+# What a value of each type is: in Python, and in words.
+VALUES: Mapping[ValueType, tuple[Any, ...]] = {
+    "int64": (int, np.integer),
+    "float64": (int, float, np.integer, np.floating),
+    "string": (str,),
+    "labels": (list, tuple, np.ndarray),
+    "probabilities": (list, tuple, np.ndarray),
+}
+VALUE_NAMES: Mapping[ValueType, str] = {
+    "int64": "the number of a class",
+    "float64": "a number",
+    "string": "a text",
+    "labels": "a list of numbers of classes",
+    "probabilities": "the probability of each class",
+}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
 
 @dataclass(frozen=True)
 class McNemar:
@@ -45,8 +47,7 @@ def mid_p(first: int, second: int) -> float:
     tosses, fewer = first + second, min(first, second)
     if first == second:
         return 1.0
-    log_counts = [math.lgamma(tosses + 1) - math.lgamma(k + 1) - math.lgamma(tosses - k + 1) for k in range(fewer + 1)]
-    probabilities = np.exp(np.array(log_counts) - tosses * math.log(2))
+    probabilities = np.exp(_log_binomials(tosses, fewer) - tosses * math.log(2))
     return float(min(1.0, 2 * probabilities.sum() - probabilities[-1]))
 
 
@@ -54,13 +55,15 @@ def at_most(successes: int, trials: int, chance: float) -> float:
     """Return the probability of `successes` or fewer in independent trials that succeed with probability `chance`."""
     if successes >= trials or not 0 < chance < 1:
         return float(successes >= trials or chance <= 0)
-    counts = range(successes + 1)
-    logs = [
-        math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
-        + k * math.log(chance) + (trials - k) * math.log1p(-chance)
-        for k in counts
-    ]  # fmt: skip
-    return float(min(1.0, np.exp(np.array(logs)).sum()))
+    k = np.arange(successes + 1)
+    logs = _log_binomials(trials, successes) + k * math.log(chance) + (trials - k) * math.log1p(-chance)
+    return float(min(1.0, np.exp(logs).sum()))
+
+
+def _log_binomials(trials: int, most: int) -> Floats:
+    """Return the logarithms of the binomial coefficients of 0 to `most` of `trials`. Shape (most + 1,)."""
+    total = math.lgamma(trials + 1)
+    return np.array([total - math.lgamma(k + 1) - math.lgamma(trials - k + 1) for k in range(most + 1)])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -237,8 +237,7 @@ def _never_predicted(symptoms: Symptoms) -> Iterator[Advice]:
     ]
     if not missing:
         return
-    names = [f"“{labels[number]}”" for number in missing[:NAMED]]
-    names += [f"{len(missing) - NAMED:,} more"] if len(missing) > NAMED else []
+    names = _first([f"“{labels[number]}”" for number in missing])
     listed = ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
     truth = sum(sum(matrix[number]) for number in missing)
     counts = [symptoms.learned[labels[number]] for number in missing if labels[number] in symptoms.learned]
@@ -259,13 +258,17 @@ def _never_predicted(symptoms: Symptoms) -> Iterator[Advice]:
     )
 
 
+def _first(names: Sequence[str]) -> list[str]:
+    """Return the first names, and how many more there are."""
+    return [*names[:NAMED], *([f"{len(names) - NAMED:,} more"] if len(names) > NAMED else [])]
+
+
 def _too_few_rows(symptoms: Symptoms) -> Iterator[Advice]:
     """Classes with next to no training rows."""
     few = {label: int(rows) for label, rows in symptoms.learned.items() if rows < LEARNABLE}
     if not few or not symptoms.training:
         return
-    names = [f"“{label}” ({rows})" for label, rows in list(few.items())[:NAMED]]
-    names += [f"{len(few) - NAMED:,} more"] if len(few) > NAMED else []
+    names = _first([f"“{label}” ({rows})" for label, rows in few.items()])
     yield _piece(
         "classes.too-few-rows",
         f"Classes with fewer than {LEARNABLE} training rows: {', '.join(names)}.",
