@@ -249,13 +249,18 @@ def test_errors_are_those_of_the_toolkit(wrong: dict[str, object], fact: str) ->
 
 def test_launched_program_uses_all_processes(place: Path) -> None:
     call = {"model": checkpoints.TINY, "data": "reviews.csv", "output": "shared", "epochs": 1}
-    (place / "train.py").write_text(f"import toolkit\nprint(toolkit.finetune('sentiment', **{call}).path)\n", "utf-8")
+    program = [  # a file for each process: lines that both print at once may mix
+        "import os, pathlib, toolkit",
+        f"path = toolkit.finetune('sentiment', **{call}).path",
+        "pathlib.Path('path-' + os.environ['RANK']).write_text(str(path))",
+    ]
+    (place / "train.py").write_text("\n".join(program), "utf-8")
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     env = {**environment(), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*launcher, "train.py"], cwd=place, env=env, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["shared", "shared"]
+    assert [(place / f"path-{rank}").read_text("utf-8") for rank in range(2)] == ["shared", "shared"]
     assert toolkit.Run("shared").report["training"]["processes"] == 2
     assert len(re.findall("divided among 2 processes", done.stderr)) == 1  # the main process alone has a voice
