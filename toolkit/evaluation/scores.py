@@ -205,9 +205,12 @@ def difference(
 
 
 def per_class(
-    predictions: Sequence[int], references: Sequence[int], labels: Sequence[str], config: EvaluationConfig, seed: int
+    predictions: Sequence[Any], references: Sequence[Any], labels: Sequence[str], config: EvaluationConfig, seed: int
 ) -> list[dict[str, Any]]:
-    """Return precision, recall and F1 of each class with intervals; None for 0 of 0."""
+    """Return precision, recall and F1 of each class with intervals; None for 0 of 0.
+
+    Predictions and references are numbers of classes, or lists of them.
+    """
     statistics = classes_.class_counts(predictions, references, labels)
     total = statistics.sum(axis=0)
     different, counts = intervals.distinct(statistics)

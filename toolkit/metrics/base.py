@@ -40,12 +40,13 @@ class Metric:
             classes, such as one for each word), or "probabilities" (one number for each class).
         unit: "fraction" is printed as a percentage, "score" as it is, "points" (from 0 to 100) with one decimal.
         higher_is_better: Direction of improvement.
-        proportion: Whether the figure is a share of independent successes, as accuracy is.
+        proportion: Whether the figure is a share of independent successes, as accuracy is, or a mean over rows of
+            values from 0 to 1: sums are (its total, rows).
         overlaps: Of a mean F1: sums → (right, predicted, true) of each class, (S,) → three of (C,).
         least_classes: With fewer classes than this the figure says nothing and is left out.
         signature: Says with which settings of a library the figure is computed; None for a plain formula.
         reference_type: What one reference is, where it is not what a prediction is: "int64" where a number is predicted
-            for a class.
+            for a class, "labels" where there are probabilities of several classes.
     """
 
     name: str
@@ -71,6 +72,11 @@ class RankMetric:
         title: As the report prints it.
         prepare: (predictions, references, names of the classes) → a function from weights of the examples, shape
             (B, N), to figures, shape (B,); NaN where the weights leave nothing to rank.
+        value_type: What one prediction is, as of a `Metric`.
+        unit: How the figure is printed, as of a `Metric`.
+        higher_is_better: Direction of improvement.
+        least_classes: With fewer classes than this the figure says nothing and is left out.
+        reference_type: What one reference is, where it is neither what a prediction is nor the class of probabilities.
     """
 
     name: str
@@ -80,11 +86,12 @@ class RankMetric:
     unit: Unit = "score"
     higher_is_better: bool = True
     least_classes: int = 0
+    reference_type: ValueType | None = None
 
 
 def reference_type(metric: Metric | RankMetric) -> ValueType:
     """Return what one reference is."""
-    if isinstance(metric, Metric) and metric.reference_type is not None:
+    if metric.reference_type is not None:
         return metric.reference_type
     return "int64" if metric.value_type == "probabilities" else metric.value_type
 

@@ -18,17 +18,33 @@ def _share(sums: Floats) -> Floats:
     return divide(sums[..., 0], sums[..., 1])
 
 
+def membership(values: Sequence[Any], classes: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return which classes each row has: the number of one class a row, or a list of numbers. Shape (N, C).
+
+    A number that is no class is left out.
+    """
+    member = np.zeros((len(values), classes), bool)
+    if len(values) and isinstance(values[0], list | tuple | np.ndarray):
+        rows = np.repeat(np.arange(len(values)), [len(row) for row in values])
+        numbers = np.fromiter((number for row in values for number in row), np.int64, len(rows))
+    else:
+        rows, numbers = np.arange(len(values)), np.asarray(values, np.int64)
+    inside = (numbers >= 0) & (numbers < classes)
+    member[rows[inside], numbers[inside]] = True
+    return member
+
+
 def class_counts(predictions: Sequence[Any], references: Sequence[Any], labels: Sequence[str]) -> Floats:
-    """Return what an example adds to each class's counts. Shape (N, 3 C): true positives, predicted, true."""
-    predicted, true = np.asarray(predictions, np.int64), np.asarray(references, np.int64)
-    rows, classes = np.arange(len(true)), len(labels)
-    counts = np.zeros((len(true), 3, classes))
-    inside = (predicted >= 0) & (predicted < classes)
-    counts[rows[inside], 1, predicted[inside]] = 1
-    counts[rows, 2, true] = 1
-    hit = predicted == true
-    counts[rows[hit], 0, true[hit]] = 1
-    return counts.reshape(len(true), 3 * classes)
+    """Return what an example adds to each class's counts. Shape (N, 3 C): true positives, predicted, true.
+
+    Args:
+        predictions: The number of one class for each row, or a list of numbers of classes.
+        references: The truth, of the same form.
+        labels: Names of the classes.
+    """
+    predicted, true = membership(predictions, len(labels)), membership(references, len(labels))
+    counts = np.stack([predicted & true, predicted, true], axis=1)  # (N, 3, C)
+    return counts.reshape(len(true), 3 * len(labels)).astype(np.float64)
 
 
 def overlaps(sums: Floats) -> tuple[Floats, Floats, Floats]:
@@ -40,13 +56,13 @@ def overlaps(sums: Floats) -> tuple[Floats, Floats, Floats]:
 def precision(sums: Floats) -> Floats:
     """Share of the predictions of a class that are right; NaN where it was never predicted. (..., 3 C) → (..., C)."""
     hits, predicted, _ = overlaps(sums)
-    return _defined(divide(hits, predicted), predicted)
+    return defined(divide(hits, predicted), predicted)
 
 
 def recall(sums: Floats) -> Floats:
     """Share of a class that was predicted correctly; NaN where it does not occur. (..., 3 C) → (..., C)."""
     hits, _, true = overlaps(sums)
-    return _defined(divide(hits, true), true)
+    return defined(divide(hits, true), true)
 
 
 def f1(sums: Floats) -> Floats:
@@ -78,7 +94,7 @@ def _matthews(sums: Floats) -> Floats:
     total = true.sum(-1)
     covariance = hits.sum(-1) * total - (predicted * true).sum(-1)
     spread = np.sqrt((total**2 - (predicted**2).sum(-1)) * (total**2 - (true**2).sum(-1)))
-    return _defined(divide(covariance, spread), (true > 0).sum(-1) > 1)
+    return defined(divide(covariance, spread), (true > 0).sum(-1) > 1)
 
 
 def divide(numerator: Floats, denominator: Floats) -> Floats:
@@ -87,7 +103,7 @@ def divide(numerator: Floats, denominator: Floats) -> Floats:
     return np.divide(numerator, denominator, out=result, where=np.asarray(denominator) != 0)
 
 
-def _defined(figures: Floats, known: Any) -> Floats:
+def defined(figures: Floats, known: Any) -> Floats:
     """Return the figures, NaN where `known` is 0."""
     return np.where(np.asarray(known) != 0, figures, np.nan)
 

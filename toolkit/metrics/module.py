@@ -9,12 +9,15 @@ import numpy as np
 
 from toolkit import sources
 from toolkit.errors import SourceError
-from toolkit.metrics import classification, probability, translation
+from toolkit.metrics import classification, multi_label, ordinal, probability, regression, translation
 from toolkit.metrics.base import Metric, RankMetric, reference_type
 
 METRICS: dict[str, Metric | RankMetric] = {
     **classification.METRICS,
     **probability.METRICS,
+    **multi_label.METRICS,
+    **ordinal.METRICS,
+    **regression.METRICS,
     **translation.METRICS,
 }
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from toolkit.metrics.base import Floats, Metric, RankMetric
-from toolkit.metrics.classification import divide
-
-_CELLS = 4_000_000  # weights that are ranked at a time
+from toolkit.metrics.classification import divide, membership
+from toolkit.metrics.means import mean, mean_of
+from toolkit.metrics.ranks import in_pieces, ranked
 
 
 def probability_matrix(predictions: Sequence[Any] | Floats) -> Floats:
@@ -16,13 +16,13 @@ def probability_matrix(predictions: Sequence[Any] | Floats) -> Floats:
     return np.asarray(predictions, np.float64).reshape(len(predictions), -1)
 
 
-def _areas(
+def areas(
     one_class: Callable[[Floats, Floats], Floats],
 ) -> Callable[[Sequence[Any], Sequence[Any], Sequence[str]], Callable[[Floats], Floats]]:
     """Make the `prepare` of a metric out of the area for one class against the rest.
 
-    Of two classes the second is the positive one, as scikit-learn has it; of more the areas are averaged over the
-    classes that occur.
+    Of two classes of which each row has one, the second is the positive one, as scikit-learn has it; otherwise the
+    areas are averaged over the classes that occur.
 
     Args:
         one_class: (weights of the positives, weights of the others), both (B, G) in falling order of the score with
@@ -32,35 +32,26 @@ def _areas(
     def prepare(
         predictions: Sequence[Any], references: Sequence[Any], labels: Sequence[str]
     ) -> Callable[[Floats], Floats]:
-        probabilities, true = probability_matrix(predictions), np.asarray(references, np.int64)
-        classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
-        plans = [(*_ranked(probabilities[:, number]), true == number) for number in classes]
+        probabilities = probability_matrix(predictions)
+        true = membership(references, probabilities.shape[1])
+        exclusive = len(references) and not isinstance(references[0], list | tuple | np.ndarray)
+        classes = [1] if exclusive and probabilities.shape[1] == 2 else range(probabilities.shape[1])
+        plans = [(*ranked(probabilities[:, number]), true[:, number]) for number in classes]
 
         def figure(weights: Floats) -> Floats:
-            step = max(1, _CELLS // max(1, len(true)))
-            return np.concatenate([_mean(weights[i : i + step]) for i in range(0, len(weights), step)])
-
-        def _mean(weights: Floats) -> Floats:
-            areas = []
+            results = []
             for order, starts, positive in plans:
-                ranked = weights[:, order]  # (B, N)
-                ours = np.add.reduceat(ranked * positive[order], starts, axis=1)  # (B, G)
-                areas.append(one_class(ours, np.add.reduceat(ranked, starts, axis=1) - ours))
-            stacked = np.stack(areas)  # (C, B)
-            defined = ~np.isnan(stacked)
-            some = defined.any(axis=0)
-            return np.where(some, divide(np.where(defined, stacked, 0).sum(axis=0), defined.sum(axis=0)), np.nan)
+                sorted_weights = weights[:, order]  # (B, N)
+                ours = np.add.reduceat(sorted_weights * positive[order], starts, axis=1)  # (B, G)
+                results.append(one_class(ours, np.add.reduceat(sorted_weights, starts, axis=1) - ours))
+            stacked = np.stack(results)  # (C, B)
+            known = ~np.isnan(stacked)
+            total = np.where(known, stacked, 0).sum(axis=0)
+            return np.where(known.any(axis=0), divide(total, known.sum(axis=0)), np.nan)
 
-        return figure
+        return in_pieces(figure)
 
     return prepare
-
-
-def _ranked(scores: Floats) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return the order of falling scores, and where in it each group of equal scores begins."""
-    order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
-    return order, np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
 
 
 def _roc_area(positive: Floats, other: Floats) -> Floats:
@@ -70,7 +61,7 @@ def _roc_area(positive: Floats, other: Floats) -> Floats:
     return np.where(pairs > 0, divide((above * other).sum(axis=1), pairs), np.nan)
 
 
-def _average_precision(positive: Floats, other: Floats) -> Floats:
+def average_precision(positive: Floats, other: Floats) -> Floats:
     """Precision at each threshold, weighted by the recall it adds. (B, G) → (B,)."""
     true_positives = np.cumsum(positive, axis=1)
     precision = divide(true_positives, true_positives + np.cumsum(other, axis=1))
@@ -78,19 +69,9 @@ def _average_precision(positive: Floats, other: Floats) -> Floats:
     return np.where(total > 0, divide((positive * precision).sum(axis=1), total), np.nan)
 
 
-def _mean_of(per_example: Callable[[Floats, np.ndarray[Any, Any]], Floats]) -> Callable[..., Floats]:
-    """Make the `statistics` of a metric that is a mean over examples. Shape (N, 2): the number, and 1."""
-
-    def statistics(predictions: Sequence[Any], references: Sequence[Any], labels: Sequence[str]) -> Floats:
-        probabilities, true = probability_matrix(predictions), np.asarray(references, np.int64)
-        return np.stack([per_example(probabilities, true), np.ones(len(true))], axis=1)
-
-    return statistics
-
-
-def mean(sums: Floats) -> Floats:
-    """Sums → mean. (..., 2) → (...)."""
-    return divide(sums[..., 0], sums[..., 1])
+def _mean_of(per_row: Callable[[Floats, np.ndarray[Any, Any]], Floats]) -> Callable[..., Floats]:
+    """Make the `statistics` of a mean over rows of a function of the probabilities and the true classes."""
+    return mean_of(lambda predictions, true, _: per_row(probability_matrix(predictions), np.asarray(true, np.int64)))
 
 
 def _within(k: int) -> Callable[[Floats, np.ndarray[Any, Any]], Floats]:
@@ -123,8 +104,8 @@ def _top(k: int) -> Metric:
 
 
 _ALL: tuple[Metric | RankMetric, ...] = (
-    RankMetric("auroc", "Area under the ROC curve", _areas(_roc_area)),
-    RankMetric("average_precision", "Average precision", _areas(_average_precision), unit="fraction"),
+    RankMetric("auroc", "Area under the ROC curve", areas(_roc_area)),
+    RankMetric("average_precision", "Average precision", areas(average_precision), unit="fraction"),
     _top(3),
     _top(5),
     Metric("brier", "Brier score", _mean_of(brier), mean, "probabilities", "score", higher_is_better=False),

@@ -12,7 +12,8 @@ from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
-from toolkit.metrics.probability import brier, log_loss, mean, probability_matrix
+from toolkit.metrics.means import mean
+from toolkit.metrics.probability import brier, log_loss, probability_matrix
 
 BINS = 10
 FOLDS = 10  # folds, each scaled by the temperature of the others

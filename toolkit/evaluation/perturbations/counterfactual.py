@@ -11,7 +11,8 @@ from toolkit.evaluation.context import EvaluationContext, chosen_classes
 from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.predict_features import predict_features
-from toolkit.metrics.probability import mean, probability_matrix
+from toolkit.metrics.means import mean
+from toolkit.metrics.probability import probability_matrix
 from toolkit.tasks.task import Column
 
 PredictionColumns = Mapping[str, Sequence[Any]]

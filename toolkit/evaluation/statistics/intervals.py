@@ -114,7 +114,11 @@ def bootstrap_weighted(
     value = float(figure(np.ones((1, examples)))[0])
     drawn = np.concatenate([figure(weights) for weights in resampled_weights(examples, resamples, seed)])
     groups = np.random.default_rng(seed).permutation(examples) % min(_GROUPS, examples)
-    left_out = np.stack([figure((groups != group)[None].astype(np.float64))[0] for group in range(groups.max() + 1)])
+    chunk = max(1, _CELLS // max(1, examples))
+    numbers = np.arange(groups.max() + 1)[:, None]
+    left_out = np.concatenate(
+        [figure((groups != numbers[i : i + chunk]).astype(np.float64)) for i in range(0, len(numbers), chunk)]
+    )
     return bca(value, drawn, left_out, confidence)
 
 

@@ -7,7 +7,12 @@ from typing import Any
 
 Bounds = tuple[float, float]
 ANY: Bounds = (-math.inf, math.inf)
-_OF = {"matthews": (-1.0, 1.0), "auroc": (0.0, 1.0)}
+_OF = {
+    "auroc": (0.0, 1.0),
+    **dict.fromkeys(("matthews", "quadratic_kappa", "pearson", "spearman"), (-1.0, 1.0)),
+    "r2": (-math.inf, 1.0),
+    **dict.fromkeys(("mae", "rmse", "ordinal_mae"), (0.0, math.inf)),
+}
 
 
 def section(
