@@ -55,7 +55,8 @@ def _keys(classes: Sequence[int]) -> list[Key]:
     """Return what of a row is counted: its classes, and their pairs unless there are very many."""
     different = sorted(set(classes))
     pairs = combinations(different, 2) if len(different) <= _MOST_IN_PAIRS else ()
-    return [*((number,) for number in different), *pairs]
+    keys: list[Key] = [(number,) for number in different]
+    return keys + list(pairs)
 
 
 def _assign(
@@ -75,10 +76,11 @@ def _assign(
             left[key] -= 1
 
     covered: set[Key] = set()
-    for key in sorted((key for key in waiting if len(key) == 1), key=lambda key: (len(waiting[key]), key)):
-        if key not in covered and room[0]:
-            place(waiting[key][0], 0)
-            covered.update(keys[waiting[key][0]])
+    singles = [key for key in waiting if len(key) == 1]
+    for single in sorted(singles, key=lambda key: (len(waiting[key]), key)):
+        if single not in covered and room[0]:
+            place(waiting[single][0], 0)
+            covered.update(keys[waiting[single][0]])
     heap = [(count, key) for key, count in left.items() if count]
     heapq.heapify(heap)
     while heap:

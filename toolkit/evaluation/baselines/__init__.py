@@ -1,0 +1,41 @@
+"""Baselines: simple predictors that are trained on the same rows.
+
+Each is a function (training rows, test rows, names of the classes) → one prediction for each test row. The target is
+the column `label`, or `labels` where a row has several classes.
+"""
+
+from toolkit.evaluation.baselines.constant import (
+    frequent_classes,
+    majority,
+    mean_value,
+    median_class,
+    median_value,
+    most_frequent_label,
+    source_itself,
+)
+from toolkit.evaluation.baselines.linear import (
+    one_against_rest_pixels,
+    one_against_rest_tfidf,
+    pixel_logistic_regression,
+    ridge_pixels,
+    ridge_tfidf,
+    tfidf_logistic_regression,
+)
+from toolkit.evaluation.baselines.train_and_predict import predict
+
+__all__ = [
+    "frequent_classes",
+    "majority",
+    "mean_value",
+    "median_class",
+    "median_value",
+    "most_frequent_label",
+    "one_against_rest_pixels",
+    "one_against_rest_tfidf",
+    "pixel_logistic_regression",
+    "predict",
+    "ridge_pixels",
+    "ridge_tfidf",
+    "source_itself",
+    "tfidf_logistic_regression",
+]
