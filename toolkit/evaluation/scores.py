@@ -130,7 +130,10 @@ def figure_interval(
     total = statistics.sum(axis=0)
     if metric.proportion and total[0] in (0, total[1]):
         return intervals.wilson(total[0], total[1], config.confidence)
-    interval = intervals.bootstrap(statistics, metric.aggregate, **settings)
+    if metric.scale is not None:
+        interval = intervals.studentized(statistics, metric.aggregate, metric.scale, **settings)
+    else:
+        interval = intervals.bootstrap(statistics, metric.aggregate, **settings)
     if interval.low < interval.high:
         return interval
     if metric.overlaps is None:

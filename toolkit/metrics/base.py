@@ -28,6 +28,19 @@ VALUE_NAMES: Mapping[ValueType, str] = {
 
 
 @dataclass(frozen=True)
+class Scale:
+    """A scale on which a figure's distribution is nearly normal, with a deviation that hardly depends on the figure.
+
+    Attributes:
+        to: Figures → values on the scale.
+        back: Values on the scale → figures.
+    """
+
+    to: Callable[[Floats], Floats]
+    back: Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
 class Metric:
     """A figure that is a function of sums over examples, such as accuracy.
 
@@ -47,6 +60,7 @@ class Metric:
         signature: Says with which settings of a library the figure is computed; None for a plain formula.
         reference_type: What one reference is, where it is not what a prediction is: "int64" where a number is predicted
             for a class, "labels" where there are probabilities of several classes.
+        scale: Of a figure of squares, on which a few rows have much influence: the interval is studentized on it.
     """
 
     name: str
@@ -61,6 +75,7 @@ class Metric:
     least_classes: int = 0
     signature: Callable[[], str] | None = None
     reference_type: ValueType | None = None
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)

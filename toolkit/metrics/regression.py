@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.metrics.base import Floats, Metric, RankMetric
+from toolkit.metrics.base import Floats, Metric, RankMetric, Scale
 from toolkit.metrics.classification import divide
 from toolkit.metrics.means import mean, mean_of
 from toolkit.metrics.ranks import Integers, in_pieces, ranked
@@ -110,6 +110,10 @@ def _centred_ranks(weights: Floats, order: Integers, starts: Integers, groups: I
     return middle[:, groups]
 
 
+_LOGARITHM = Scale(np.log, np.exp)
+_LOGARITHM_OF_REST = Scale(lambda share: np.log(1 - share), lambda value: 1 - np.exp(value))
+_FISHER = Scale(np.arctanh, np.tanh)  # Fisher 1921, "On the probable error of a coefficient of correlation"
+
 _ALL: tuple[Metric | RankMetric, ...] = (
     Metric("mae", "Mean absolute error", mean_of(_absolute), mean, "float64", "score", higher_is_better=False),
     Metric(
@@ -120,9 +124,10 @@ _ALL: tuple[Metric | RankMetric, ...] = (
         "float64",
         "score",
         higher_is_better=False,
+        scale=_LOGARITHM,
     ),
-    Metric("r2", "R²", _errors_and_variation, r2, "float64", "score"),
-    Metric("pearson", "Pearson correlation", _moments, pearson, "float64", "score"),
+    Metric("r2", "R²", _errors_and_variation, r2, "float64", "score", scale=_LOGARITHM_OF_REST),
+    Metric("pearson", "Pearson correlation", _moments, pearson, "float64", "score", scale=_FISHER),
     RankMetric("spearman", "Spearman correlation", _spearman, "float64"),
 )
 METRICS = {metric.name: metric for metric in _ALL}

@@ -23,7 +23,8 @@ def frequent_classes(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> 
     frequent = [number for number in range(len(labels)) if 2 * counted[number] > len(sets)]
     if not frequent and sets:
         occurring = Counter(sets)
-        frequent = list(min(occurring, key=lambda row: (-occurring[row], row)))
+        most = max(occurring.values())
+        frequent = list(min(row for row, count in occurring.items() if count == most))
     return [list(frequent) for _ in range(test.num_rows)]
 
 

@@ -16,9 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.metrics.base import Scale
+
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _CELLS = 4_000_000  # weights drawn at a time: bounds memory at 32 MB whatever the number of examples
+_STEP = 1e-6  # of numerical derivatives, as a share of a sum
 _GROUPS = 400  # of examples left out in turn where the jackknife is not a formula
 
 
@@ -94,6 +97,66 @@ def bootstrap(
     drawn = np.asarray(aggregate(_drawn_sums(rows, counts, resamples, seed)), np.float64)
     jackknife = np.asarray(aggregate(total - rows), np.float64)
     return bca(float(aggregate(total)), drawn, jackknife, confidence, counts)
+
+
+def studentized(
+    statistics: Floats,
+    aggregate: Callable[[Floats], Floats],
+    scale: Scale,
+    *,
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> Interval:
+    """Return the symmetric bootstrap-t interval on a scale, where it is defined, or else the BCa interval.
+
+    Of figures made of squares, such as a correlation, the BCa interval is too narrow if tails are heavy: with 200 rows
+    it held 90 % instead of 95. Here each resample's distance from the figure is divided by its own standard error,
+    which the delta method gives from second moments of the statistics.
+
+    Source: Hall 1988, "On Symmetric Bootstrap Confidence Intervals".
+
+    Args:
+        statistics: One row an example. Shape (N, S).
+        aggregate: Sums → figure. Shape (..., S) → (...).
+        scale: Of the figure.
+        confidence: For example 0.95.
+        resamples: Bootstrap samples.
+        seed: Of the draw.
+    """
+    examples, width = statistics.shape
+    rows, counts = distinct(statistics)
+    products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), width * width)
+    both = np.concatenate([rows, products], axis=1)  # (U, S + S²)
+    drawn = np.concatenate([(counts @ both)[None], _drawn_sums(both, counts, resamples, seed)])
+    with np.errstate(all="ignore"):  # where a resample has no figure, such as one of equal rows
+        values = np.asarray(scale.to(aggregate(drawn[:, :width])), np.float64)
+        errors = _standard_errors(drawn, width, examples, lambda sums: scale.to(aggregate(sums)))
+        distances = np.abs(values[1:] - values[0]) / errors[1:]
+    distances = distances[np.isfinite(distances)]
+    if not np.isfinite(values[0]) or not 0 < errors[0] < math.inf or len(distances) < 0.9 * resamples:
+        return bootstrap(statistics, aggregate, confidence=confidence, resamples=resamples, seed=seed)
+    half = float(np.quantile(distances, confidence)) * float(errors[0])
+    low, high = sorted(float(scale.back(values[0] + end)) for end in (-half, half))
+    return Interval(float(aggregate(drawn[0, :width])), low, high)
+
+
+def _standard_errors(drawn: Floats, width: int, examples: int, figure: Callable[[Floats], Floats]) -> Floats:
+    """Return the standard error of a figure of sums in each sample, by the delta method. (B, S + S²) → (B,)."""
+    sums = drawn[:, :width]
+    moments = drawn[:, width:].reshape(len(drawn), width, width)
+    covariance = moments - sums[:, :, None] * sums[:, None, :] / examples  # of the sums
+    spread = np.sqrt(examples * np.diagonal(moments, axis1=1, axis2=2))  # at least as large as the sum
+    gradient = np.empty_like(sums)
+    for column in range(width):
+        step = np.where(spread[:, column] > 0, _STEP * spread[:, column], 1.0)
+        above, below = sums.copy(), sums.copy()
+        above[:, column] += step
+        below[:, column] -= step
+        gradient[:, column] = (figure(above) - figure(below)) / (2 * step)
+    gradient[:, spread.max(axis=0) == 0] = 0.0  # a statistic that is 0 everywhere
+    errors: Floats = np.sqrt(np.einsum("bi,bij,bj->b", gradient, covariance, gradient))
+    return errors
 
 
 def bootstrap_weighted(

@@ -1,6 +1,7 @@
 """Intervals have their nominal coverage, and agree with known cases."""
 
 import tracemalloc
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy import stats
 
 from toolkit.evaluation.statistics import intervals
 from toolkit.metrics.classification import METRICS
+from toolkit.metrics.regression import METRICS as NUMBERS
 from toolkit.metrics.translation import METRICS as TRANSLATION
 
 LABELS = ("a", "b", "c")
@@ -154,6 +156,60 @@ def test_figures_that_never_vary_have_no_width(statistics):
 def test_scarce_successes_give_finite_bounds(statistics):
     result = bootstrap(statistics)
     assert 0 <= result.low < result.high <= 1
+
+
+# --- studentized ----------------------------------------------------------------------------------------------------
+
+
+def numbers(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return predictions and truth that correlate with 0.8, with tails heavier than normal ones."""
+    random = np.random.default_rng([5, seed])
+    true = random.standard_t(8, rows)
+    return true + 0.75 * random.standard_t(8, rows), true
+
+
+def studentized(name: str, predicted, true, resamples=300, confidence=0.95, seed=0):
+    metric = NUMBERS[name]
+    rows, settings = metric.statistics(predicted, true, ()), {"confidence": confidence, "resamples": resamples}
+    return intervals.studentized(rows, metric.aggregate, metric.scale, seed=seed, **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "truth"), [("pearson", 0.8), ("r2", 1 - 0.75**2), ("rmse", 0.75 * np.sqrt(8 / 6))], ids=lambda item: item
+)
+def test_intervals_of_figures_of_squares_hold_the_truth(name, truth):
+    held = []
+    for seed in range(200):
+        result = studentized(name, *numbers(seed, 200), resamples=200, seed=seed)
+        held.append(result.low <= truth <= result.high)
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_the_standard_error_is_that_of_the_formula():
+    """Of normal errors, the logarithm of their deviation has the standard error √(1 / 2n)."""
+    errors = np.random.default_rng(0).normal(size=2000)
+    result = studentized("rmse", errors, np.zeros(2000), resamples=3000)
+    assert np.log(result.high / result.low) / 2 == pytest.approx(1.96 * np.sqrt(1 / 4000), rel=0.08)
+    assert np.sqrt(result.low * result.high) == pytest.approx(result.value)  # symmetric on its scale
+
+
+def test_correlations_near_one_stay_below_it():
+    true = np.random.default_rng(0).normal(size=60)
+    result = studentized("pearson", true + 0.01 * np.random.default_rng(1).normal(size=60), true)
+    assert 0.999 < result.low < result.value < result.high < 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_no_standard_error_is_known_the_interval_is_bca():
+    metric = NUMBERS["pearson"]
+    true = np.arange(20.0)
+    for predicted in (true, np.ones(20)):  # a correlation of one, and none at all
+        rows = metric.statistics(predicted, true, ())
+        expected = bootstrap(rows, metric.aggregate, resamples=100)
+        result = studentized("pearson", predicted, true, resamples=100)
+        assert astuple(result) == pytest.approx(astuple(expected), nan_ok=True)
+    few = studentized("pearson", [1.0, 2.0, 4.0], [1.0, 3.0, 2.0])
+    assert -1 <= few.low <= few.value <= few.high <= 1
 
 
 # --- differences ----------------------------------------------------------------------------------------------------
