@@ -19,6 +19,9 @@ from toolkit.data.images.pixels import prepared, take_bytes
 from toolkit.evaluation.baselines import majority, pixel_logistic_regression
 from toolkit.tasks.contract import Tables
 from toolkit.tasks.inputs.image import IMAGE
+from toolkit.tasks.targets.multi_label import MULTI_LABEL
+from toolkit.tasks.targets.number import NUMBER
+from toolkit.tasks.targets.ordinal import ORDINAL
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
 from toolkit.tasks.task import Column
 from toolkit.training.augmentation import augment
@@ -41,6 +44,8 @@ COLUMNS = (
         "label", ("label", "labels", "class", "target", "category", "diagnosis", "fine_label", "species"), SINGLE_LABEL
     ),
 )
+
+TARGETS = {"class": SINGLE_LABEL, "classes": MULTI_LABEL, "stars": ORDINAL, "number": NUMBER}
 
 METRICS = ("accuracy", "f1", "matthews", "auroc", "average_precision", "top_5")
 
@@ -86,10 +91,7 @@ def load_processor(path: Path, config: RunConfig) -> Any:
 
 def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, Any]:
     """Decode, resize and crop pictures to bytes (N, 3, H, W); the model normalises them on its device."""
-    features: dict[str, Any] = {"pixel_values": prepared(rows["image"], processor, config.data.max_pixels)}
-    if "label" in rows:
-        features["labels"] = list(rows["label"])
-    return features
+    return {"pixel_values": prepared(rows["image"], processor, config.data.max_pixels)}
 
 
 def augmentation(processor: Any, labels: Sequence[str], config: RunConfig) -> Any:
@@ -111,7 +113,7 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
     size = config.options.get("image_size")
     if size and config.loading.from_scratch:
         arguments["image_size"] = size
-    arguments["problem_type"] = "single_label_classification"
+    arguments.setdefault("problem_type", "single_label_classification")
     arguments["architectures"] = []  # the family's own method, not that of a checkpoint with two heads
     model = models.load(AutoModelForImageClassification, path, labels, config.loading, config.training, **arguments)
     return take_bytes(resolution.see(model, size) if size else model, load_processor(path, config))

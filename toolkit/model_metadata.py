@@ -22,6 +22,7 @@ _VALUES = {
     ("positions",),
     ("data", "max_length"),
     ("data", "columns"),
+    ("data", "target"),
     ("data", "label_map"),
     ("training", "seed"),
     ("training", "acceleration"),

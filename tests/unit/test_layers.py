@@ -26,7 +26,7 @@ FLOORS = (
         *("compatibility", "hub.responses", "hub.benchmarks"),
     ),
     ("events", "training", "inference", "evaluation", "explanation", "exporting"),
-    ("report", "hub", "tasks.inputs", "tasks.targets", "tasks.loading", "tasks.old_names"),
+    ("report", "hub", "tasks.inputs", "tasks.targets", "tasks.parts", "tasks.loading", "tasks.old_names"),
     ("commands", "doctor", "serve"),
     ("api",),
     ("cli", "__main__"),

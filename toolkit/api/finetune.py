@@ -45,6 +45,7 @@ def finetune(
     seeds: int | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    target: str | None = None,
     group_column: str | None = None,
     trust_remote_code: bool = False,
     from_scratch: bool = False,
@@ -83,6 +84,7 @@ def finetune(
         seeds: Train with this number of seeds, from `seed` on; the run's `.seeds` are those of each.
         text_column: Column that holds the text.
         label_column: Column that holds the label.
+        target: What the label column holds: class, classes, stars or number; inferred when not given.
         group_column: Column of groups that are never divided between splits.
         trust_remote_code: Run Python code that comes with the checkpoint.
         from_scratch: Start from random weights.

@@ -51,6 +51,7 @@ def inspect(
     max_length: int | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    target: str | None = None,
     show: bool = False,
     set: Mapping[str, Any] | Sequence[str] | None = None,
     progress: bool | Caller = True,
@@ -64,6 +65,7 @@ def inspect(
         max_length: Tokens that a row may have.
         text_column: Column that holds the text.
         label_column: Column that holds the label.
+        target: What the label column holds: class, classes, stars or number; inferred when not given.
         show: Draw a sheet of pictures of each class, raw and as training changes them.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         progress: Whether to show a bar.

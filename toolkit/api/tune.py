@@ -32,6 +32,7 @@ def tune(
     seed: int | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    target: str | None = None,
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
 ) -> command.Search:
@@ -53,6 +54,7 @@ def tune(
         seed: Seed of everything random.
         text_column: Column that holds the text.
         label_column: Column that holds the label.
+        target: What the label column holds: class, classes, stars or number; inferred when not given.
         trust_remote_code: Run Python code that comes with the checkpoint.
         progress: Whether to show a bar.
 

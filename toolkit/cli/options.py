@@ -66,6 +66,12 @@ Assignments = Annotated[
 ]
 TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column that holds the text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column that holds the label.")]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target", help="What the label column holds: class, classes, stars or number; inferred when not given."
+    ),
+]
 MaxLength = Annotated[int | None, typer.Option("--max-length", help="Maximum number of tokens of an example.")]
 Glossary = Annotated[
     str | None,

@@ -43,6 +43,7 @@ def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
         DataError: The table does not fit the recipe.
     """
     table = load_table(recipe, config.data, lenient=True, options=config.options, clean=True)
+    recipe = table.recipe(recipe)
     notes = []
     target = recipe.task.labelled.role if recipe.task.labelled is not None else None
     if "train" in table.parts or "all" in table.parts:
@@ -59,7 +60,7 @@ def inspect(recipe: Recipe, config: RunConfig) -> Inspected:
         checkpoint = checkpoints.locate(config.model, config.loading, config.options)
         processor = recipe.load_processor(checkpoint.path, config)
         unlimited = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1_000_000})})
-        lengths_of: Any = lambda rows: recipe.preprocess(Rows(rows, table.labels), processor, unlimited)  # noqa: E731
+        lengths_of: Any = lambda rows: recipe.features(Rows(rows, table.labels), processor, unlimited)  # noqa: E731
         unit = "tokens"
         learned = next((table.parts[part] for part in ("train", "all") if part in table.parts), None)
         notes += remarks(recipe, learned, processor, config) if learned is not None else []

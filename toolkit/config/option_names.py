@@ -7,6 +7,7 @@ KEYS = {
     "max_length": "data.max_length",
     "text_column": "data.columns.text",
     "label_column": "data.columns.label",
+    "target": "data.target",
     "group_column": "data.group_column",
     "unlabelled": "data.unlabelled",
     "attention": "attention",

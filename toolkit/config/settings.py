@@ -66,6 +66,11 @@ class DataConfig(Section):
     column_names: list[Name] = Field(
         [], description="Names of the columns, in their order, for CSV and text files without a header"
     )
+    target: str | None = Field(
+        None,
+        description="What the label column holds, where a recipe takes several kinds: class (one for each row), "
+        "classes (any number for each row), stars (ordered classes) or number; inferred from the column when not given",
+    )
     unlabelled: str | None = Field(
         None,
         description="File or folder of texts without labels; with few labels, masked language modelling on them "

@@ -18,6 +18,7 @@ from toolkit.data.tables import split as split_
 from toolkit.data.tables import wording
 from toolkit.data.tables.encode_labels import number_labels
 from toolkit.data.tables.roles import in_roles
+from toolkit.data.targets import target_kind
 from toolkit.errors import DataError
 from toolkit.tasks.contract import Recipe
 from toolkit.tasks.task import Checked, Column
@@ -34,6 +35,7 @@ class Splits:
         labels: Names of the classes in the order of their numbers; empty for a task without classes.
         facts: Source, origin, fingerprint, rows and classes of each part, and notes, as the report shows them.
         label_map: What later data's labels are mapped by: the user's mapping, and that of rare labels.
+        target: The kind of target of the recipe that the rows are in, and why; None where the recipe has one kind.
     """
 
     train: pa.Table
@@ -42,6 +44,7 @@ class Splits:
     labels: tuple[str, ...]
     facts: dict[str, Any]
     label_map: Mapping[str, str | None] = field(default_factory=dict)
+    target: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Table:
         counts: How many rows were dropped and why.
         unreadable: Pictures that were left out: {"file", "row", "name", "reason"}.
         label_map: As of `Splits`.
+        target: As of `Splits`.
     """
 
     parts: dict[str, pa.Table]
@@ -65,6 +69,11 @@ class Table:
     counts: dict[str, int]
     unreadable: tuple[dict[str, Any], ...] = ()
     label_map: Mapping[str, str | None] = field(default_factory=dict)
+    target: tuple[str, str] | None = None
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with the kind of target that the rows have."""
+        return recipe.for_target(self.target[0] if self.target is not None else None)
 
 
 def load_splits(
@@ -82,7 +91,8 @@ def load_splits(
         SourceError: The data cannot be found or reached.
         DataError: The data does not fit the recipe.
     """
-    return divide(load_table(recipe, config, options=options, clean=True), recipe, config, seed)
+    table = load_table(recipe, config, options=options, clean=True)
+    return divide(table, table.recipe(recipe), config, seed)
 
 
 def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Splits:
@@ -109,7 +119,9 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     if groups is not None:
         parts, grouped = groups_.whole(parts, groups)
         parts = groups_.carve(parts, groups, label=label, labels=table.labels, fractions=fractions, seed=seed)
-    parts = split_.carve(parts, label=label, labels=table.labels, fractions=fractions, seed=seed)
+    parts = split_.carve(
+        parts, label=label, labels=table.labels, fractions=fractions, seed=seed, divide=_divider(task.target)
+    )
     inputs = task.inputs_in(parts["train"])
     parts, duplicates = split_.separate(parts, inputs, remove=config.deduplicate)
     for part in ("train", "validation"):
@@ -132,7 +144,14 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
         "notes": [*table.notes, *grouped, *_duplicate_notes(duplicates, removed=config.deduplicate)],
         **({"unreadable": list(table.unreadable)} if table.unreadable else {}),
     }
-    return Splits(parts["train"], parts["validation"], parts["test"], table.labels, facts, table.label_map)
+    splits = (parts["train"], parts["validation"], parts["test"])
+    return Splits(*splits, table.labels, facts, table.label_map, table.target)
+
+
+def _divider(target: Column) -> Any:
+    """Return how train is divided by the target's own stratification; None for the usual."""
+    own = target.kind.divide
+    return None if own is None else lambda rows, shares, seed: own(rows[target.role].to_pylist(), shares, seed)
 
 
 def _at_most(train: pa.Table, label: str | None, most: int, seed: int) -> pa.Table:
@@ -172,9 +191,16 @@ def load_table(
     acquired, origin = acquire(config, _reader(recipe, config, options))
     notes = list(acquired.notes)
     counts: dict[str, int] = {}
+    kept: Mapping[str, pa.Table] = {
+        part: columns_.unfold(_where(raw, config.where)) for part, raw in acquired.parts.items()
+    }
+    kind = target_kind.settle(recipe, kept, config, trained=labels is not None)
+    if kind is not None:
+        kept, recipe = kind.parts, recipe.for_target(kind.name)
+        config = kind.configured(config, recipe.task.target.role)
+        notes += [f"Target: {recipe.target.title}, since {kind.rule}."] if kind.rule else []
     task = recipe.task
     target = task.labelled
-    kept = {part: columns_.unfold(_where(raw, config.where)) for part, raw in acquired.parts.items()}
     prepared, order, found_notes = in_roles(kept, task.named(options), target, config, lenient=lenient)
     notes += found_notes
     unreadable: list[dict[str, Any]] = []
@@ -207,7 +233,8 @@ def load_table(
                 "Check the columns, `where` and the labels.",
                 id="data.no-rows",
             )
-    return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable), label_map)
+    chosen = None if kind is None else (kind.name, kind.rule)
+    return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable), label_map, chosen)
 
 
 def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:

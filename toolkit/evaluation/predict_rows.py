@@ -59,6 +59,7 @@ def identity(stored: StoredModel, rows: pa.Table) -> str:
         "labels": list(stored.labels),
         "precision": config.evaluation.precision,
         "acceleration": config.training.acceleration,
+        **({"calibration": dict(stored.calibration)} if stored.recipe.target.decide is not None else {}),
     }
     roles = stored.recipe.task.present(rows)
     return prediction_store.identity(stored.folder, stored.recipe.file, rows, roles, settings)

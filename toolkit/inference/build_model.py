@@ -37,7 +37,7 @@ def build_model(
         ModelError: The checkpoint cannot be loaded, extended, or attend in that form.
     """
     with weights.watched() as loaded:
-        model = recipe.build_model(path, labels, config)
+        model = recipe.build_model(path, recipe.target.head(labels), config, **recipe.target.model_arguments)
     for part in loaded:
         if not new_head:
             part.check_trained()
@@ -91,7 +91,12 @@ def check_restraints(
     bare = config.loading.model_copy(update={"from_scratch": True})
     try:
         with torch.device("meta"):
-            model = recipe.build_model(checkpoint.path, labels, config.model_copy(update={"loading": bare}))
+            model = recipe.build_model(
+                checkpoint.path,
+                recipe.target.head(labels),
+                config.model_copy(update={"loading": bare}),
+                **recipe.target.model_arguments,
+            )
     except Exception:  # model classes that fail without weights report the fault when these are loaded
         return
     with torch.device("meta"):

@@ -1,7 +1,7 @@
 """A model on disk, and the same model loaded, with everything that predictions need."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ class LoadedModel:
         recipe: The task.
         labels: Names of the classes.
         config: The run's configuration.
+        calibration: What is stored with it of validation rows, as of `Target.calibrate`.
     """
 
     model: Any
@@ -31,10 +32,11 @@ class LoadedModel:
     recipe: Recipe
     labels: Sequence[str]
     config: RunConfig
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def preprocess(self, rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         """Turn columns of raw values, by role, into columns of model inputs."""
-        return self.recipe.preprocess(Rows(rows, self.labels), self.processor, self.config)
+        return self.recipe.features(Rows(rows, self.labels), self.processor, self.config)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class StoredModel:
         config: The run's configuration.
         slim: Whether pruned heads are removed when it is loaded, which costs less and predicts the same.
         observe: Called with notes on its weights.
+        calibrated: What was determined on validation rows; what is stored in its folder when None.
     """
 
     folder: Path
@@ -56,6 +59,15 @@ class StoredModel:
     config: RunConfig
     slim: bool = True
     observe: Observe | None = None
+    calibrated: Mapping[str, Any] | None = None
+
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """What was determined on validation rows, as of `Target.calibrate`."""
+        if self.calibrated is not None:
+            return self.calibrated
+        stored: Mapping[str, Any] = model_metadata.read(self.folder).get("calibration", {})
+        return stored
 
     @cached_property
     def loaded(self) -> LoadedModel:
@@ -71,6 +83,7 @@ class StoredModel:
             self.recipe,
             self.labels,
             self.config,
+            self.calibration,
         )
 
     @property
@@ -78,6 +91,13 @@ class StoredModel:
         """Its pruned heads."""
         stored = model_metadata.read(self.folder).get("pruned_heads", {})
         return {int(layer): numbers for layer, numbers in stored.items()}
+
+    def with_calibration(self, calibration: Mapping[str, Any]) -> "StoredModel":
+        """Return the model, loaded once, with what was determined on validation rows."""
+        made = replace(self, calibrated=calibration)
+        if "loaded" in vars(self):
+            vars(made)["loaded"] = replace(self.loaded, calibration=calibration)
+        return made
 
     def whole(self) -> "StoredModel":
         """Return the model with all heads in each layer and zeros for pruned ones, as explanations need it."""

@@ -44,6 +44,9 @@ def predict_features(
     collate = collate or partial(recipe.collate, processor=loaded.processor)
     if recipe.generate is None:
         predictions = predict(loaded.model, features, collate, recipe.predictions, padded=padded, **common)
+        decide = recipe.target.decide
+        if decide is not None:
+            predictions = replace(predictions, columns=decide(predictions.columns, loaded.calibration))
         return _outside(predictions, loaded)
     loss = None
     if "labels" in features.columns:

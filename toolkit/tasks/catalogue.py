@@ -11,6 +11,20 @@ from pathlib import Path
 
 from toolkit.errors import RecipeError
 
+# What tasks are called elsewhere, as on the Hub → recipe.
+ALIASES = {
+    **dict.fromkeys(("classification", "text-classification", "topics", "topic", "intent", "intents", "spam"), "text"),
+    **dict.fromkeys(("multi-label", "multilabel", "regression", "text-regression", "sentence-similarity"), "text"),
+    **dict.fromkeys(("nli", "natural-language-inference", "paraphrase", "pairs", "rerank", "text-ranking"), "text"),
+    **dict.fromkeys(("sentiment-analysis", "sentiments", "polarity"), "sentiment"),
+    **dict.fromkeys(("ner", "token-classification", "named-entities", "pos", "entities"), "tokens"),
+    **dict.fromkeys(("vision", "images", "image-classification", "image-regression"), "image"),
+    **dict.fromkeys(("translate", "mt", "text2text-generation", "machine-translation"), "translation"),
+    **dict.fromkeys(("audio", "audio-classification", "keyword-spotting"), "speech"),
+    **dict.fromkeys(("asr", "automatic-speech-recognition", "speech-to-text"), "transcribe"),
+    **dict.fromkeys(("recommendation", "recommender", "next-item"), "recommend"),
+}
+
 _NAMED: set[Path] = set()  # recipe files that the user named in this process
 
 
@@ -51,6 +65,13 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder() / "presets").glob("*.yaml"))}
 
 
+def canonical(name: str) -> str:
+    """Return the recipe that a name means: an alias's, where no recipe has the name itself; else the name."""
+    meant = ALIASES.get(name.lower().replace("_", "-"), name)
+    known = available() if not name.endswith(".py") else {}
+    return meant if name not in known and meant in known else name
+
+
 def find(name: str) -> Path:
     """Return the file of the recipe `name`: a name from `available`, or a path ending in `.py`."""
     if name.endswith(".py"):
@@ -62,7 +83,7 @@ def find(name: str) -> Path:
             "Check the path; `toolkit recipes list` lists the known ones.",
             id="recipe.file-missing",
         )
-    return _lookup(name, available(), "recipe")
+    return _lookup(canonical(name), available(), "recipe")
 
 
 def remember(name: str) -> None:

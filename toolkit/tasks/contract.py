@@ -4,7 +4,7 @@ A recipe is a Python file with the public names of `PARTS`; `recipes/sentiment.p
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,6 +102,8 @@ class Recipe:
             batches at random, on the device of the model.
         notes: Sentences for the user about the file.
         baselines: `BASELINES`: name → (training rows, test rows, names of the classes) → predictions.
+        targets: `TARGETS`: value of `data.target` → the kind of the target's column; empty where it has one kind. The
+            first is that of `COLUMNS`; metrics, baselines and loss of the others are their own.
         fallback_data: `FALLBACK_DATA`: data settings that are used when the Hub cannot be reached.
         label_names: `LABEL_NAMES`: number of classes → names, for labels that are bare numbers.
         outside: `OUTSIDE`: name of the class of words beyond the maximum length.
@@ -128,6 +130,7 @@ class Recipe:
     label_remarks: Callable[[Sequence[str]], list[str]] = _none
     augmentation: Callable[[Any, Sequence[str], Any], Any] = lambda *_: None
     baselines: Mapping[str, Callable[..., list[Any]]] | None = None
+    targets: Mapping[str, Target] = field(default_factory=dict)
     fallback_data: Mapping[str, Any] | None = None
     label_names: Mapping[int, Sequence[str]] | None = None
     outside: str | None = None
@@ -146,6 +149,36 @@ class Recipe:
         kind: Target = self.task.target.kind
         return kind
 
+    def for_target(self, name: str | None) -> "Recipe":
+        """Return the recipe with another kind of target; the same recipe where `name` is None.
+
+        Args:
+            name: One of `targets`.
+        """
+        if name is None or self.targets[name] is self.target:
+            return self
+        kind = self.targets[name]
+        columns = tuple(replace(c, kind=kind) if c is self.task.target else c for c in self.columns)
+        training = {**self.defaults.get("training", {}), "best_metric": kind.best_metric}
+        return replace(
+            self,
+            columns=columns,
+            defaults={**self.defaults, "training": training},
+            metrics=kind.metrics,
+            baselines=kind.baselines.get(self.task.modality, {}),
+            predictions=kind.predictions or self.predictions,
+            label_names=None,
+            polarity=None,
+        )
+
+    def features(self, rows: "Rows", processor: Any, config: Any) -> dict[str, Any]:
+        """Return columns of model inputs, with "labels" by the target where `preprocess` returns none."""
+        made = self.preprocess(rows, processor, config)
+        role = self.task.target.role
+        if "labels" not in made and role in rows and self.target.model_labels is not None:
+            made["labels"] = self.target.model_labels(rows[role], rows.classes)
+        return made
+
 
 # Public name in a file → attribute of `Recipe`.
 PARTS = {
@@ -153,6 +186,7 @@ PARTS = {
     "COLUMNS": "columns",
     "METRICS": "metrics",
     "BASELINES": "baselines",
+    "TARGETS": "targets",
     "FALLBACK_DATA": "fallback_data",
     "LABEL_NAMES": "label_names",
     "OUTSIDE": "outside",

@@ -25,6 +25,7 @@ def inspect(
     max_length: options.MaxLength = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    target: options.Target = None,
     show: Annotated[
         bool,
         typer.Option("--show", help="Write a contact sheet of pictures of each class, original and augmented."),

@@ -59,6 +59,7 @@ def show(
     model: options.Model = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    target: options.Target = None,
 ) -> None:
     """Show every value that a run would use, its origin, and its meaning."""
     given = dict(locals())

@@ -58,6 +58,7 @@ def finetune(
     ] = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    target: options.Target = None,
     group_column: Annotated[
         str | None,
         typer.Option(

@@ -35,6 +35,7 @@ def lr_find(
     seed: options.Seed = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    target: options.Target = None,
     trust_remote_code: options.TrustRemoteCode = False,
     steps: Annotated[int, typer.Option("--steps", min=10, max=10_000, help="Optimizer steps.")] = _STEPS,
     lowest: Annotated[float, typer.Option("--lowest", help="Learning rate of the first step.")] = 1e-6,

@@ -37,6 +37,7 @@ def tune(
     seed: options.Seed = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    target: options.Target = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Search hyperparameters by the validation metric; repeat the command to resume, or run it in parallel.

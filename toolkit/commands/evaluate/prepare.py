@@ -65,6 +65,7 @@ def prepare_evaluation(
         check_columns(config, recipe, rows.column_names)
         return EvaluationInputs(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
     table = load_table(recipe, config.data, labels, options=config.options)
+    recipe = table.recipe(recipe)
     part = next(part for part in _PREFERRED if part in table.parts)
     check_columns(config, recipe, table.parts[part].column_names)
     facts = _data_facts(recipe, config, table, part, table.labels)

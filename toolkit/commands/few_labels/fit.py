@@ -21,13 +21,12 @@ from toolkit.commands.few_labels.candidates import FOLDS, PROBE, CandidateInputs
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import stoppable
 from toolkit.commands.finetune.training.fit import Fitted, input_facts, log_line, training_facts
-from toolkit.commands.finetune.training.probe import BASELINE
 from toolkit.commands.finetune.training.tokenize import encode_parts
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.evaluation import scores
 from toolkit.events import Note, Observe, Stage
 from toolkit.training.acceleration import autotune
-from toolkit.training.adaptation import selection
+from toolkit.training.adaptation import probe_kinds, selection
 from toolkit.training.adaptation.linear_probe import HEAD, MEAN
 from toolkit.training.adaptation.selection import OutOfFold
 from toolkit.training.loop import checkpoint
@@ -89,7 +88,9 @@ def _baseline(inputs: CandidateInputs, prepared: Prepared) -> dict[str, list[Any
     (test,) = encode_parts((splits.test,), prepared.recipe, splits.labels, processor, inputs.config, quiet)
     weight, bias = inputs.regression(inputs.frozen, np.arange(len(inputs.labels)))
     chosen = (inputs.vectors(test)[HEAD] @ weight.T + bias).argmax(axis=1).tolist()
-    return {BASELINE: [prepared.recipe.target.of_class(number, splits.labels) for number in chosen]}
+    return {
+        probe_kinds.ONE_CLASS.baseline: [prepared.recipe.target.of_class(number, splits.labels) for number in chosen]
+    }
 
 
 def _predictions(prepared: Prepared, winner: OutOfFold) -> dict[str, Any]:

@@ -17,13 +17,18 @@ def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[s
     """Return the "calibration" entry of a model's card; empty for a model without class probabilities.
 
     Args:
-        stored: The model.
+        stored: The model, without any calibration.
         rows: Validation rows.
         team: The processes that share the work; each calls this with the same rows.
     """
-    if stored.recipe.task.stratum is None:
+    if not stored.recipe.task.takes_calibration:
         return {}
     validation = predict_rows(stored, rows, "validation", None, team)
+    own = stored.recipe.target.calibrate
+    if own is not None:
+        columns, truth = validation.predictions.columns, references(stored.recipe, validation.table)
+        settings = stored.config
+        return own(columns, truth, stored.labels, settings.evaluation, settings.training.seed)
     probabilities = validation.predictions.columns.get("probabilities")
     if probabilities is None:
         return {}

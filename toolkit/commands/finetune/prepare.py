@@ -15,6 +15,7 @@ from toolkit.config import Layer, Resolved, RunConfig, leaves, resolve, validate
 from toolkit.config.time_budget import written
 from toolkit.data.load import Splits, load_splits
 from toolkit.data.sources.acquire import fallback_data
+from toolkit.data.targets import target_kind
 from toolkit.errors import ConfigError
 from toolkit.evaluation import thresholds
 from toolkit.evaluation.checks import generation_quality
@@ -74,8 +75,13 @@ def configure(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe, Resolv
 
 def configure_stored(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe, Resolved]:
     """Do the same for a recipe that is stored with a model and may be run."""
+    recipe_name = catalogue.canonical(recipe_name)
     recipe = loading.load(recipe_name)
     resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.defaults), *layers])
+    if resolved.config.data.target is not None:
+        target_kind.check(recipe, resolved.config.data.target)
+        recipe = recipe.for_target(resolved.config.data.target)
+        resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.defaults), *layers])
     options = recipe.options
     if options is not None:
         filled = validate_options(options, resolved.config.options, resolved.origins)
@@ -137,6 +143,7 @@ def prepare(
     _check_configuration(recipe, resolved.config)
     observe(Stage("Reading data"))
     splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)
+    recipe, resolved = with_target(recipe, resolved, splits)
     _check_splits(recipe, resolved.config, splits)
     if afresh:
         checkpoint = from_scratch.make(recipe, resolved.config, splits, observe)
@@ -156,6 +163,21 @@ def prepare(
     check_restraints(recipe, resolved.config, checkpoint, splits.labels)
     notes += _never_warm(resolved.config, splits.train.num_rows)
     return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
+
+
+def with_target(recipe: Recipe, resolved: Resolved, splits: Splits) -> tuple[Recipe, Resolved]:
+    """Return recipe and configuration with the kind of target that was found in the data."""
+    if splits.target is None:
+        return recipe, resolved
+    name, rule = splits.target
+    recipe = recipe.for_target(name)
+    if resolved.config.data.target is None:
+        origin = f"from the data: {rule}" if rule else "recipe"
+        resolved = resolved.with_values(origin, {"data": {"target": name}})
+    if resolved.origin("training.best_metric") in ("default", "recipe"):
+        best = recipe.defaults["training"]["best_metric"]
+        resolved = resolved.with_values("recipe", {"training": {"best_metric": best}})
+    return recipe, resolved
 
 
 def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
@@ -234,8 +256,9 @@ def steps_of(config: RunConfig, rows: int) -> int:
 
 def _check_configuration(recipe: Recipe, config: RunConfig) -> None:
     """Check what the configuration alone decides, before the data are read."""
-    _check_best_metric(recipe, config)
-    _check_target(recipe, config)
+    if len(recipe.targets) < 2 or config.data.target is not None:  # else when the kind of target is known
+        _check_best_metric(recipe, config)
+        _check_target(recipe, config)
     forms.parse(config.attention)
     _check_adapter(config)
     sharding.check(config.training, config.adapter)
@@ -247,6 +270,8 @@ def _check_configuration(recipe: Recipe, config: RunConfig) -> None:
 
 def _check_splits(recipe: Recipe, config: RunConfig, splits: Splits) -> None:
     """Check whether classes and columns that the configuration names are in the data."""
+    _check_best_metric(recipe, config)
+    _check_target(recipe, config)
     thresholds.class_number(config.evaluation.positive_class, splits.labels)
     _check_classes(recipe, config, splits.labels)
     check_columns(config, recipe, splits.test.column_names)

@@ -3,7 +3,7 @@
 from toolkit import checkpoints
 from toolkit.commands.few_labels import settle
 from toolkit.commands.finetune import defaults
-from toolkit.commands.finetune.prepare import fit_to_model
+from toolkit.commands.finetune.prepare import fit_to_model, with_target
 from toolkit.commands.time_budget.auto_model import choose_model
 from toolkit.config import Resolved
 from toolkit.data.load import load_splits
@@ -31,6 +31,7 @@ def preview(recipe: Recipe, resolved: Resolved, *, read_data: bool) -> Resolved:
     if read_data:
         config = resolved.config
         splits = load_splits(recipe, config.data, config.training.seed, config.options)
+        recipe, resolved = with_target(recipe, resolved, splits)
         resolved, splits = settle.settle(resolved, recipe, splits)
         resolved = defaults.fill(resolved, splits.train.num_rows)
     return resolved

@@ -90,16 +90,19 @@ def finetune(
             training["model_choice"] = prepared.model_choice
         observe(Stage("Evaluating on held-out data"))
         trained = config.loading.model_copy(update={"from_scratch": False})  # its weights exist now
-        stored = StoredModel(best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}))
+        stored = StoredModel(
+            best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}), calibrated={}
+        )
+        if fitted.out_of_fold is not None:
+            calibration = settled(*fitted.out_of_fold, stored, "cross-validation")
+        else:
+            calibration = calibrate(stored, splits.validation, team)
+        stored = stored.with_calibration(calibration)
         kept = team.from_main(lambda: time_budget_limits.rows_to_evaluate(stored, splits.test, limits))
         test = splits.test if kept is None else splits.test.take(kept)
         if limits is not None:
             training["budget"] = limits.evaluated(training["budget"], test.num_rows)
         predictions = predict_rows(stored, test, "held-out test", observe, team)
-        if fitted.out_of_fold is not None:
-            calibration = settled(*fitted.out_of_fold, stored, "cross-validation")
-        else:
-            calibration = calibrate(stored, splits.validation, team)
         if not team.is_main:
             return run
         run.record(training=training)
@@ -274,7 +277,12 @@ def write_card(
     calibration: Mapping[str, Any],
 ) -> None:
     """Store next to the weights what later commands need: the recipe, and the preparation of inputs."""
-    keep = {"max_length": config.data.max_length, "columns": config.data.columns, "label_map": dict(label_map)}
+    keep: dict[str, Any] = {
+        "max_length": config.data.max_length,
+        "columns": config.data.columns,
+        "label_map": dict(label_map),
+        **({"target": config.data.target} if config.data.target is not None else {}),
+    }
     card = {
         "recipe": config.recipe,
         **({"labels": list(labels)} if labels else {}),

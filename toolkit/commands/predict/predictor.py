@@ -120,7 +120,7 @@ class Predictor:
 
     @property
     def _how(self) -> AnswerFormat:
-        return AnswerFormat(self.stored.labels, self.temperature is not None, self.all_scores)
+        return AnswerFormat(self.stored.labels, self.temperature is not None, self.all_scores, self.stored.calibration)
 
     def _empty(self) -> dict[str, Any]:
         """Return the columns of a row without a prediction."""

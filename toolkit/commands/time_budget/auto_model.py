@@ -19,7 +19,7 @@ import numpy as np
 from toolkit import checkpoints, runs, sources, weights
 from toolkit.checkpoints import Checkpoint
 from toolkit.commands.finetune import defaults
-from toolkit.commands.finetune.prepare import AUTO, check_family, steps_of
+from toolkit.commands.finetune.prepare import AUTO, check_family, steps_of, with_target
 from toolkit.commands.time_budget import allocation, timing
 from toolkit.commands.time_budget.allocation import Sizes
 from toolkit.config import Resolved, RunConfig, time_budget
@@ -110,6 +110,7 @@ def _choose(recipe: Recipe, resolved: Resolved, observe: Observe, started: float
     filled = resolved if replacement is None else resolved.with_values("fallback", {"data": replacement})
     config = filled.config
     splits = load_splits(recipe, config.data, config.training.seed, config.options)
+    recipe, filled = with_target(recipe, filled, splits)
     config = defaults.fill(filled, splits.train.num_rows).config
     seconds, rows = config.training.budget, f"{splits.train.num_rows:,} rows"
     if seconds is None:

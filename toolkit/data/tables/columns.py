@@ -165,7 +165,7 @@ def _single(table: pa.Table, name: str) -> pa.ChunkedArray:
         BrokenListError: A list in a cell is cut short.
     """
     values = table[name]
-    if _is_list(values.type):
+    if is_list(values.type):
         rows = values.to_pylist()
     elif pa.types.is_string(values.type) and pc.any(pc.starts_with(values, "[")).as_py():
         texts = values.to_pylist()
@@ -201,7 +201,8 @@ def _place(table: pa.Table, row: int) -> str:
     return f"{table[POSITION[0]][row].as_py()}, row {table[POSITION[1]][row].as_py()}"
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values are lists."""
     return any(check(kind) for check in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
 
 
@@ -265,7 +266,7 @@ def _flat(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _lists(values: pa.ChunkedArray, read: Callable[[str], list[str]], convert: Callable[[Any], str]) -> pa.ChunkedArray:
-    listed = _is_list(values.type)
+    listed = is_list(values.type)
     rows = [
         None
         if row is None

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ def carve(
     labels: Sequence[str],
     fractions: Mapping[str, float],
     seed: int,
+    divide: Callable[[pa.Table, Mapping[str, float], int], Mapping[str, Integers]] | None = None,
 ) -> dict[str, pa.Table]:
     """Fill in the parts that the data does not bring, stratified by class where there is one for each row.
 
@@ -36,6 +37,7 @@ def carve(
         labels: Names of the classes, for messages.
         fractions: Part → share of train to take, for "validation" and "test".
         seed: Decides which rows.
+        divide: (train, part → its share, seed) → part → positions of its rows, for another stratification.
 
     Returns:
         All of "train", "validation" and "test".
@@ -44,6 +46,12 @@ def carve(
     parts = dict(tables)
     missing = [part for part in ("test", "validation") if part not in parts]
     train = parts["train"]
+    if missing and divide is not None:
+        shares = {part: fractions[part] for part in missing}
+        positions = divide(train, shares, seed) if train.num_rows > len(missing) else {}
+        if any(not len(positions.get(part, ())) for part in ("train", *missing)):
+            raise _too_few(train.num_rows, missing[0])
+        return {**parts, **{part: train.take(np.sort(rows)) for part, rows in positions.items()}}
     if missing and label is not None:
         _check_frequencies(train, label, labels, needed=len(missing) + 1)
     classes = classes_of(train, label)
@@ -52,16 +60,20 @@ def carve(
         different = len(labels) if label is not None else 1
         count = max(round(train.num_rows * fractions[part]), different)
         if count > len(indices) - spare * different:
-            raise DataError(
-                f"{train.num_rows} rows are too few to split off a {part} part.",
-                "Give more rows, or separate parts (train and test files in one folder).",
-                id="data.too-few-rows",
-            )
+            raise _too_few(train.num_rows, part)
         taken = choose(classes[indices], count, random, spare=spare)
         parts[part] = train.take(indices[taken])
         indices = np.delete(indices, taken)
     parts["train"] = train.take(indices)
     return parts
+
+
+def _too_few(rows: int, part: str) -> DataError:
+    return DataError(
+        f"{rows} rows are too few to split off a {part} part.",
+        "Give more rows, or separate parts (train and test files in one folder).",
+        id="data.too-few-rows",
+    )
 
 
 def classes_of(rows: pa.Table, label: str | None) -> Integers:

@@ -270,6 +270,7 @@ REPORT: dict[str, Any] = {
         **dict.fromkeys(("compiled", "stopped_early"), bool),
         "automatic": {},
         "linear_probe": {
+            "figure": str,
             "pooling": str,
             "accuracy": float,
             "loss": float,

@@ -57,6 +57,7 @@ def _overview(context: EvaluationContext) -> dict[str, Any]:
 
 SINGLE_LABEL = Target(
     name="label",
+    title="one class for each row",
     in_shape=columns.single_labels,
     predictions=_predictions,
     answer=_answer,
@@ -73,4 +74,5 @@ SINGLE_LABEL = Target(
         "audio": "audio-classification",
     },
     standalone=True,
+    model_labels=lambda values, _labels: list(values),
 )

@@ -10,7 +10,6 @@ Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Unde
 section 3.4 (LP-FT).
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -20,7 +19,8 @@ import numpy as np
 
 from toolkit import models
 from toolkit.data.batching.batch import Features, Integers, plan_evaluation
-from toolkit.training.adaptation import mean_pooling
+from toolkit.training.adaptation import mean_pooling, probe_kinds
+from toolkit.training.adaptation.probe_kinds import Labels, ProbeKind
 from toolkit.training.loss import class_balance
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
@@ -32,8 +32,6 @@ MEAN = "mean"  # of all tokens, normalised
 ROWS = 2000  # maximum number of training examples; for more classes than 40, 50 for each
 _ROWS_PER_CLASS = 50
 _VECTORS = 20_000  # maximum number of training words
-_UNSEEN = -5.0  # logit of a class that is not in train, relative to the least likely of the others
-_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths of the L2 penalty that are tried
 _FOLDS = 5
 
 
@@ -43,11 +41,11 @@ class Vectors:
 
     Attributes:
         by_pooling: `HEAD`, `MEAN` → vectors. Each of shape (N, D).
-        labels: Class numbers. Shape (N,).
+        labels: Class numbers (N,), whether a row has each class (N, C), or numbers (N,).
     """
 
     by_pooling: Mapping[str, Floats]
-    labels: np.ndarray[Any, np.dtype[np.int64]]
+    labels: Labels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -55,16 +53,17 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Probe:
-    """A fitted logistic regression.
+    """A fitted regression.
 
     Attributes:
         pooling: Which vectors it reads.
         weight: Shape (C, D).
         bias: Shape (C,).
-        loss: Mean negative log-likelihood of the validation vectors, in nats.
-        accuracy: Share of the validation vectors whose class it finds.
+        loss: Mean loss of the validation vectors; of classes in nats.
+        accuracy: Its figure on the validation vectors: of one class the share that it finds.
         cross_validated_loss: Like `loss`, of all rows, each predicted by a regression on the other folds.
         adjustment: Strength of the logit adjustment, the τ of `class_balance`.
+        kind: What it predicts.
     """
 
     pooling: str
@@ -74,10 +73,11 @@ class Probe:
     accuracy: float
     cross_validated_loss: float
     adjustment: float = 0.0
+    kind: ProbeKind = probe_kinds.ONE_CLASS
 
-    def predictions(self, vectors: Floats) -> list[int]:
-        """Return the most likely class of each vector (N, D)."""
-        return [int(number) for number in (vectors @ self.weight.T + self.bias).argmax(axis=1)]
+    def predictions(self, vectors: Floats) -> list[Any]:
+        """Return the prediction for each vector (N, D)."""
+        return self.kind.predictions(vectors @ self.weight.T + self.bias)
 
 
 def in_words(pooling: str) -> str:
@@ -153,9 +153,11 @@ def vectors(
                 with autocast():
                     _run(model, batch)
                 labels = np.asarray(batch["labels"])
-                known = labels >= 0  # (B,) or (B, T): the rest are not first pieces of words
-                taken = _pooled(captured, batch, by_word=labels.ndim > 1)
-                numbers = np.broadcast_to(rows.reshape(-1, *[1] * (labels.ndim - 1)), labels.shape)[known]
+                by_row = labels.ndim == 1 or labels.dtype.kind == "f"
+                known = np.ones(len(labels), bool) if labels.dtype.kind == "f" else labels >= 0
+                # (B,) or (B, T): of words the rest are not first pieces
+                taken = _pooled(captured, batch, by_word=not by_row)
+                numbers = np.broadcast_to(rows.reshape(-1, *[1] * (known.ndim - 1)), known.shape)[known]
                 yield numbers, Vectors({name: pooled[known] for name, pooled in taken.items()}, labels[known])
     finally:
         for hook in hooks:
@@ -207,11 +209,18 @@ def rows_for(classes: int) -> int:
     return max(ROWS, _ROWS_PER_CLASS * classes)
 
 
-def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0, balance: bool = False) -> list[Probe]:
-    """Fit logistic regressions, one for each pooling, the penalty chosen by cross-validation; the most likely first.
+def fit(
+    train: Vectors,
+    validation: Vectors,
+    classes: int,
+    seed: int = 0,
+    balance: bool = False,
+    kind: ProbeKind = probe_kinds.ONE_CLASS,
+) -> list[Probe]:
+    """Fit regressions, one for each pooling, the penalty chosen by cross-validation; that with the least loss first.
 
     A validation part of a hundred rows cannot distinguish poolings that differ by five points, so the order and the
-    penalties follow the likelihood of held-out folds of all rows. The probes are trained on `train` only.
+    penalties follow the loss of held-out folds of all rows. The probes are trained on `train` only.
 
     Args:
         train: The training vectors.
@@ -219,25 +228,27 @@ def fit(train: Vectors, validation: Vectors, classes: int, seed: int = 0, balanc
         classes: How many there are; those not in train get a low bias.
         seed: Of the folds.
         balance: Whether to determine the strength of a logit adjustment.
+        kind: What is predicted.
     """
-    if len(np.unique(train.labels)) < 2 or not len(validation):
+    if not kind.learnable(train.labels) or not len(validation):
         return []
     labels = np.concatenate([train.labels, validation.labels])
     probes = []
     for name, vectors in train.by_pooling.items():
         rows = np.concatenate([vectors, validation.by_pooling[name]])
-        strength, loss, out_of_fold = _strength(rows, labels, classes, seed)
-        weight, bias = _regression(vectors, train.labels, strength, classes)
-        logits = validation.by_pooling[name] @ weight.T + bias  # (N, C)
+        strength, loss, out_of_fold = _strength(rows, labels, classes, seed, kind)
+        weight, bias = kind.regression(vectors.astype(np.float64), train.labels, strength, classes)
+        outputs = validation.by_pooling[name] @ weight.T + bias  # (N, C)
         probes.append(
             Probe(
                 name,
                 weight.astype(np.float32),
                 bias.astype(np.float32),
-                loss=float(-log_likelihoods(logits, validation.labels).mean()),
-                accuracy=float((logits.argmax(axis=1) == validation.labels).mean()),
+                loss=float(kind.losses(outputs, validation.labels).mean()),
+                accuracy=kind.value(outputs, validation.labels),
                 cross_validated_loss=loss,
                 adjustment=class_balance.choose(out_of_fold, labels, seed) if balance else 0.0,
+                kind=kind,
             )
         )
     return sorted(probes, key=lambda probe: probe.cross_validated_loss)
@@ -252,59 +263,38 @@ def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -
         classes: How many there are; those not in `labels` get a low bias.
         seed: Of the folds.
     """
-    if len(np.unique(labels)) < 2:
-        constant = np.where(np.isin(np.arange(classes), labels), 0.0, _UNSEEN)
+    kind = probe_kinds.ONE_CLASS
+    if not kind.learnable(labels):
+        constant = np.where(np.isin(np.arange(classes), labels), 0.0, probe_kinds.UNSEEN)
         return np.zeros((classes, vectors.shape[1]), np.float32), constant.astype(np.float32)
-    strength, _, _ = _strength(vectors, labels, classes, seed)
-    weight, bias = _regression(vectors, labels, strength, classes)
+    strength, _, _ = _strength(vectors, labels, classes, seed, kind)
+    weight, bias = kind.regression(vectors.astype(np.float64), labels, strength, classes)
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def _strength(vectors: Floats, labels: Integers, classes: int, seed: int) -> tuple[float, float, Doubles]:
-    """Return the inverse strength of the penalty with the least cross-validated loss, that loss, out-of-fold logits."""
+def _strength(
+    vectors: Floats, labels: Labels, classes: int, seed: int, kind: ProbeKind
+) -> tuple[float, float, Doubles]:
+    """Return the inverse strength of the penalty with the least cross-validated loss, that loss, outputs of folds."""
     folds = np.random.default_rng([seed, 3]).integers(_FOLDS, size=len(labels))
-    tried = {strength: _cross_validated(vectors, labels, folds, strength, classes) for strength in _STRENGTHS}
+    tried = {strength: _cross_validated(vectors, labels, folds, strength, classes, kind) for strength in kind.strengths}
     strength = min(tried, key=lambda strength_tried: tried[strength_tried][0])
     return strength, *tried[strength]
 
 
 def _cross_validated(
-    vectors: Floats, labels: Integers, folds: Integers, strength: float, classes: int
+    vectors: Floats, labels: Labels, folds: Integers, strength: float, classes: int, kind: ProbeKind
 ) -> tuple[float, Doubles]:
-    """Return (mean negative log-likelihood in nats, logits (N, C)) of each fold by a regression on the others."""
-    logits = np.zeros((len(labels), classes))
+    """Return (mean loss, outputs (N, O)) of each fold by a regression on the others."""
+    outputs: Doubles | None = None
     for fold in np.unique(folds):
         held_out = folds == fold
-        if len(np.unique(labels[~held_out])) > 1:
-            weight, bias = _regression(vectors[~held_out], labels[~held_out], strength, classes)
-            logits[held_out] = vectors[held_out] @ weight.T + bias
-    return float(-log_likelihoods(logits, labels).mean()), logits
-
-
-def _regression(vectors: Floats, labels: Integers, strength: float, classes: int) -> tuple[Doubles, Doubles]:
-    """Return weight (C, D) and bias (C,) of a logistic regression on standardised vectors."""
-    from sklearn.linear_model import LogisticRegression
-
-    seen = vectors.astype(np.float64)
-    mean, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-6)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an incompletely converged one is still useful
-        model = LogisticRegression(C=strength, max_iter=300).fit((seen - mean) / scale, labels)
-    weight, bias = np.zeros((classes, seen.shape[1])), np.full(classes, float(model.intercept_.min()) + _UNSEEN)
-    coefficients, intercepts = model.coef_, model.intercept_
-    if len(model.classes_) == 2:  # one row describes both
-        coefficients = np.vstack([-coefficients, coefficients]) / 2
-        intercepts = np.hstack([-intercepts, intercepts]) / 2
-    weight[model.classes_] = coefficients / scale
-    bias[model.classes_] = intercepts - (coefficients / scale) @ mean
-    return weight, bias
-
-
-def log_likelihoods(logits: Doubles, labels: Integers) -> Doubles:
-    """Return the log-likelihood of each row's class, in nats, from logits (N, C). Shape (N,)."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    likelihoods: Doubles = shifted[np.arange(len(labels)), labels] - np.log(np.exp(shifted).sum(axis=1))
-    return likelihoods
+        if kind.learnable(labels[~held_out]):
+            weight, bias = kind.regression(vectors[~held_out].astype(np.float64), labels[~held_out], strength, classes)
+            outputs = np.zeros((len(labels), len(bias))) if outputs is None else outputs
+            outputs[held_out] = vectors[held_out] @ weight.T + bias
+    outputs = np.zeros((len(labels), classes)) if outputs is None else outputs
+    return float(kind.losses(outputs, labels).mean()), outputs
 
 
 def install(layer: Any, probe: Probe) -> None:
@@ -325,6 +315,12 @@ def set_weights(layer: Any, weight: Floats, bias: Floats) -> None:
 def balanced(probe: Probe, shift: Doubles) -> Probe:
     """Return a probe whose logits lack `shift` (C,)."""
     return replace(probe, bias=(probe.bias - shift).astype(np.float32))
+
+
+def standardized(probe: Probe, mean: float, deviation: float) -> Probe:
+    """Return a probe of numbers as one of (numbers - mean) / deviation."""
+    bias = ((probe.bias - mean) / deviation).astype(np.float32)
+    return replace(probe, weight=(probe.weight / deviation).astype(np.float32), bias=bias)
 
 
 def scaled(probe: Probe, pooled: mean_pooling.Pooled) -> Probe:

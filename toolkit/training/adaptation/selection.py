@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.data.batching.batch import Integers
-from toolkit.training.adaptation.linear_probe import Doubles, log_likelihoods
+from toolkit.training.adaptation.probe_kinds import Doubles, log_likelihoods
 
 _BEHIND = 1.0  # standard errors below the best at which a method is dropped before its last fold
 _TEMPERATURES = np.geomspace(0.25, 8.0, 41)

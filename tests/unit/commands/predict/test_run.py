@@ -136,7 +136,10 @@ def test_a_target_whose_empty_row_lacks_a_column_is_refused():
     target = replace(recipe.target, empty=lambda _how: {"prediction": None})
     columns = tuple(replace(c, kind=target) if c.kind is recipe.target else c for c in recipe.columns)
     stored = SimpleNamespace(
-        recipe=replace(recipe, columns=columns), labels=("no", "yes"), config=SimpleNamespace(recipe="own.py")
+        recipe=replace(recipe, columns=columns),
+        labels=("no", "yes"),
+        calibration={},
+        config=SimpleNamespace(recipe="own.py"),
     )
     predictor = Predictor(stored, recipe.task.inputs, {"text": "text"}, None, all_scores=False)
     predictor._check_columns({"prediction": "no"})

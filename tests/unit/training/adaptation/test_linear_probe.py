@@ -8,7 +8,7 @@ import torch
 
 from tests.support import models
 from toolkit.data.batching.batch import Features, Ragged, pad
-from toolkit.training.adaptation import linear_probe
+from toolkit.training.adaptation import linear_probe, probe_kinds
 from toolkit.training.adaptation.linear_probe import HEAD, Vectors
 
 RANDOM = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def test_it_is_the_regression_of_scikit_learn():
     taken = Vectors({"mean": vectors}, labels)
     (probe,) = linear_probe.fit(taken, taken, 3)
     scaled = StandardScaler().fit_transform(vectors.astype(np.float64))
-    fitted = [LogisticRegression(C=c, max_iter=300).fit(scaled, labels) for c in linear_probe._STRENGTHS]
+    fitted = [LogisticRegression(C=c, max_iter=300).fit(scaled, labels) for c in probe_kinds.ONE_CLASS.strengths]
     assert probe.predictions(vectors) in [list(item.predict(scaled)) for item in fitted]
     likelihoods = [np.log(item.predict_proba(scaled)[np.arange(90), labels]).mean() for item in fitted]
     assert any(probe.loss == pytest.approx(-item, abs=1e-4) for item in likelihoods)

@@ -29,13 +29,14 @@ from toolkit.commands.time_budget.limits import Limits
 from toolkit.config import RunConfig, leaves
 from toolkit.data.batching.batch import Features, pad, probe
 from toolkit.distributed.process_group import Team
-from toolkit.errors import RunError
+from toolkit.errors import ModelError, RunError
 from toolkit.evaluation.context import references
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import LoadedModel
 from toolkit.training.acceleration import frozen_features
 from toolkit.training.acceleration.autotune import ComputeSettings
-from toolkit.training.adaptation import adapters
+from toolkit.training.adaptation import adapters, linear_probe
+from toolkit.training.adaptation.number_head import Scale, Units
 from toolkit.training.loop import checkpoint, trackers
 from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, TrainingData
 from toolkit.training.loop.progress import NonFiniteLoss, Progress, Validation
@@ -112,11 +113,14 @@ def fit(
     if team.is_main and begun.facts is not None:
         run.record(linear_probe=begun.facts)
     inputs = _training_inputs(setup, prepared, accelerator, compute, observe, team)
-    objective = attention_loss.regularised(
-        objective_for(config.loss, splits.labels, inputs.train.columns["labels"], _adjustment(config, begun)),
-        config.loss,
-    )
-    validate = _validator(inputs, setup, prepared, team)
+    of_train = inputs.train.columns["labels"]
+    if recipe.target.objective is not None:
+        objective = recipe.target.objective(config.loss, splits.labels, of_train)
+    else:
+        objective = objective_for(config.loss, splits.labels, of_train, _adjustment(config, begun))
+    objective = attention_loss.regularised(objective, config.loss)
+    units = _units(setup, prepared)
+    validate = _validator(inputs, setup, prepared, team, units)
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
     resumed = f", from step {state.step}" if state is not None else ""
     observe(Stage(f"Training on {device} in {compute.precision}{', compiled' if compute.compiled else ''}{resumed}"))
@@ -137,7 +141,7 @@ def fit(
             selection=Selection(
                 validate,
                 save=lambda best, step: _keep(
-                    best if inputs.whole else setup.model, setup, checkpoint.best_path(folder, step)
+                    best if inputs.whole else setup.model, setup, checkpoint.best_path(folder, step), units
                 ),
                 higher_is_better=higher_is_better(recipe, metric),
                 tolerance=tolerance(recipe, metric, counted(recipe, metric, splits.validation, splits.labels)),
@@ -159,7 +163,7 @@ def fit(
     facts |= {"objective": objective.name, "trainable_parameters": models.trainable(setup.model)}
     facts |= {"budget": limits.facts(result)} if limits is not None else {}
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
-    baselines = {finetune_probe.BASELINE: list(begun.predictions)} if begun.predictions is not None else {}
+    baselines = {begun.title: list(begun.predictions)} if begun.predictions is not None else {}
     return Fitted(checkpoint.best_path(folder, result.best_step), facts, baselines)
 
 
@@ -232,7 +236,31 @@ def _training_inputs(
     return TrainingInputs(below.headed(), known, held_out, partial(pad, padding={}), whole=False)
 
 
-def _validator(inputs: TrainingInputs, setup: TrainingSetup, prepared: Prepared, team: Team) -> Validator:
+def _units(setup: TrainingSetup, prepared: Prepared) -> Units:
+    """Return the units in which the model is read and saved; in training, numbers are standardized.
+
+    Raises:
+        ModelError: The model's last layer is not a linear one.
+    """
+    if not prepared.recipe.target.standardized:
+        return Units()
+    layer = linear_probe.output_layer(setup.model, probe(setup.features[0].without(RATIONALE), setup.collate))
+    if layer is None or layer.bias is None:
+        raise ModelError(
+            f"The last layer of {type(setup.model).__name__} is not a linear layer with a bias.",
+            "Use another model to predict numbers, such as one of BERT's family or a ViT.",
+            id="model.no-linear-output",
+        )
+    return Units(layer, Scale.of(setup.features[0].columns["labels"]))
+
+
+def _validator(
+    inputs: TrainingInputs,
+    setup: TrainingSetup,
+    prepared: Prepared,
+    team: Team,
+    units: Units,
+) -> Validator:
     config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
     truth = references(recipe, splits.validation)
 
@@ -250,6 +278,7 @@ def _validator(inputs: TrainingInputs, setup: TrainingSetup, prepared: Prepared,
         team,
         written(recipe, len(truth), config),
         attention,
+        units,
     )
 
 
@@ -286,12 +315,13 @@ def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -
         )
 
 
-def _keep(model: Any, setup: TrainingSetup, folder: Path) -> None:
+def _keep(model: Any, setup: TrainingSetup, folder: Path, units: Units) -> None:
     """Write the model as it will be exported: with adapters merged into the weights, and also as files of their own."""
     if setup.adapted is None:
-        models.save(model, setup.processor, folder)
+        with units.of_data():
+            models.save(model, setup.processor, folder)
         return
-    with runs.aside(folder) as draft:
+    with units.of_data(), runs.aside(folder) as draft:
         models.save(adapters.merged(setup.adapted), setup.processor, draft)
         adapters.save(setup.adapted, draft / ADAPTER)
 

@@ -16,12 +16,10 @@ from toolkit.distributed.process_group import Team
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import LoadedModel
 from toolkit.inference.predict_features import predict_features
-from toolkit.training.adaptation import linear_probe, mean_pooling
+from toolkit.training.adaptation import linear_probe, mean_pooling, number_head, probe_kinds
 from toolkit.training.adaptation.linear_probe import Probe, Vectors
 from toolkit.training.loss import attention_loss, class_balance
 from toolkit.training.loss.objective import RATIONALE
-
-BASELINE = "Frozen features + logistic regression"
 
 
 @dataclass(frozen=True)
@@ -44,13 +42,15 @@ class Begun:
     """The result of the linear probe.
 
     Attributes:
-        facts: For the report: {"pooling", "accuracy", "loss", "installed", "pooling_layer", "logit_adjustment"}; None
-            where nothing was probed.
+        facts: For the report: {"figure", "pooling", "accuracy", "loss", "installed", "pooling_layer",
+            "logit_adjustment"}; None where nothing was probed.
         predictions: Of the best probe for each test row; None where no baseline is wanted.
+        title: Of these predictions as a baseline.
     """
 
     facts: Mapping[str, Any] | None = None
     predictions: Sequence[Any] | None = None
+    title: str = probe_kinds.ONE_CLASS.baseline
 
     @property
     def installed(self) -> bool:
@@ -100,14 +100,15 @@ def begin(
     }
     classes = len(prepared.splits.labels)
     most = most_rows or linear_probe.rows_for(classes)
+    kind = recipe.target.probe or probe_kinds.ONE_CLASS
     by_word = isinstance(train.columns["labels"], Ragged)
 
     def fitted() -> list[Probe]:
         rows = np.random.default_rng([config.training.seed, 2]).permutation(len(train))
         some = train.take(np.sort(rows[:most]))
         learned, held_out = (linear_probe.collected(model, layer, rows, **reading) for rows in (some, validation))
-        balance = _may_balance(config) and not by_word
-        return linear_probe.fit(learned, held_out, classes, config.training.seed, balance=balance)
+        balance = _may_balance(config) and not by_word and recipe.target.objective is None
+        return linear_probe.fit(learned, held_out, classes, config.training.seed, balance=balance, kind=kind)
 
     probes = team.from_main(fitted)
     if not probes:
@@ -120,11 +121,15 @@ def begin(
     if config.loss.logit_adjustment is not None:
         start = replace(start, adjustment=config.loss.logit_adjustment)
     installed = trainable and start.probe is not None
-    if installed and start.probe is not None:
-        shift = np.zeros(classes)
+    initial = start.probe
+    if installed and initial is not None:
         if start.adjustment and not by_word:
             shift = start.adjustment * class_balance.log_shares(np.asarray(train.columns["labels"], np.int64), classes)
-        linear_probe.install(layer, linear_probe.balanced(start.probe, shift))
+            initial = linear_probe.balanced(initial, shift)
+        if recipe.target.standardized:
+            scale = number_head.Scale.of(train.columns["labels"])
+            initial = linear_probe.standardized(initial, scale.mean, scale.deviation)
+        linear_probe.install(layer, initial)
     predictions = None
     if team.is_main and on_test and config.evaluation.baselines and (installed or not by_word):
         splits, quiet = prepared.splits, lambda _event: None
@@ -134,10 +139,12 @@ def begin(
             with models.plainly(model):
                 predictions = predict_features(subject, test).columns["prediction"]
         else:
-            chosen = _predictions(best, linear_probe.vectors(model, layer, test, **reading), len(test))
-            predictions = [recipe.target.of_class(number, splits.labels) for number in chosen]
+            predictions = _predictions(best, linear_probe.vectors(model, layer, test, **reading), len(test))
+            if recipe.target.probe is None:
+                predictions = [recipe.target.of_class(number, splits.labels) for number in predictions]
     observe(Note(_sentences(best, start, installed=installed, by_word=by_word)))
     facts = {
+        "figure": kind.figure,
         "pooling": best.pooling,
         "accuracy": best.accuracy,
         "loss": best.loss,
@@ -145,7 +152,7 @@ def begin(
         "pooling_layer": start.pooling_layer,
         "logit_adjustment": start.adjustment,
     }
-    return Begun(facts, predictions)
+    return Begun(facts, predictions, kind.baseline)
 
 
 def _start(
@@ -170,9 +177,10 @@ def _start(
 def _sentences(best: Probe, start: Start, *, installed: bool, by_word: bool) -> str:
     """Describe the probe's accuracy and the start of fine-tuning."""
     read = linear_probe.in_words(best.pooling)
+    figure = best.kind.figure
     parts = [
-        f"Accuracy of the linear probe: {best.accuracy:.1%} on validation {'words' if by_word else 'examples'}; "
-        f"features: {read}."
+        f"{figure[0].upper()}{figure[1:]} of the linear probe: {best.accuracy:.1%} on validation "
+        f"{'words' if by_word else 'examples'}; features: {read}."
     ]
     if start.pooling_layer:
         parts.append("Mean pooling was added to the model.")
@@ -194,9 +202,9 @@ def _may_pool(config: RunConfig) -> bool:
     return config.training.mean_pooling and config.attention == "dense" and not attention_loss.wanted(config.loss)
 
 
-def _predictions(best: Probe, batches: Iterable[tuple[Integers, Vectors]], rows: int) -> list[int]:
-    """Return the class of each row, in their order."""
-    predictions = [0] * rows
+def _predictions(best: Probe, batches: Iterable[tuple[Integers, Vectors]], rows: int) -> list[Any]:
+    """Return the prediction for each row, in their order."""
+    predictions: list[Any] = [None] * rows
     for numbers, vectors in batches:
         for number, predicted in zip(numbers, best.predictions(vectors.by_pooling[best.pooling]), strict=True):
             predictions[int(number)] = predicted

@@ -44,7 +44,7 @@ def encode_parts(
     """
 
     def preprocess(chunk: Mapping[str, Sequence[Any]], watched: Any = config) -> dict[str, Any]:
-        return recipe.preprocess(Rows(chunk, labels), processor, watched)
+        return recipe.features(Rows(chunk, labels), processor, watched)
 
     if not config.data.cache_gib:
         return [batch.encode(input_columns(rows, recipe), preprocess) for rows in parts]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from toolkit.inference.model import LoadedModel
 from toolkit.inference.predict_features import predict_features
 from toolkit.metrics import Metric, load
 from toolkit.tasks.contract import Recipe
+from toolkit.training.adaptation.number_head import Units
 
 EARLY_ROWS = 250  # validation rows at most, for the first figure
 EARLY_WRITTEN = 32  # the same where texts are generated
@@ -36,6 +37,7 @@ class Validator:
         team: The processes that share the work.
         written: The rows for which texts are generated; None where predictions are not generated.
         more: Further figures of the model.
+        units: In which the model predicts and is evaluated.
     """
 
     subject: LoadedModel
@@ -46,9 +48,14 @@ class Validator:
     team: Team
     written: Integers | None = None
     more: Callable[[Any], dict[str, float]] = lambda _model: {}
+    units: Units = field(default_factory=Units)
 
     def __call__(self, model: Any) -> dict[str, float]:
         """Return figures by name: "loss", "train_loss", the recipe's metrics, and `more`."""
+        with self.units.of_data():
+            return self._figures(model)
+
+    def _figures(self, model: Any) -> dict[str, float]:
         subject = replace(self.subject, model=model)
         predictions = self._predict(subject, self.features, answers=self.written is None)
         learned = self._predict(subject, self.learned, answers=False)
@@ -57,7 +64,9 @@ class Validator:
             columns = self._predict(subject, self.features.take(self.written)).columns
             truth = [self.references[int(row)] for row in self.written]
         values = scores.values(columns, truth, subject.recipe.metrics, subject.labels)
-        return {"loss": _number(predictions.loss), "train_loss": _number(learned.loss), **values, **self.more(model)}
+        losses = {"loss": predictions.loss, "train_loss": learned.loss}
+        in_training = {name: self.units.loss(_number(loss)) for name, loss in losses.items()}
+        return {**in_training, **values, **self.more(model)}
 
     def early(self) -> "Validator":
         """Return a validation on some of the rows, for a fast first result."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.data.tables.iterative_split import split
+from toolkit.data.targets.iterative_split import split
 
 FRACTIONS = {"validation": 0.1, "test": 0.2}
 tables = st.lists(st.lists(st.integers(0, 7), max_size=5), min_size=1, max_size=80)

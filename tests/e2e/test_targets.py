@@ -1,0 +1,183 @@
+"""Several classes a row, ordered classes and numbers, for texts and pictures: every command works on each kind."""
+
+import csv
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.checkpoints import TINY
+from tests.support.cli import Outcome, several
+from toolkit.report.document.schema import REPORT, faults
+
+WORDS = {"food": "bread soup rice", "sport": "ball goal race", "music": "song drum choir"}
+GRADES = {1: "awful broken useless", 2: "poor weak dull", 3: "plain usual fair", 4: "good nice solid", 5: "superb best"}
+ROWS = 160
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of target with its table and what its reports hold.
+
+    Attributes:
+        row: (source of chance) → text and label.
+        label: Name of the column.
+        metrics: Names of the metrics, in order.
+        typed: A text of the kind.
+        facts: What `predict` prints of it.
+    """
+
+    row: Callable[[random.Random], tuple[str, str]]
+    label: str
+    metrics: tuple[str, ...]
+    typed: str
+    facts: tuple[str, ...]
+
+
+def _topics(chance: random.Random) -> tuple[str, str]:
+    topics = [name for name in WORDS if chance.random() < 0.5]
+    words = [chance.choice(WORDS[name].split()) for name in topics for _ in range(3)]
+    return " ".join(["note", *words]), "|".join(topics)
+
+
+def _grade(chance: random.Random) -> tuple[str, str]:
+    grade = chance.randint(1, 5)
+    return " ".join(chance.choice(GRADES[grade].split()) for _ in range(4)), str(grade)
+
+
+def _price(chance: random.Random) -> tuple[str, str]:
+    grade = chance.randint(1, 5)
+    return _grade_text(grade, chance), f"{100_000 * grade + chance.gauss(0, 5_000):.2f}"
+
+
+def _grade_text(grade: int, chance: random.Random) -> str:
+    return " ".join(chance.choice(GRADES[grade].split()) for _ in range(4))
+
+
+KINDS = {
+    "classes": Kind(
+        _topics,
+        "tags",
+        ("micro_f1", "macro_f1", "samples_f1", "exact_match", "mean_average_precision", "ranking_loss"),
+        "note bread soup rice",
+        ("note bread soup rice",),
+    ),
+    "stars": Kind(
+        _grade, "stars", ("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"), "superb best", ("%",)
+    ),
+    "number": Kind(_price, "price", ("mae", "rmse", "r2", "pearson", "spearman"), "superb best", ("90 %: ",)),
+}
+
+
+@dataclass(frozen=True)
+class Home:
+    """A folder with a table, a run, and the outcomes of commands by name."""
+
+    path: Path
+    kind: str
+    outcomes: dict[str, Outcome]
+
+    @property
+    def report(self) -> dict:
+        return json.loads((self.path / "run" / "report.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module", params=list(KINDS))
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    kind = KINDS[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    chance = random.Random(0)
+    with (folder / "rows.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["text", kind.label])
+        for number in range(ROWS):
+            text, label = kind.row(chance)
+            writer.writerow([f"{text} {number}", label])
+    (folder / "new.csv").write_text(f"text\n{kind.typed}\nanother text\n\n", encoding="utf-8")
+    column = ("--label-column", kind.label)
+    commands: dict[str, list[str | Path]] = {
+        "inspect": ["inspect", "rows.csv", "--recipe", "text", "--model", TINY, *column],
+        "finetune": ["finetune", "text", "--model", TINY, "--data", "rows.csv", "--output", "run", *column],
+        "typed": ["predict", "run", kind.typed],
+        "table": ["predict", "run", "--input", "new.csv", "--output", "out.csv"],
+        "lines": ["predict", "run", "--input", "new.csv", "--output", "out.jsonl", "--all-scores"],
+        "evaluate": ["evaluate", "run", "--fresh"],
+        "elsewhere": ["evaluate", "run", "--data", "rows.csv", "--output", "elsewhere"],
+        "compare": ["compare", "run", "elsewhere", "--output", "compared"],
+        "export": ["export", "run", "--to", "onnx"],
+    }
+    commands["finetune"] += ["--epochs", "6"]
+    outcomes = dict(zip(commands, several(list(commands.values()), folder), strict=True))
+    return Home(folder, request.param, outcomes)
+
+
+def test_every_command_ends_well(home: Home) -> None:
+    codes = {name: outcome.code for name, outcome in home.outcomes.items() if name != "compare"}
+    assert codes == dict.fromkeys(codes, 0), home.outcomes
+
+
+def test_the_kind_is_inferred_and_stored(home: Home) -> None:
+    card = json.loads((home.path / "run" / "model" / "toolkit.json").read_text(encoding="utf-8"))
+    assert card["data"]["target"] == home.kind
+    assert home.report["config"]["data"]["target"] == home.kind
+
+
+def test_the_report_has_the_metrics_of_the_kind(home: Home) -> None:
+    report = home.report
+    assert faults(REPORT, report) == []
+    names = [metric["name"] for metric in report["evaluation"]["metrics"]]
+    assert names == [name for name in KINDS[home.kind].metrics if name in names]
+    assert len(names) >= 4
+    for metric in report["evaluation"]["metrics"]:
+        assert metric["low"] <= metric["value"] <= metric["high"], metric
+    assert len(report["baselines"]) >= 3
+    assert all(baseline["difference"] for baseline in report["baselines"])
+
+
+def test_it_learns(home: Home) -> None:
+    values = {metric["name"]: metric["value"] for metric in home.report["evaluation"]["metrics"]}
+    least = {"classes": ("micro_f1", 0.7), "stars": ("quadratic_kappa", 0.5), "number": ("r2", 0.5)}
+    name, value = least[home.kind]
+    assert values[name] > value, values
+
+
+def test_an_evaluation_gives_the_figures_of_the_run(home: Home) -> None:
+    again = json.loads(next((home.path / "run" / "evaluations").glob("*/report.json")).read_text(encoding="utf-8"))
+    assert again["evaluation"]["metrics"] == home.report["evaluation"]["metrics"]
+
+
+def test_typed_texts_are_answered(home: Home) -> None:
+    for fact in KINDS[home.kind].facts:
+        assert fact in home.outcomes["typed"].text
+
+
+def test_tables_have_a_prediction_for_each_row(home: Home) -> None:
+    lines = [json.loads(line) for line in (home.path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    first = lines[0]["prediction"]
+    if home.kind == "classes":
+        assert isinstance(first, list)
+        assert {"score: food", "score: music", "score: sport"} <= lines[0].keys()
+    elif home.kind == "stars":
+        assert first in "12345"
+    else:
+        assert lines[0]["low"] < first < lines[0]["high"]
+        assert first == pytest.approx(500_000, rel=0.3)
+
+
+def test_predictions_of_the_file_on_disk_are_in_units_of_the_data(home: Home) -> None:
+    if home.kind != "number":
+        pytest.skip("the others have no unit")
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(home.path / "run" / "model").eval()
+    tokenizer = AutoTokenizer.from_pretrained(home.path / "run" / "model")
+    with torch.no_grad():
+        value = float(model(**tokenizer("superb best", return_tensors="pt")).logits[0, 0])
+    (line, *_) = (home.path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert value == pytest.approx(json.loads(line)["prediction"], rel=1e-3)
+    assert np.isfinite(value)

@@ -1,0 +1,1 @@
+"""Parts that several recipes share, for a recipe file to import under the names of its contract."""

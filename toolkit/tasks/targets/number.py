@@ -1,0 +1,167 @@
+"""A number for each row: a price, a score, an age."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.config.settings import DataConfig
+from toolkit.errors import DataError
+from toolkit.evaluation.baselines import mean_value, median_value, ridge_pixels, ridge_tfidf
+from toolkit.evaluation.statistics.conformal import half_width
+from toolkit.tasks.task import AnswerFormat, Checked, Column, Target
+from toolkit.training.adaptation import probe_kinds
+from toolkit.training.adaptation.number_head import Scale
+from toolkit.training.loss.objective import Batch, Objective, count_items
+
+OUTPUT = "number"  # name of the one output of the model
+COVERAGE = 0.9  # of prediction intervals
+_COMMA = re.compile(r"[-+]?\d+,\d+")
+
+
+def _in_shape(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a column as float64; null where a cell is empty or holds no finite number."""
+    values = table[name]
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+        numbers = values.cast(pa.float64())
+        return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
+    return pa.chunked_array([pa.array([parse(value) for value in values.to_pylist()], pa.float64())])
+
+
+def parse(value: Any) -> float | None:
+    """Return the number that is written in a cell, with a decimal point or comma; None where there is none."""
+    written = str(value).strip() if value is not None and not isinstance(value, bool) else ""
+    written = written.replace(",", ".") if _COMMA.fullmatch(written) else written
+    try:
+        number = float(written)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _check(parts: Mapping[str, pa.Table], column: Column, _config: DataConfig) -> Checked:
+    """Leave out rows without a number.
+
+    Raises:
+        DataError: A part has none at all.
+    """
+    kept, gone = {}, 0
+    for part, rows in parts.items():
+        if column.role not in rows.column_names:
+            kept[part] = rows
+            continue
+        kept[part] = rows.filter(pc.is_valid(rows[column.role]))
+        gone += rows.num_rows - kept[part].num_rows
+        if rows.num_rows and not kept[part].num_rows:
+            raise DataError(
+                f"No row of the {part} part has a number in the column of the {column.role}.",
+                "Use `--target class` for labels that are names.",
+                id="label.not-a-number",
+            )
+    counts = {"without_label": gone} if gone else {}
+    notes = [f"{gone:,} rows without a number in the column of the {column.role} were left out."] if gone else []
+    return Checked(kept, counts, notes)
+
+
+def _predictions(outputs: Any, _batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Outputs (B, 1) → a number for each row."""
+    return {"prediction": outputs.logits.double().reshape(-1).cpu().tolist()}
+
+
+def _objective(_config: Any, _labels: Sequence[str], of_train: Any) -> Objective:
+    """Return the Huber loss in standard units, in which the model predicts during training."""
+    import torch
+
+    scale = Scale.of(of_train)
+
+    def mean(outputs: Any, batch: Batch) -> Any:
+        predicted = outputs.logits.float().reshape(-1)
+        wanted = (batch["labels"].to(predicted.device).double() - scale.mean) / scale.deviation
+        return torch.nn.functional.huber_loss(predicted, wanted.float())
+
+    return Objective("Huber loss in standard units", count_items, mean)
+
+
+def _calibrate(
+    columns: Mapping[str, Sequence[Any]],
+    references: Sequence[float],
+    _labels: Sequence[str],
+    _settings: Any,
+    _seed: int,
+) -> dict[str, Any]:
+    """Return the half width of prediction intervals by split-conformal prediction on validation rows."""
+    errors = np.abs(np.asarray(columns["prediction"]) - np.asarray(references))
+    width = half_width(errors, COVERAGE)
+    return {} if width is None else {"half_width": width, "coverage": COVERAGE, "rows": len(errors)}
+
+
+def _answer(prediction: Any, _probabilities: Any, _calibrated: Any, how: AnswerFormat) -> dict[str, Any]:
+    """Return the number, and the bounds of its prediction interval; None where the model has none."""
+    width = how.calibration.get("half_width")
+    bounds = (prediction - width, prediction + width) if isinstance(width, int | float) else (None, None)
+    return {"prediction": float(prediction), "low": bounds[0], "high": bounds[1]}
+
+
+def _line(given: Any, columns: Mapping[str, Any]) -> str:
+    low, high = columns.get("low"), columns.get("high")
+    between = f"  ({100 * COVERAGE:g} %: {low:.4g} to {high:.4g})" if low is not None and high is not None else ""
+    return f"{columns['prediction']:.4g}{between}  {given}"
+
+
+def _shown(value: Any, _labels: Sequence[str]) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float) else str(value)
+
+
+def _same(ours: float, theirs: float) -> bool:
+    return abs(ours - theirs) <= 1e-3 * max(1.0, abs(ours))
+
+
+def _summary(column: pa.ChunkedArray, _labels: Sequence[str]) -> dict[str, str]:
+    values = column.drop_null().to_numpy()
+    if not len(values):
+        return {"numbers": "none"}
+    low, middle, high = np.quantile(values, [0.0, 0.5, 1.0])
+    return {"numbers": f"{low:.4g} to {high:.4g}, median {middle:.4g}, mean {values.mean():.4g}"}
+
+
+NUMBER = Target(
+    name="number",
+    title="a number for each row",
+    in_shape=_in_shape,
+    check=_check,
+    answer=_answer,
+    empty=lambda _how: {"prediction": None, "low": None, "high": None},
+    line=_line,
+    shown=_shown,
+    same=_same,
+    summary=_summary,
+    predictions=_predictions,
+    metrics=("mae", "rmse", "r2", "pearson", "spearman"),
+    best_metric="mae",
+    baselines={
+        "text": {
+            "Mean of train": mean_value,
+            "Median of train": median_value,
+            "Ridge regression on TF-IDF": ridge_tfidf,
+        },
+        "image": {
+            "Mean of train": mean_value,
+            "Median of train": median_value,
+            "Ridge regression on small pixels": ridge_pixels,
+        },
+    },
+    head=lambda _labels: (OUTPUT,),
+    model_arguments={"problem_type": "regression"},
+    model_labels=lambda values, _labels: np.asarray(list(values), np.float32),
+    objective=_objective,
+    probe=probe_kinds.NUMBER,
+    standardized=True,
+    calibrate=_calibrate,
+    loss_keys=(),
+    hub_tasks={"text": "text-classification", "image": "image-classification"},
+)

@@ -1,0 +1,75 @@
+"""One class for each row, of classes in an order: stars, grades, severities."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from toolkit.evaluation.baselines import majority, median_class, pixel_logistic_regression, tfidf_logistic_regression
+from toolkit.inference.predict import probabilities
+from toolkit.tasks.targets.single_label import SINGLE_LABEL
+from toolkit.training.loss.objective import Batch, Objective, count_items
+
+
+def predictions(outputs: Any, _batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Logits (B, C) → the median class, which has the least expected distance, and the probability of each class."""
+    scores = probabilities(outputs.logits)
+    return {"prediction": medians(scores).tolist(), "probabilities": scores.tolist()}
+
+
+def medians(scores: Any) -> Any:
+    """Return the first class at which the cumulative probability reaches one half. (N, C) → (N,)."""
+    reached = np.cumsum(scores, axis=-1) >= 0.5 - 1e-12
+    return reached.argmax(axis=-1)
+
+
+def cumulative(classes: int) -> Objective:
+    """Return the mean of the log losses of the questions "at most class k?", for each k but the last.
+
+    The logits are those of the classes, whose softmax gives the cumulative probabilities; so a confident prediction
+    three classes away costs more than one next to the truth, and the outputs remain probabilities of classes.
+
+    Args:
+        classes: C.
+
+    Source: the cumulative form of McCullagh 1980, "Regression Models for Ordinal Data", without its assumption that
+    the classes differ in their thresholds alone; the discrete counterpart of the logarithmic score for thresholds.
+    """
+    import torch
+
+    def mean(outputs: Any, batch: Batch) -> Any:
+        logits = outputs.logits.float()
+        truth = batch["labels"].to(logits.device)
+        scores = logits.log_softmax(dim=-1)  # (B, C)
+        below = scores.logcumsumexp(dim=-1)[:, :-1]  # (B, C - 1): log P(at most k)
+        above = scores.flip(-1).logcumsumexp(dim=-1).flip(-1)[:, 1:]  # log P(more than k)
+        is_below = truth[:, None] <= torch.arange(classes - 1, device=logits.device)
+        return -torch.where(is_below, below, above).mean()
+
+    return Objective("cumulative log loss of ordered classes", count_items, mean)
+
+
+ORDINAL = replace(
+    SINGLE_LABEL,
+    name="ordinal",
+    title="one of several ordered classes for each row",
+    predictions=predictions,
+    exclusive=True,
+    metrics=("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"),
+    best_metric="ordinal_mae",
+    baselines={
+        "text": {
+            "Majority class": majority,
+            "Median class": median_class,
+            "TF-IDF + logistic regression": tfidf_logistic_regression,
+        },
+        "image": {
+            "Majority class": majority,
+            "Median class": median_class,
+            "Logistic regression on small pixels": pixel_logistic_regression,
+        },
+    },
+    loss_keys=(),
+    objective=lambda _config, labels, _of_train: cumulative(len(labels)),
+)
