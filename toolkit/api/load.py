@@ -22,11 +22,12 @@ class WordScores:
     Attributes:
         prediction: The class.
         score: Its probability.
-        words: The words of a text; empty for a picture.
+        words: The words of a text, or of a pair of texts; empty for a picture.
         scores: Of each word, or of each patch row by row.
         grid: Rows and columns of a picture's patches; None for a text.
         method: The method's name.
         belief: The measured reliability of this method for this model.
+        sources: Number of each word's text of a pair, from 0; empty for one text or a picture.
     """
 
     prediction: str
@@ -36,6 +37,7 @@ class WordScores:
     grid: tuple[int, int] | None
     method: str
     belief: str
+    sources: Sequence[int] = ()
 
 
 class Model:
@@ -90,6 +92,7 @@ class Model:
             None if grid is None else (grid[0], grid[1]),
             answer["method"]["name"],
             answer["belief"],
+            answer.get("sources", ()),
         )
 
     def _columns(self, given: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """From predictions to metrics with intervals, for the model and its baselines."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -300,7 +300,12 @@ def thumbnail(row: Mapping[str, Any], inputs: Sequence[Column]) -> dict[str, str
 def shown_text(row: Mapping[str, Any], inputs: Sequence[Column]) -> str:
     """Return those inputs that a row has as one text, several set apart."""
     texts = (column.kind.shown(row[column.role]) for column in inputs if row.get(column.role) is not None)
-    return " ⏎ ".join(text for text in texts if text)
+    return joined(text for text in texts if text)
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Return the texts of an example as one, several set apart."""
+    return " ⏎ ".join(texts)
 
 
 def evaluation_section(context: EvaluationContext, split: str) -> dict[str, Any]:

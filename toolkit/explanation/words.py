@@ -21,6 +21,7 @@ class Example:
         tokens: Name of each token. T of them.
         words: Name of each word. W of them.
         spans: Places of each word's tokens; tokens in no span are special.
+        sources: Number of each word's text of a pair, from 0; empty for one text.
     """
 
     texts: tuple[str, ...]
@@ -28,6 +29,12 @@ class Example:
     tokens: tuple[str, ...]
     words: tuple[str, ...]
     spans: tuple[tuple[int, ...], ...]
+    sources: tuple[int, ...] = ()
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """The words; those of a pair with the number of their text, from 1."""
+        return marked(self.words, self.sources)
 
     @property
     def special(self) -> tuple[int, ...]:
@@ -64,11 +71,26 @@ def example(texts: Sequence[str], features: Mapping[str, Any], tokenizer: Any, m
     if encoding.ids == ids.tolist():
         spans = _spans(encoding)
         words = tuple(_spell(texts, encoding, span) for span in spans)
+        sources = tuple(encoding.sequence_ids[span[0]] for span in spans) if len(texts) > 1 else ()
     else:  # the recipe tokenizes differently: each token is a word
         special = set(tokenizer.all_special_ids)
         spans = tuple((place,) for place, token in enumerate(ids.tolist()) if token not in special)
         words = tuple(tokens[place] for (place,) in spans)
-    return Example(tuple(texts), {name: _array(value) for name, value in features.items()}, tokens, words, spans)
+        sources = ()
+    arrays = {name: _array(value) for name, value in features.items()}
+    return Example(tuple(texts), arrays, tokens, words, spans, sources)
+
+
+def marked(words: Sequence[str], sources: Sequence[int]) -> tuple[str, ...]:
+    """Return the words; those of a pair with the number of their text, from 1.
+
+    Args:
+        words: Of one text or of two.
+        sources: Number of each word's text of a pair, from 0; empty for one text.
+    """
+    if not sources:
+        return tuple(words)
+    return tuple(f"{word} ({source + 1})" for word, source in zip(words, sources, strict=True))
 
 
 def _array(value: Any) -> Any:

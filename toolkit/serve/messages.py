@@ -83,7 +83,8 @@ class Explanation(BaseModel):
     method: Method
     signed: bool = Field(description="Whether a negative score opposes the prediction")
     scores: list[float] = Field(description="Importance of each word or patch for the prediction")
-    words: list[str] | None = Field(None, description="The words of a text")
+    words: list[str] | None = Field(None, description="The words of a text, or of a pair of texts")
+    sources: list[int] | None = Field(None, description="Number of each word's text of a pair, from 0")
     grid: list[int] | None = Field(None, description="Rows and columns of a picture's patches, row by row")
     overlay: str | None = Field(None, description="The picture with its scores laid over it, as a data URL")
     belief: str = Field(description="Measured reliability of this explanation method for this model")

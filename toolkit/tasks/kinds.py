@@ -117,9 +117,9 @@ class Input:
         preparing: What is done to rows before they are learned from.
         unit: What explanations score: `WORD`, `PATCH`, or None where predictions cannot be explained.
         likeness: How near-duplicates are found; None where they are not searched for.
-        changes: (probe, values, places, truth, settings) → the report's section on robustness; None where
-            there is none.
-        swaps: (probe, values, places, settings) → the report's section on bias; None where people cannot be swapped.
+        changes: (model, examples, places, truth, settings) → the report's section on robustness; None where there is
+            none. An example is a tuple with the value of each input.
+        swaps: (model, examples, places, settings) → the report's section on bias; None where people cannot be swapped.
         files: (values, their table or folder) → files that the values name; None where values name none.
         samples: Two values of different length, by which a service is warmed up; empty where there are none.
         few_labels: Whether training methods can be compared by cross-validation where labels are few.

@@ -60,12 +60,15 @@ class Column:
             of objects: "translation.{target}".
         kind: What it holds: an `Input`, the `Target`, or an `Auxiliary`; recipe files of older versions give its name.
         required: Whether a table without it is refused.
+        pairs: Names of the recipe's first column and of this one that belong together, in lower case: ("premise",
+            "hypothesis"). Where a table has both, they are used before other names.
     """
 
     role: str
     names: tuple[str, ...]
     kind: Any = "text"
     required: bool = True
+    pairs: tuple[tuple[str, str], ...] = ()
 
     @property
     def options(self) -> list[str]:
@@ -123,8 +126,7 @@ class Task:
     @property
     def explained_by(self) -> str | None:
         """What explanations of a prediction score, `WORD` or `PATCH`; None where predictions cannot be explained."""
-        units = {column.kind.unit for column in self.inputs}
-        return units.pop() if len(units) == 1 and self.target.kind.single else None
+        return None if self.input_kind is None else self.input_kind.unit
 
     @property
     def takes_linear_probe(self) -> bool:
@@ -145,7 +147,7 @@ class Task:
     def standalone(self) -> bool:
         """Whether the program in an ONNX export reads its input and predicts its target."""
         required = [column.kind for column in self.inputs if column.required]
-        return len(required) == 1 and required[0].standalone and bool(self.target.kind.standalone)
+        return 1 <= len(required) <= 2 and all(k.standalone for k in required) and bool(self.target.kind.standalone)
 
     def meaningless(self, config: "RunConfig") -> list[str]:
         """Return the keys of a configuration that are set and have no meaning for the target."""
@@ -179,10 +181,22 @@ class Task:
         there = (c for c in self.columns if not isinstance(c.kind, Input) or c.role in rows.column_names)
         return Task(tuple(there))
 
+    def learned(self, inputs: Mapping[str, bool]) -> tuple[Column, ...]:
+        """Return the columns of a model that learned from some of the inputs.
+
+        Args:
+            inputs: Role of each of these → whether every training row had a value; empty where that is not known.
+        """
+        if not inputs:
+            return self.columns
+        kept = (c for c in self.columns if c.required or not isinstance(c.kind, Input) or c.role in inputs)
+        return tuple(replace(c, required=c.required or inputs.get(c.role) is True) for c in kept)
+
     @property
-    def single_input(self) -> Column | None:
-        """The input, where there is one alone and each row gets a class; None for other tasks."""
-        return self.inputs[0] if len(self.inputs) == 1 and self.target.kind.single else None
+    def input_kind(self) -> Input | None:
+        """The kind of all inputs, where it is one and each row gets a class; None for other tasks."""
+        kinds = {column.kind.name: column.kind for column in self.inputs}
+        return next(iter(kinds.values())) if len(kinds) == 1 and self.target.kind.single else None
 
     def named(self, options: Mapping[str, Any]) -> list[Column]:
         """Return the columns; names in braces take the values of options, or are left out where these are not set."""

@@ -37,7 +37,9 @@ def model(texts, *, minds_case=False, understands_not=True, minds=None):
 
 
 def probe(weights=(-1.0, 1.0), **faults_):
-    return CounterfactualModel(lambda texts: model(texts, **faults_), LABELS, weights, 0.95, 200, 0)
+    return CounterfactualModel(
+        lambda examples: model([text for (text,) in examples], **faults_), LABELS, weights, 0.95, 200, 0
+    )
 
 
 def reviews(size=120):
@@ -53,7 +55,7 @@ def reviews(size=120):
 
 def robust(**faults_):
     texts, truth, places = reviews()
-    result = robustness.section(probe(**faults_), texts, places, truth, LISTS)
+    result = robustness.section(probe(**faults_), [(text,) for text in texts], places, truth, LISTS)
     assert faults(REPORT["evaluation"]["robustness"], result) == []
     return result, {item["name"]: item for item in (*result["invariance"], *result["expectations"])}
 
@@ -109,14 +111,16 @@ def spotted(size=60):
 
 
 def finds_spots(rows, least=160):
-    values = [np.asarray(image_decoding.decode(row, 10**6))[0, 0].mean() for row in rows]
+    values = [np.asarray(image_decoding.decode(row, 10**6))[0, 0].mean() for (row,) in rows]
     probabilities = [[0.1, 0.9] if value >= least else [0.9, 0.1] for value in values]
     return {"prediction": [int(value >= least) for value in values], "probabilities": probabilities}
 
 
 def test_a_model_of_pictures_that_falls_for_cropping_is_found():
     rows, truth, places = spotted()
-    result = robustness.of_pictures(CounterfactualModel(finds_spots, LABELS, None, 0.95, 200, 0), rows, places, truth)
+    result = robustness.of_pictures(
+        CounterfactualModel(finds_spots, LABELS, None, 0.95, 200, 0), [(row,) for row in rows], places, truth
+    )
     assert faults(REPORT["evaluation"]["robustness"], result) == []
     by_name = {item["name"]: item for item in result["invariance"]}
     assert set(by_name) == {"blur", "noise", "crop", "darker", "brighter", "jpeg"}
@@ -151,7 +155,7 @@ def test_large_pictures_are_reduced_before_they_are_changed():
 
 def study(minds=None, weights=(-1.0, 1.0)):
     texts, _, places = reviews()
-    result = bias.section(probe(weights, minds=minds), texts, places, LISTS)
+    result = bias.section(probe(weights, minds=minds), [(text,) for text in texts], places, LISTS)
     assert faults(REPORT["evaluation"]["bias"], result) == []
     return result, {(item["category"], item["source"]): item for item in result["studies"]}
 
@@ -268,3 +272,59 @@ def test_the_section_on_cost_covers_short_and_long_batches(tmp_path):
     assert max(map(len, calls)) == 8
     for row in result["timings"]:
         assert 0 <= row["p50_ms"] <= row["p99_ms"]
+
+
+def entails(examples, *, minds_case=False, minds=None):
+    """Find each word of the second text in the first: that is 1; `minds` is a word of the second that prevents it."""
+    predictions = []
+    for first, second in examples:
+        texts = (first, second) if minds_case else (first.lower(), second.lower())
+        known, asked = (set(text.replace(".", " ").split()) for text in texts)
+        predictions.append(int(asked <= known and minds not in asked))
+    return {"prediction": predictions, "probabilities": [[0.1, 0.9] if p else [0.9, 0.1] for p in predictions]}
+
+
+def pairs(size=80):
+    draw = random.Random(1)
+    texts, truth = [], []
+    for _ in range(size):
+        words = [draw.choice(["fine", "good", "dull", "bad"]), draw.choice(["story", "garden", "letter"])]
+        known = f"He saw a {words[0]} {words[1]} today."
+        truth.append(draw.randint(0, 1))
+        texts.append((known, f"He saw a {words[1]}." if truth[-1] else "He saw a planet."))
+    return texts, truth, [("f.csv", number + 2) for number in range(size)]
+
+
+def pair_model(**faults_):
+    labels = ("other", "entailment")
+    return CounterfactualModel(lambda examples: entails(examples, **faults_), labels, None, 0.95, 200, 0)
+
+
+def test_pairs_change_in_one_text_and_in_both():
+    texts, truth, places = pairs()
+    result = robustness.section(pair_model(minds_case=True), texts, places, truth, LISTS)
+    assert faults(REPORT["evaluation"]["robustness"], result) == []
+    by_name = {item["name"]: item for item in result["invariance"]}
+    assert (result["kind"], len(by_name), result["accuracy"], result["expectations"]) == ("pair", 20, 1, [])
+    assert by_name["upper_case_first"]["difference"]["high"] < -0.2  # the words are no longer the same
+    assert by_name["upper_case_second"]["difference"]["high"] < -0.2
+    assert by_name["upper_case_both"]["flipped"]["value"] == 0
+    assert by_name["prefix_both"]["flipped"]["value"] == 0  # the same sentence in both
+    failure = by_name["upper_case_first"]["failures"][0]
+    first, second = failure["text"].split(" ⏎ ")
+    assert failure["changed"] == f"{first.upper()} ⏎ {second}"
+    (section,) = checks.robustness(fill(REPORT, {"evaluation": {"robustness": result}})["evaluation"]["robustness"])
+    assert "pair" in section.lead
+
+
+def test_people_are_swapped_alike_in_both_texts():
+    texts, _, places = pairs()
+    fair = bias.section(pair_model(), texts, places, LISTS)
+    unfair = bias.section(pair_model(minds="she"), texts, places, LISTS)
+    for result in (fair, unfair):
+        assert faults(REPORT["evaluation"]["bias"], result) == []
+        assert {(study["category"], study["source"]) for study in result["studies"]} == {("gender", "data")}
+    assert fair["studies"][0]["flipped"]["value"] == 0
+    assert unfair["studies"][0]["flipped"]["low"] > 0.2
+    failure = unfair["studies"][0]["failures"][0]
+    assert {failure[key].lower().count("she ") for key in ("text", "changed")} == {0, 2}  # in both texts or in none

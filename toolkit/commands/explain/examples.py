@@ -27,15 +27,15 @@ def section(context: EvaluationContext) -> dict[str, Any]:
     Args:
         context: Rows, truth and predictions, with the stored model.
     """
-    stored, column = context.stored, context.task.single_input
-    if stored is None or column is None or not _applies(context.task):
-        return {"not_tested": "Explanations are only for the classification of single texts or pictures."}
-    role, of_pictures = column.role, reads_pictures(stored)
+    stored, inputs = context.stored, context.task.inputs
+    if stored is None or not _applies(context.task):
+        return {"not_tested": "Explanations are only for the classification of texts, of pairs and of pictures."}
+    of_pictures = reads_pictures(stored)
     loaded = stored.whole().loaded
     truth = context.references
     chosen = _chosen(np.asarray(context.columns["probabilities"]), np.asarray(truth))
     picked = context.rows.take(chosen).to_pylist()
-    given = [row[role] if of_pictures else (str(row[role]),) for row in picked]
+    given = [row[inputs[0].role] if of_pictures else tuple(str(row[c.role] or "") for c in inputs) for row in picked]
     model = images.model_for(loaded) if of_pictures else text.model_for(loaded)
     try:
         methods = METHODS if text.attention_fits(loaded, given[0]) else METHODS[1:]
@@ -51,16 +51,17 @@ def section(context: EvaluationContext) -> dict[str, Any]:
             {
                 "file": row.get("_file"),
                 "row": row.get("_row"),
-                "text": shown_text(row, [column]),
+                "text": shown_text(row, inputs),
                 "label": stored.labels[truth[number]],
                 "prediction": stored.labels[explanation.target],
                 "confidence": float(probabilities[explanation.target]),
                 "right": bool(truth[number] == explanation.target),
-                **thumbnail(row, [column]),
+                **thumbnail(row, inputs),
                 **_drawn(explanation, methods),
             }
             for number, row, (explanation, probabilities) in zip(chosen, picked, explained, strict=True)
         ],
+        "pairs": len(inputs) > 1,
     }
 
 
@@ -85,11 +86,11 @@ def _drawn(explanation: Explanation, methods: Sequence[str]) -> dict[str, Any]:
             ]
         }
     order = {name: np.argsort(-np.asarray(explanation.scores[name]), kind="stable")[:WORDS] for name in methods}
-    return {"words": [[explanation.example.words[place] for place in order[name]] for name in methods]}
+    return {"words": [[explanation.example.marked[place] for place in order[name]] for name in methods]}
 
 
 def _applies(task: Task) -> bool:
-    return task.single_input is not None and task.single_input.kind.unit is not None
+    return task.explained_by is not None
 
 
 CHECK = Check(

@@ -63,6 +63,7 @@ class Explainer:
             shown = {"grid": list(example.grid), "overlay": overlays.overlay(example.pixels, scores, example.grid)}
         else:
             shown = {"words": list(example.words)}
+            shown |= {"sources": list(example.sources)} if example.sources else {}
         return {
             "prediction": self.stored.labels[explanation.target],
             "score": round(float(probabilities[explanation.target]), 6),

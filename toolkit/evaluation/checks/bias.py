@@ -15,10 +15,13 @@ import numpy as np
 
 from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, counterfactual_model
+from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, counterfactual_model, examples
 from toolkit.evaluation.perturbations.text_changes import Lists, replace
+from toolkit.evaluation.scores import joined
 from toolkit.evaluation.statistics.intervals import Floats
 from toolkit.tasks.task import Task
+
+Texts = tuple[str, ...]
 
 MOST_ROWS = 200  # texts of the data for each category, chosen at random from more
 LEAST_ROWS = 10
@@ -27,21 +30,22 @@ NOT_TESTED = (
     "Other traits, languages other than English, indirect mentions, and whether error rates differ between groups of "
     "authors."
 )
+PAIRS = f"Pairs with fewer than {LEAST_ROWS} mentions in the data: there are no neutral sentences for pairs."
 BY_COLUMN = "For metrics by group, name the column of groups in evaluation.group_column."
 
 
 def section(
-    model: CounterfactualModel, texts: Sequence[str], places: Sequence[tuple[Any, Any]], lists: Lists
+    model: CounterfactualModel, texts: Sequence[Texts], places: Sequence[tuple[Any, Any]], lists: Lists
 ) -> dict[str, Any]:
     """Return the report's section on bias.
 
     Args:
         model: The model.
-        texts: Of the data.
-        places: File and row of each text.
+        texts: Of each example of the data: one, or two for pairs, in which people are swapped alike.
+        places: File and row of each example.
         lists: Words and sentences of the checks.
     """
-    studies = []
+    studies, single = [], all(len(example) == 1 for example in texts)
     for category, entry in lists["identity"].items():
         groups = {str(group): [str(term) for term in terms] for group, terms in entry["groups"].items()}
         if len(groups) < 2:
@@ -52,7 +56,7 @@ def section(
         if len(rows) >= LEAST_ROWS:
             versions = [[_swapped(texts[row], groups, group) for group in groups] for row in rows]
             studies.append(_study(model, category, "data", list(groups), versions, [places[row] for row in rows]))
-        sentences = _filled(entry, groups)
+        sentences = _filled(entry, groups) if single else []
         if len(sentences) >= LEAST_ROWS:
             nowhere: list[tuple[Any, Any]] = [(None, None)] * len(sentences)
             studies.append(_study(model, category, "sentences", list(groups), sentences, nowhere))
@@ -60,18 +64,18 @@ def section(
         "confidence": model.confidence,
         "scored": model.weights is not None,
         "studies": studies,
-        "not_tested": NOT_TESTED,
+        "not_tested": NOT_TESTED if single else f"{NOT_TESTED} {PAIRS}",
     }
 
 
-def _holding(texts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[int]:
-    """Return the rows of the texts that hold a term of any group."""
+def _holding(texts: Sequence[Texts], groups: Mapping[str, Sequence[str]]) -> list[int]:
+    """Return the examples of which a text holds a term of any group."""
     terms = sorted({term for group in groups.values() for term in group}, key=len, reverse=True)
     pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, terms))})(?!\w)", re.IGNORECASE)
-    return [row for row, text in enumerate(texts) if pattern.search(text)]
+    return [row for row, example in enumerate(texts) if any(map(pattern.search, example))]
 
 
-def _swapped(text: str, groups: Mapping[str, Sequence[str]], wanted: str) -> str:
+def _swapped(texts: Texts, groups: Mapping[str, Sequence[str]], wanted: str) -> Texts:
     """Replace the terms of every other group by those of one group."""
     own = groups[wanted]
     pairs = [
@@ -81,14 +85,14 @@ def _swapped(text: str, groups: Mapping[str, Sequence[str]], wanted: str) -> str
         for place, term in enumerate(terms)
         if term not in own
     ]
-    return replace(text, pairs)
+    return tuple(replace(text, pairs) for text in texts)
 
 
-def _filled(entry: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> list[list[str]]:
+def _filled(entry: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> list[list[Texts]]:
     """Fill the templates of a category: for each template and place in the lists the versions, one for each group."""
     places = [place for place in entry.get("terms", [0]) if all(place < len(terms) for terms in groups.values())]
     return [
-        [_sentence(template, terms[place]) for terms in groups.values()]
+        [(_sentence(template, terms[place]),) for terms in groups.values()]
         for template in entry.get("templates", [])
         for place in places
     ]
@@ -105,20 +109,20 @@ def _study(
     category: str,
     source: str,
     groups: Sequence[str],
-    versions: Sequence[Sequence[str]],
+    versions: Sequence[Sequence[Texts]],
     places: Sequence[tuple[Any, Any]],
 ) -> dict[str, Any]:
-    """Compare the predictions for the versions of each text.
+    """Compare the predictions for the versions of each example.
 
     Args:
         model: The model.
         category: The attribute in which the groups differ.
         source: "data" or "sentences".
         groups: Their names.
-        versions: For each text its version for each group. Shape (N, G).
-        places: File and row of each text.
+        versions: For each example its version for each group. Shape (N, G).
+        places: File and row of each example.
     """
-    predictions = model.predict([text for row in versions for text in row])
+    predictions = model.predict([example for row in versions for example in row])
     predicted = np.asarray(predictions["prediction"]).reshape(len(versions), len(groups))
     scores = model.scores(predictions).reshape(len(versions), len(groups))
     flipped = (predicted != predicted[:, :1]).any(axis=1)
@@ -156,7 +160,7 @@ def _gaps(model: CounterfactualModel, groups: Sequence[str], scores: Floats) -> 
 def _failures(
     model: CounterfactualModel,
     groups: Sequence[str],
-    versions: Sequence[Sequence[str]],
+    versions: Sequence[Sequence[Texts]],
     predicted: np.ndarray[Any, Any],
     scores: Floats,
     flipped: np.ndarray[Any, Any],
@@ -172,8 +176,8 @@ def _failures(
             {
                 "file": places[row][0],
                 "row": places[row][1],
-                "text": versions[row][first],
-                "changed": versions[row][other],
+                "text": joined(versions[row][first]),
+                "changed": joined(versions[row][other]),
                 "before": model.labels[predicted[row, first]],
                 "after": model.labels[predicted[row, other]],
                 "groups": f"{groups[first]}, {groups[other]}",
@@ -183,21 +187,20 @@ def _failures(
 
 
 def _run(context: EvaluationContext) -> dict[str, Any]:
-    column = context.task.single_input
-    if column is not None and _applies(context.task):
-        values = context.rows[column.role].to_pylist()
-        section: dict[str, Any] = column.kind.swaps(
-            counterfactual_model(context, column), values, context.places, context.config.evaluation
+    kind = context.task.input_kind
+    if kind is not None and kind.swaps is not None:
+        section: dict[str, Any] = kind.swaps(
+            counterfactual_model(context), examples(context), context.places, context.config.evaluation
         )
         return section
-    reason = "this task: the check is only for the classification of single texts"
-    if column is not None:
-        reason = f"{column.kind.nouns[1]}: people in them cannot be swapped"
+    reason = "this task: the check is only for the classification of texts and of pairs"
+    if kind is not None:
+        reason = f"{kind.nouns[1]}: people in them cannot be swapped"
     return {"not_tested": f"Whether predictions depend on the people mentioned, in {reason}. {BY_COLUMN}"}
 
 
 def _applies(task: Task) -> bool:
-    return task.single_input is not None and task.single_input.kind.swaps is not None
+    return task.input_kind is not None and task.input_kind.swaps is not None
 
 
 CHECK = Check("bias", _run, applies=_applies, wanted=named("bias"), stage=lambda _context: "Running the bias check")

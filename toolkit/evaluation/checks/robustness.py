@@ -6,30 +6,39 @@ invariance, directional and minimum functionality tests.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from toolkit.data.images import image_columns, image_decoding
+from toolkit.evaluation import scores
 from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.perturbations import image_changes
-from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, PredictionColumns, counterfactual_model
-from toolkit.evaluation.perturbations.text_changes import Lists, Perturbation, perturbations
+from toolkit.evaluation.perturbations.counterfactual import (
+    CounterfactualModel,
+    Example,
+    PredictionColumns,
+    counterfactual_model,
+    examples,
+)
+from toolkit.evaluation.perturbations.text_changes import Lists, Perturbation, of_examples, perturbations
 from toolkit.tasks.task import Task
 
 SHOWN = 5  # failures of each test
-MOST_ROWS = 1000  # texts that are changed; chosen at random from more
+MOST_ROWS = 1000  # examples that are changed; chosen at random from more
 MOST_PICTURES = 500
 SHOWN_PICTURES = 2  # failures of each change; many pictures would make the page large
 TOLERANCE = 0.05  # tolerated change of a score in the wrong direction
 
-Show = Callable[[Any, Any, str], Mapping[str, Any]]  # (input, changed input, title of the change) → example
+Texts = tuple[str, ...]
+Show = Callable[[Example, Example, str], Mapping[str, Any]]  # (example, the changed one, title of the change) → shown
 
 
 def section(
     model: CounterfactualModel,
-    texts: Sequence[str],
+    texts: Sequence[Texts],
     places: Sequence[tuple[Any, Any]],
     truth: Sequence[int],
     lists: Lists,
@@ -38,15 +47,20 @@ def section(
 
     Args:
         model: The model.
-        texts: Of the data.
-        places: File and row of each text.
+        texts: Of each example of the data: one, or two for pairs.
+        places: File and row of each example.
         truth: The true class of each.
         lists: Words and sentences of the checks.
     """
     texts, places, truth = _chosen(model, MOST_ROWS, texts, places, truth)
     before = model.predict(texts)
-    result = _invariances(model, perturbations(lists), texts, places, truth, before, _texts)
-    result["kind"] = "text"
+    number = len(texts[0]) if texts else 1
+    changes = of_examples(perturbations(lists), number)
+    result = _invariances(model, changes, texts, places, truth, before, _texts)
+    result["kind"] = "text" if number == 1 else "pair"
+    if number > 1:
+        reason = "a change of one text that changes the label, such as a negation, depends on the relation"
+        return {**result, "expectations": [], "not_tested": f"Expected changes of the label: {reason}."}
     if model.weights is None:
         reason = "the recipe does not define which classes are positive and negative (POLARITY)"
         return {**result, "expectations": [], "not_tested": f"Direction, negation and paraphrases: {reason}."}
@@ -60,7 +74,7 @@ def section(
 
 def of_pictures(
     model: CounterfactualModel,
-    pictures: Sequence[Mapping[str, Any]],
+    pictures: Sequence[tuple[Mapping[str, Any]]],
     places: Sequence[tuple[Any, Any]],
     truth: Sequence[int],
 ) -> dict[str, Any]:
@@ -68,14 +82,15 @@ def of_pictures(
 
     Args:
         model: The model.
-        pictures: Of the data, each with "bytes" or "path".
+        pictures: Of each example of the data: one, with "bytes" or "path".
         places: File and row of each.
         truth: The true class of each.
     """
     pictures, places, truth = _chosen(model, MOST_PICTURES, pictures, places, truth)
-    pictures = [image_changes.reduced(picture) for picture in pictures]
+    pictures = [(image_changes.reduced(picture),) for (picture,) in pictures]
     before = model.predict(pictures)
-    result = _invariances(model, image_changes.changes(), pictures, places, truth, before, _thumbnails, SHOWN_PICTURES)
+    changes = [_of_picture(change) for change in image_changes.changes()]
+    result = _invariances(model, changes, pictures, places, truth, before, _thumbnails, SHOWN_PICTURES)
     return {
         **result,
         "kind": "image",
@@ -91,11 +106,16 @@ def _chosen(model: CounterfactualModel, most: int, *columns: Sequence[Any]) -> l
     return [[column[row] for row in rows] for column in columns]
 
 
-def _texts(text: str, changed: str, _title: str) -> dict[str, Any]:
-    return {"text": text, "changed": changed}
+def _of_picture(change: Perturbation) -> Perturbation:
+    return replace(change, change=lambda example, chance: (change.change(example[0], chance),))
 
 
-def _thumbnails(picture: Mapping[str, Any], changed: Mapping[str, Any], title: str) -> dict[str, Any]:
+def _texts(texts: Texts, changed: Texts, _title: str) -> dict[str, Any]:
+    return {"text": scores.joined(texts), "changed": scores.joined(changed)}
+
+
+def _thumbnails(example: Example, changed_example: Example, title: str) -> dict[str, Any]:
+    (picture,), (changed,) = example, changed_example
     small = {"picture": image_decoding.thumbnail(picture), "changed_picture": image_decoding.thumbnail(changed)}
     return {"text": image_columns.name(picture), "changed": title, **small}
 
@@ -166,7 +186,7 @@ def _invariance(
 
 def _directions(
     model: CounterfactualModel,
-    texts: Sequence[str],
+    texts: Sequence[Texts],
     places: Sequence[tuple[Any, Any]],
     before: PredictionColumns,
     lists: Lists,
@@ -178,11 +198,11 @@ def _directions(
         (-1, "negative_sentences", "A negative sentence added: the score must not increase"),
     ):
         chance = random.Random(f"{key} {model.seed}")
-        changed = [f"{text} {chance.choice(lists[key])}" for text in texts]
+        changed = [(f"{text} {chance.choice(lists[key])}",) for (text,) in texts]
         predictions = model.predict(changed)
         failed = sign * (model.scores(predictions) - old) < -TOLERANCE
         failures = [
-            (texts[row], changed[row], before, row, predictions, row, places[row])
+            (texts[row][0], changed[row][0], before, row, predictions, row, places[row])
             for row in np.flatnonzero(failed).tolist()
         ]
         expectations.append(_expectation(model, key, title, failed, failures))
@@ -197,7 +217,7 @@ def _paraphrases(model: CounterfactualModel, lists: Lists) -> dict[str, Any]:
         for group in kind
         for thing in lists["things"]
     ]
-    predictions = model.predict([sentence for group in groups for sentence in group])
+    predictions = model.predict([(sentence,) for group in groups for sentence in group])
     failed, failures, start = [], [], 0
     for group in groups:
         first = predictions["prediction"][start]
@@ -219,7 +239,7 @@ def _negations(model: CounterfactualModel, lists: Lists) -> dict[str, Any]:
         for plain, negated in pairs
         for thing in lists["things"]
     ]
-    predictions = model.predict([text for _, plain, negated in sentences for text in (plain, negated)])
+    predictions = model.predict([(text,) for _, plain, negated in sentences for text in (plain, negated)])
     scores = model.scores(predictions)
     failed = [sign * (scores[2 * n] - scores[2 * n + 1]) < TOLERANCE for n, (sign, *_) in enumerate(sentences)]
     failures = [
@@ -254,12 +274,11 @@ def _expectation(
 
 
 def _run(context: EvaluationContext) -> dict[str, Any]:
-    column = context.task.single_input
-    if column is None or not _applies(context.task):
-        return {"not_tested": "The robustness check is only for the classification of single texts or pictures."}
-    values = context.rows[column.role].to_pylist()
-    section: dict[str, Any] = column.kind.changes(
-        counterfactual_model(context, column), values, context.places, context.references, context.config.evaluation
+    kind = context.task.input_kind
+    if kind is None or kind.changes is None:
+        return {"not_tested": "The robustness check is only for the classification of texts, of pairs and of pictures."}
+    section: dict[str, Any] = kind.changes(
+        counterfactual_model(context), examples(context), context.places, context.references, context.config.evaluation
     )
     return section
 
@@ -269,7 +288,7 @@ def _stage(context: EvaluationContext) -> str:
 
 
 def _applies(task: Task) -> bool:
-    return task.single_input is not None and task.single_input.kind.changes is not None
+    return task.input_kind is not None and task.input_kind.changes is not None
 
 
 CHECK = Check("robustness", _run, applies=_applies, wanted=named("robustness"), stage=_stage)

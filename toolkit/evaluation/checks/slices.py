@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.evaluation import scores
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import wilson
@@ -36,7 +35,7 @@ class Slice:
     """A group of examples.
 
     Attributes:
-        by: The grouping: "length", "class", "word", or the name of a column.
+        by: The grouping: "length", "overlap" of the texts of pairs, "class", "word", or the name of a column.
         name: Of the group.
         members: Row numbers, ascending.
     """
@@ -49,7 +48,7 @@ class Slice:
 def section(
     right: Sequence[bool],
     rows: pa.Table,
-    texts: Sequence[str],
+    inputs: Mapping[str, Sequence[str]],
     classes: Sequence[str] | None,
     roles: Sequence[str],
     confidence: float,
@@ -60,14 +59,18 @@ def section(
     Args:
         right: Whether each example's prediction is right.
         rows: The examples; every column that is not one of `roles` is metadata.
-        texts: The examples as text.
+        inputs: Role → the text of each example.
         classes: True class of each example by name; None for a task without.
         roles: The recipe's columns.
         confidence: Of the intervals; one minus it is the chance of any false alarm among the worst groups.
         seed: Of the shuffles.
     """
     wrong = ~np.asarray(right, bool)
-    slices = [*by_length(texts), *by_class(classes), *by_column(rows, roles), *by_word(texts)]
+    texts = [" ".join(row) for row in zip(*inputs.values(), strict=True)]
+    where = {role: f" in {role}" if len(inputs) > 1 else "" for role in inputs}
+    lengths = [group for role, values in inputs.items() for group in by_length(values, where[role])]
+    overlap = by_overlap(*inputs.values()) if len(inputs) == 2 else []
+    slices = [*lengths, *overlap, *by_class(classes), *by_column(rows, roles), *by_word(texts)]
     p_values = adjusted(wrong, slices, seed)
     described = [_described(group, wrong, p, confidence) for group, p in zip(slices, p_values, strict=True)]
     clear = [number for number, p in enumerate(p_values) if p < 1 - confidence]
@@ -98,10 +101,20 @@ def _described(group: Slice, wrong: np.ndarray[Any, Any], p: float, confidence: 
     }
 
 
-def by_length(texts: Sequence[str]) -> list[Slice]:
-    """Group texts by their number of words, into four groups of about the same size."""
+def by_length(texts: Sequence[str], where: str = "") -> list[Slice]:
+    """Group texts by their number of words, into four groups of about the same size; `where` ends their names."""
     lengths = np.array([len(text.split()) for text in texts], np.int64)
-    return _quarters("length", lengths.astype(np.float64), " words")
+    return _quarters("length", lengths.astype(np.float64), f" words{where}")
+
+
+def by_overlap(first: Sequence[str], second: Sequence[str]) -> list[Slice]:
+    """Group pairs by the share of the words of the text with fewer words that the other has, into four groups.
+
+    Models of pairs often depend on this overlap alone (McCoy, Pavlick and Linzen 2019, "Right for the Wrong Reasons").
+    """
+    words = [[set(_WORD.findall(text.casefold())) for text in pair] for pair in zip(first, second, strict=True)]
+    shares = [100 * len(a & b) / min(len(a), len(b)) if a and b else np.nan for a, b in words]
+    return _quarters("overlap", np.array(shares, np.float64).round(), " % of the words shared")
 
 
 def _quarters(by: str, values: np.ndarray[Any, np.dtype[np.float64]], unit: str = "") -> list[Slice]:
@@ -214,11 +227,11 @@ def _tails(sizes: Integers, mistakes: int, examples: int) -> Mapping[int, np.nda
 def _run(context: EvaluationContext) -> dict[str, Any]:
     task, rows, references = context.recipe.task, context.rows, context.references
     right = [given == true for given, true in zip(context.classes, references, strict=True)]
-    texts = task.texts_in(rows)
-    shown = [scores.shown_text(row, task.inputs) for row in rows.select(texts).to_pylist()]
+    plain = {column.role: column.kind.plain for column in task.inputs}
+    inputs = {role: [plain[role](value) for value in rows[role].to_pylist()] for role in task.texts_in(rows)}
     classes = [context.labels[number] for number in references] if task.stratum is not None else None
     roles = [column.role for column in task.columns]
-    return section(right, rows, shown, classes, roles, context.config.evaluation.confidence, context.seed)
+    return section(right, rows, inputs, classes, roles, context.config.evaluation.confidence, context.seed)
 
 
 CHECK = Check("slices", _run, applies=lambda task: task.labelled is not None)

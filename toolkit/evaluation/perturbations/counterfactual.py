@@ -13,9 +13,9 @@ from toolkit.inference.encode import encode_rows
 from toolkit.inference.predict_features import predict_features
 from toolkit.metrics.means import mean
 from toolkit.metrics.probability import probability_matrix
-from toolkit.tasks.task import Column
 
 PredictionColumns = Mapping[str, Sequence[Any]]
+Example = tuple[Any, ...]  # the value of each input of a row
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class CounterfactualModel:
     """A model, and how its predictions are interpreted.
 
     Attributes:
-        predict: Texts, or pictures → columns of predictions, "prediction" and "probabilities".
+        predict: Examples, tuples with the value of each input → columns of predictions, "prediction" and
+            "probabilities".
         labels: Names of the classes.
         weights: For each class how positive it is, from -1 to 1; None where the classes have no such order.
         confidence: Of the intervals.
@@ -31,7 +32,7 @@ class CounterfactualModel:
         seed: Of every draw.
     """
 
-    predict: Callable[[Sequence[Any]], PredictionColumns]
+    predict: Callable[[Sequence[Example]], PredictionColumns]
     labels: Sequence[str]
     weights: Sequence[float] | None
     confidence: float
@@ -73,21 +74,30 @@ def polarity(recipe: Any, labels: Sequence[str]) -> list[float] | None:
     return [value / strongest for value in values] if len(values) == len(labels) and strongest else None
 
 
-def counterfactual_model(context: EvaluationContext, column: Column) -> CounterfactualModel:
-    """Return a predictor for values of a column that are not in the data.
+def examples(context: EvaluationContext) -> list[Example]:
+    """Return the values of the inputs of each row; an empty text where a text is missing."""
+    columns = [(context.rows[c.role].to_pylist(), c.kind.plain is not None) for c in context.task.inputs]
+    filled = [["" if value is None and text else value for value in values] for values, text in columns]
+    return list(zip(*filled, strict=True))
+
+
+def counterfactual_model(context: EvaluationContext) -> CounterfactualModel:
+    """Return a predictor for examples that are not in the data.
 
     Args:
         context: With the stored model.
-        column: The only input of its task.
     """
     stored, settings = context.stored, context.config.evaluation
     assert stored is not None  # a check that needs predictions runs where there is a model
     loaded = stored.loaded
 
-    def predict(inputs: Sequence[Any]) -> PredictionColumns:
-        table = pa.table({column.role: pa.array(inputs, column.kind.type)})
+    inputs = context.task.inputs
+
+    def predict(given: Sequence[Example]) -> PredictionColumns:
+        values = zip(inputs, zip(*given, strict=True), strict=True)
+        table = pa.table({column.role: pa.array(listed, column.kind.type) for column, listed in values})
         predicted = predict_features(loaded, encode_rows(table, loaded)).columns
         return {**predicted, "prediction": chosen_classes(predicted)}
 
-    weights = polarity(stored.recipe, stored.labels)
+    weights = polarity(stored.recipe, stored.labels) if len(inputs) == 1 else None  # a relation has no polarity
     return CounterfactualModel(predict, stored.labels, weights, settings.confidence, settings.resamples, context.seed)

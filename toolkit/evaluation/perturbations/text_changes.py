@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ class Perturbation:
         name: Short name.
         title: As the report prints it.
         change: (input, random generator) → the changed input; an equal one where there is nothing to change.
+        adds: Whether it adds words, which may change how a text relates to another.
     """
 
     name: str
     title: str
     change: Callable[[Any, random.Random], Any]
+    adds: bool = False
 
 
 def load_lists(extra: str | None) -> Lists:
@@ -71,9 +73,45 @@ def perturbations(lists: Lists) -> list[Perturbation]:
         Perturbation("no_punctuation", "No punctuation", lambda text, _: re.sub(r"\s*[.,;:!?…]+(?=\s|$)", "", text)),
         Perturbation("contractions", "Contractions", lambda text, _: replace(text, pairs)),
         Perturbation("full_forms", "Contractions expanded", lambda text, _: replace(text, [p[::-1] for p in pairs])),
-        Perturbation("prefix", "A neutral sentence prepended", lambda text, r: f"{r.choice(before)} {text}"),
-        Perturbation("suffix", "A neutral sentence appended", lambda text, r: f"{text} {r.choice(after)}"),
+        Perturbation("prefix", "A neutral sentence prepended", lambda text, r: f"{r.choice(before)} {text}", adds=True),
+        Perturbation("suffix", "A neutral sentence appended", lambda text, r: f"{text} {r.choice(after)}", adds=True),
     ]
+
+
+def of_examples(changes: Sequence[Perturbation], texts: int) -> list[Perturbation]:
+    """Return the changes of examples, which are tuples of one text or of two.
+
+    The form of a pair changes in the first text, in the second, and in both. A sentence is added to both, the same one,
+    since in one alone it may change the relation between them.
+
+    Args:
+        changes: Of a text.
+        texts: Texts of an example.
+    """
+    if texts == 1:
+        return [_within(change, range(1), "", "") for change in changes]
+    places = (
+        ("first", "in the first text", range(1)),
+        ("second", "in the second text", range(1, 2)),
+        ("both", "in both texts", range(2)),
+    )
+    return [
+        _within(change, numbers, f"_{name}", f", {title}")
+        for change in changes
+        for name, title, numbers in (places[2:] if change.adds else places)
+    ]
+
+
+def _within(change: Perturbation, numbers: range, name: str, title: str) -> Perturbation:
+    """Return a change of the texts with these numbers in an example, by the same random draws in each."""
+
+    def changed(texts: tuple[str, ...], chance: random.Random) -> tuple[str, ...]:
+        seed = chance.random()
+        return tuple(
+            change.change(text, random.Random(seed)) if number in numbers else text for number, text in enumerate(texts)
+        )
+
+    return Perturbation(f"{change.name}{name}", f"{change.title}{title}", changed, change.adds)
 
 
 def typos(text: str, chance: random.Random) -> str:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from toolkit.config.time_budget import written
+from toolkit.data.tables import wording
 from toolkit.evaluation.checks.label_noise import TOLERATED
 from toolkit.report.document.command_lines import range_test, repeated
 from toolkit.report.document.differences import is_worse
@@ -321,7 +322,8 @@ def _texts_cut(symptoms: Symptoms) -> Iterator[Advice]:
     if rows and length and cut > MANY_CUT * rows:
         yield _piece(
             "data.texts-cut",
-            f"{cut:,} of {rows:,} training examples were truncated to {length:,} tokens.",
+            f"{cut:,} of {rows:,} training examples were truncated to {length:,} tokens"
+            f"{wording.cut(symptoms.training.get('truncated_texts') or ())}.",
             "Raise the maximum length if the model supports it and the truncated part matters.",
             symptoms.again(max_length=max(2 * length, USUAL_LENGTH)),
         )

@@ -88,6 +88,7 @@ _EXPLANATIONS = {
             "words": [[str]],
         }
     ],
+    "pairs": bool,
     "not_tested": str,
 }
 
@@ -266,6 +267,7 @@ REPORT: dict[str, Any] = {
         **dict.fromkeys(("optimizer", "objective", "model_choice"), str),
         **dict.fromkeys(("seconds", "epochs", "steps", "samples_per_second", "waiting", "best_step"), float),
         **dict.fromkeys(("learning_rate", "batch_size", "seed", "tokens_per_example", "truncated"), float),
+        "truncated_texts": [float],
         **dict.fromkeys(("trainable_parameters", "processes"), float),
         **dict.fromkeys(("compiled", "stopped_early"), bool),
         "automatic": {},

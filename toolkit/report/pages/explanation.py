@@ -8,6 +8,7 @@ import numpy as np
 
 from toolkit.explanation.attributions import BY_NAME, Explanation, Method
 from toolkit.explanation.patches import Picture
+from toolkit.explanation.words import marked
 from toolkit.report.pages.render import environment
 from toolkit.report.plots import attention_maps, geometry, overlays
 
@@ -82,6 +83,7 @@ def _text(explanation: Explanation, probabilities: np.ndarray[Any, Any], labels:
         "prediction": labels[target] if target < len(labels) else str(target),
         "probability": float(probabilities[target]),
         "words": list(example.words),
+        "sources": list(getattr(example, "sources", ())),
         "scores": {name: [float(score) for score in scores] for name, scores in explanation.scores.items()},
         "tokens": list(example.tokens),
         "special_tokens": [example.tokens[place] for place in example.special],
@@ -90,10 +92,10 @@ def _text(explanation: Explanation, probabilities: np.ndarray[Any, Any], labels:
 
 
 def top_words(text: Mapping[str, Any], method: str, most: int = 5) -> list[tuple[str, float]]:
-    """Return the words of a text with the largest scores, whatever their sign, the largest first."""
-    scores = text["scores"][method]
+    """Return the words of a text, or of a pair, with the largest scores, whatever their sign, the largest first."""
+    scores, words = text["scores"][method], marked(text["words"], text.get("sources", ()))
     order = sorted(range(len(scores)), key=lambda place: -abs(scores[place]))
-    return [(text["words"][place], scores[place]) for place in order[:most]]
+    return [(words[place], scores[place]) for place in order[:most]]
 
 
 def unmeasured(command: str) -> str:
@@ -219,10 +221,11 @@ def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], example
             continue
         largest = max((abs(score) for score in scores), default=0) or 1.0
         special = text["special"].get(name)
+        words = [_shaded(word, score, largest) for word, score in zip(text["words"], scores, strict=True)]
         rows.append(
             {
                 "method": method,
-                "words": [_shaded(word, score, largest) for word, score in zip(text["words"], scores, strict=True)],
+                "texts": _by_text(words, text["sources"]),
                 "special": [
                     _shaded(token, score, largest)
                     for token, score in zip(text["special_tokens"], special or (), strict=False)
@@ -230,6 +233,14 @@ def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], example
             }
         )
     return rows
+
+
+def _by_text(words: Sequence[Any], sources: Sequence[int]) -> list[list[Any]]:
+    """Return the words of each text of a pair; those of one text in a list of its own."""
+    if not sources:
+        return [list(words)]
+    both = list(zip(words, sources, strict=True))
+    return [[word for word, own in both if own == source] for source in sorted(set(sources))]
 
 
 def _shaded(word: str, score: float, largest: float) -> dict[str, Any]:

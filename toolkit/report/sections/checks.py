@@ -6,7 +6,7 @@ from typing import Any
 from toolkit.report import formats
 from toolkit.report.sections.blocks import Block, Cell, Example, Examples, Section, Table, Text, estimated, place
 
-_HEADINGS = {"text": ("Robustness", "Texts"), "image": ("Robustness", "Pictures")}
+_NOUNS = {"text": "text", "pair": "pair", "image": "picture"}  # kind of example → its name
 
 
 def robustness(result: Mapping[str, Any]) -> list[Section]:
@@ -20,10 +20,10 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
         ]
         for row in result["invariance"]
     ]
-    title, what = _HEADINGS.get(result["kind"], _HEADINGS["text"])
+    title, noun = "Robustness", _NOUNS.get(result["kind"], "text")
     if not rows:
         return [Section("robustness", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
-    columns = ["Perturbation", f"{what} changed", "Change of accuracy", "Predictions that changed"]
+    columns = ["Perturbation", f"{noun.capitalize()}s changed", "Change of accuracy", "Predictions that changed"]
     blocks: list[Block] = [Table("Perturbations that preserve the meaning", columns, rows)]
     expected = [
         [Cell(row["title"] or row["name"]), Cell(formats.count(row["tried"])), estimated(row["failed"])]
@@ -40,8 +40,8 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
     ]
     if failures:
         blocks.append(Examples("Failures", failures))
-    row, language = ("picture", "") if result["kind"] == "image" else ("text", ", in English")
-    lead = f"{formats.count(result['rows'])} {row}s were perturbed in ways that preserve their meaning{language}. "
+    language = "" if result["kind"] == "image" else ", in English"
+    lead = f"{formats.count(result['rows'])} {noun}s were perturbed in ways that preserve their meaning{language}. "
     lead += "Predictions before and after are compared pairwise; the intervals of the accuracy hold jointly for all "
     lead += "perturbations."
     return [Section("robustness", title, lead, blocks)]
@@ -77,6 +77,8 @@ def explanations(result: Mapping[str, Any]) -> list[Section]:
     lead = "Correct predictions first, then wrong ones, each explained by two methods, or by one if the model supports "
     lead += "no other. "
     lead += "; ".join(f"{method['title']}: {method['about']}" for method in result["methods"]) + ". "
+    if result["pairs"]:
+        lead += "(1) and (2) mark the words of the first and the second text. "
     if of_pictures:
         lead += (
             "Blue patches support the prediction, orange patches oppose it; the frame encloses the strongest patch and "

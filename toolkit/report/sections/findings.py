@@ -156,9 +156,8 @@ def groups(result: Mapping[str, Any]) -> list[Section]:
     if not result["looked_at"]:
         return []
     lead = f"{formats.count(result['looked_at'])} groups of at least {formats.count(result['smallest'])} examples were "
-    by = list(
-        dict.fromkeys(group["by"] if group["by"] in ("length", "class") else "column" for group in result["groups"])
-    )
+    known = ("length", "overlap", "class")
+    by = list(dict.fromkeys(group["by"] if group["by"] in known else "column" for group in result["groups"]))
     words = ["the words in them"] if result["looked_at"] > len(result["groups"]) else []
     lead += f"examined: by {', by '.join([*by, *words])}. "
     level = 1 - result["confidence"] if result["confidence"] is not None else 0.05

@@ -71,12 +71,12 @@ def _near(train: pa.Table, test: pa.Table, roles: Sequence[str]) -> list[Any] | 
 
 def _changes(
     model: CounterfactualModel,
-    values: Sequence[Any],
+    examples: Sequence[tuple[Any, ...]],
     places: Sequence[Any],
     truth: Sequence[int],
     _settings: EvaluationConfig,
 ) -> dict[str, Any]:
-    return robustness.of_pictures(model, values, places, truth)
+    return robustness.of_pictures(model, [(first,) for first, *_ in examples], places, truth)
 
 
 def _files(values: Sequence[Any], source: Path) -> Sequence[Path]:

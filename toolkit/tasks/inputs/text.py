@@ -60,18 +60,18 @@ def near(train: pa.Table, test: pa.Table, roles: Sequence[str]) -> list[Any] | N
 
 def _changes(
     model: CounterfactualModel,
-    values: Sequence[str],
+    examples: Sequence[tuple[str, ...]],
     places: Sequence[Any],
     truth: Sequence[int],
     settings: EvaluationConfig,
 ) -> dict[str, Any]:
-    return robustness.section(model, values, places, truth, load_lists(settings.lists))
+    return robustness.section(model, examples, places, truth, load_lists(settings.lists))
 
 
 def _swaps(
-    model: CounterfactualModel, values: Sequence[str], places: Sequence[Any], settings: EvaluationConfig
+    model: CounterfactualModel, examples: Sequence[tuple[str, ...]], places: Sequence[Any], settings: EvaluationConfig
 ) -> dict[str, Any]:
-    return bias.section(model, values, places, load_lists(settings.lists))
+    return bias.section(model, examples, places, load_lists(settings.lists))
 
 
 LIKENESS = Likeness(near, near_duplicates.THRESHOLD)

@@ -30,7 +30,7 @@ def context(recipe: str, rows: dict, *checks: str) -> EvaluationContext:
     ("recipe", "rows", "offered"),
     [
         ("sentiment", OF_ONE_TEXT, {"robustness", "bias", "cost"}),
-        ("sentiment", {**OF_ONE_TEXT, "text_pair": ["b"]}, {"cost"}),
+        ("sentiment", {**OF_ONE_TEXT, "text_pair": ["b"]}, {"robustness", "bias", "cost"}),
         ("image", {"image": [b""], "label": [0]}, {"robustness", "cost"}),
         ("tokens", {"words": [["a"]], "labels": [[0]]}, {"cost"}),
         (str(RECIPES / "topics.py"), OF_TOPICS, {"cost"}),

@@ -14,7 +14,7 @@ def sentences(random, size=400):
 
 
 def study(wrong, rows, seed=0, classes=None):
-    return slices.section(~wrong, rows, rows["text"].to_pylist(), classes, ["text"], 0.95, seed)
+    return slices.section(~wrong, rows, {"text": rows["text"].to_pylist()}, classes, ["text"], 0.95, seed)
 
 
 def test_mistakes_at_random_rarely_make_any_group_look_bad(monkeypatch):
@@ -90,3 +90,19 @@ def test_apostrophes_and_case_belong_to_words():
     texts = ["Don't go", "don’t stop", "DON'T"] * 10 + ["other"] * 40
     names = {item.name: len(item.members) for item in slices.by_word(texts)}
     assert names == {"don't": 20}
+
+
+def test_pairs_are_grouped_by_the_length_of_each_text_and_by_the_words_they_share():
+    random = np.random.default_rng(4)
+    first = sentences(random)
+    shared = [number % 2 == 0 for number in range(len(first))]
+    second = [" ".join(text.split()[:2]) if same else "other words" for text, same in zip(first, shared, strict=True)]
+    wrong = np.array([same and random.random() < 0.5 for same in shared])
+    rows = pa.table({"text": first, "text_pair": second})
+    inputs = {name: rows[name].to_pylist() for name in rows.column_names}
+    result = slices.section(~wrong, rows, inputs, None, ["text", "text_pair"], 0.95, 0)
+    by = {(group["by"], group["name"]): group for group in result["groups"]}
+    assert by["overlap", "100 % of the words shared"]["rows"] == sum(shared)
+    assert by["overlap", "0 % of the words shared"]["accuracy"]["value"] == 1
+    assert any(name.endswith(" words in text") for _, name in by)
+    assert ("overlap", "100 % of the words shared") in {(group["by"], group["name"]) for group in result["worst"]}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.evaluation.duplicates import near_duplicates
-from toolkit.evaluation.duplicates.near_duplicates import THRESHOLD, find, pieces
+from toolkit.evaluation.duplicates.near_duplicates import THRESHOLD, pieces
 
 VOCABULARY = [a + b + c for a in ("ka", "mo", "ti", "ru") for b in ("la", "ne", "so") for c in ("", "st", "nd")]
 
@@ -15,6 +15,10 @@ VOCABULARY = [a + b + c for a in ("ka", "mo", "ti", "ru") for b in ("la", "ne", 
 def overlap(one, other):
     one, other = set(pieces(one).tolist()), set(pieces(other).tolist())
     return len(one & other) / len(one | other)
+
+
+def find(train, test):
+    return near_duplicates.find([(text,) for text in train], [(text,) for text in test])
 
 
 def sentence(draw: random.Random, words: int) -> list[str]:
@@ -77,3 +81,12 @@ def test_signatures_are_the_same_every_time():
     assert list(near_duplicates._bands(pieces("the same text"))) == list(
         near_duplicates._bands(pieces("The same text."))
     )
+
+
+def test_pairs_with_a_common_passage_are_not_duplicates_unless_both_texts_are():
+    draw = random.Random(2)
+    passage = " ".join(sentence(draw, 40))
+    questions = [" ".join(sentence(draw, 6)) for _ in range(20)]
+    train = [(passage, question) for question in questions[:10]]
+    test = [(passage, questions[3].upper()), *((passage, question) for question in questions[10:])]
+    assert [(pair.test, pair.train) for pair in near_duplicates.find(train, test)] == [(0, 3)]

@@ -59,13 +59,18 @@
 
   const shade = (reasons) => {
     const largest = Math.max(...reasons.scores.map(Math.abs), 1e-12);
+    const titles = [...form.querySelectorAll("textarea")].map((field) => field.dataset.title);
     const words = reasons.words.flatMap((word, place) => {
       const share = Math.abs(reasons.scores[place]) / largest;
       const against = reasons.scores[place] < 0 && share >= 0.05;
       const shown = element("span", word, against ? "word against" : "word");
       shown.style.setProperty("--share", share.toFixed(2));
       shown.title = reasons.scores[place].toFixed(3);
-      return [shown, " "];
+      const sources = reasons.sources || [];
+      const begins = Math.max(0, ...sources) > 0 && (place === 0 || sources[place] !== sources[place - 1]);
+      if (!begins) return [shown, " "];
+      const title = element("small", titles[sources[place]], "source muted");
+      return [...(place ? [element("br")] : []), title, " ", shown, " "];
     });
     part("words").replaceChildren(...words);
   };
