@@ -182,7 +182,7 @@ def test_code_of_the_hub_that_computes_a_part_of_the_model_is_asked_for(tmp_path
 @pytest.mark.parametrize(
     ("architecture", "task"),
     [
-        ("RobertaForSequenceClassification", "sentiment"),
+        ("RobertaForSequenceClassification", "text"),
         ("DeiTForImageClassificationWithTeacher", "image"),
         ("BertForTokenClassification", "tokens"),
         ("T5ForConditionalGeneration", "translation"),

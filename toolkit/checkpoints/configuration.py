@@ -249,7 +249,7 @@ def _check_family(checkpoint: Checkpoint, families: Container[str], work: str, f
 
 
 _TASKS = {
-    "ForSequenceClassification": "sentiment",
+    "ForSequenceClassification": "text",
     "ForImageClassification": "image",
     "ForTokenClassification": "tokens",
     "ForConditionalGeneration": "translation",

@@ -1,7 +1,7 @@
 """From a name to three clean tables: acquire, find the columns, number the labels, split, separate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -203,6 +203,9 @@ def load_table(
     target = task.labelled
     prepared, order, found_notes = in_roles(kept, task.named(options), target, config, lenient=lenient)
     notes += found_notes
+    if recipe.label_names and any(len(task.inputs_in(rows)) > 1 for rows in prepared.values()):
+        recipe = replace(recipe, label_names=None)
+        notes.append("Rows have two texts: labels that are numbers are not renamed. The recipe `text` is for pairs.")
     unreadable: list[dict[str, Any]] = []
     for column in (*task.inputs, task.target):
         checked = column.kind.check(prepared, column, config)

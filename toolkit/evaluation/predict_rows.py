@@ -36,6 +36,7 @@ def predict_rows(
         "split": split,
         "loss": predictions.loss,
         "truncated": features.truncated,
+        "cut": list(features.cut),
         "unread": vocabulary.unread_rows(rows, recipe.columns, loaded.processor),
         "columns": list(predictions.columns),
         "model": {

@@ -105,7 +105,7 @@ class Recipe:
         targets: `TARGETS`: value of `data.target` → the kind of the target's column; empty where it has one kind. The
             first is that of `COLUMNS`; metrics, baselines and loss of the others are their own.
         fallback_data: `FALLBACK_DATA`: data settings that are used when the Hub cannot be reached.
-        label_names: `LABEL_NAMES`: number of classes → names, for labels that are bare numbers.
+        label_names: `LABEL_NAMES`: number of classes → names, for labels that are bare numbers; not used for pairs.
         outside: `OUTSIDE`: name of the class of words beyond the maximum length.
         polarity: `POLARITY`: name of a class in lower case → how positive it is, -1 to 1, for checks of direction and
             bias.

@@ -111,6 +111,26 @@ def test_an_empty_second_text_is_no_fault(sentiment, write):
     assert table.parts["all"].num_rows == 20
 
 
+def test_labels_of_pairs_are_not_renamed(sentiment, write):
+    rows = "".join(f"film {n},film {n % 7},{n % 2}\n" for n in range(20))
+    for header in ("premise,hypothesis,label\n", "sentence1,sentence2,label\n"):
+        table = load_table(sentiment, config(write("all.csv", header + rows)))
+        assert table.labels == ("0", "1")
+        assert any("recipe `text`" in note for note in table.notes)
+        assert any("text_pair is `" in note for note in table.notes)
+    named = load_table(
+        sentiment,
+        config(
+            write(
+                "all.csv",
+                "premise,hypothesis,label,label_text\n"
+                + "".join(f"film {n},film {n % 7},{n % 2},{('no', 'yes')[n % 2]}\n" for n in range(20)),
+            )
+        ),
+    )
+    assert named.labels == ("no", "yes")
+
+
 # --- what does not fit ----------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from toolkit.data.tables import wording
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.significance import at_most
 from toolkit.tasks.contract import Recipe
@@ -21,7 +22,7 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
 
     Args:
         context: Rows, truth and predictions.
-        facts: Of the predictions: "unread" and "truncated".
+        facts: Of the predictions: "unread", "truncated" and "cut".
     """
     rows, truncated = context.rows.num_rows, facts["truncated"]
     messages = [facts["unread"]] if facts.get("unread") else []
@@ -34,7 +35,8 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
         )
     if truncated:
         messages.append(
-            f"{truncated:,} of {rows:,} test examples were truncated to {context.config.data.max_length} tokens."
+            f"{truncated:,} of {rows:,} test examples were truncated to {context.config.data.max_length} tokens"
+            f"{wording.cut(facts.get('cut', ()))}."
         )
     if rows < FEW:
         messages.append(f"Only {rows} test examples: the intervals are wide, and small differences cannot be detected.")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ class PredictionCounts:
     marked: int = 0
     kept: int = 0
     cut: int = 0
+    cut_texts: Sequence[int] = ()
 
     def add(self, answers: Sequence[Mapping[str, Any]]) -> None:
         """Count some predictions."""
@@ -80,15 +82,17 @@ class PredictionCounts:
             self.marked += len(marked)
             self.kept += sum(marks == markup(prediction) for marks, prediction in marked)
 
-    def add_cut(self, rows: int) -> None:
-        """Count truncated rows."""
+    def add_cut(self, rows: int, texts: Sequence[int] = ()) -> None:
+        """Count truncated rows, and of pairs each text that was cut."""
         self.cut += rows
+        self.cut_texts = [a + b for a, b in zip_longest(self.cut_texts, texts, fillvalue=0)]
 
     def remark(self, longest: int, observe: Observe) -> None:
         """Report the number of truncated rows, without those of parts that were kept from earlier."""
         if self.cut:
             rows = " ".join(wording.rows(self.cut))
-            observe(Note(f"{rows} truncated to {longest:,} tokens, the maximum of the model (data.max_length)."))
+            which = wording.cut(self.cut_texts)
+            observe(Note(f"{rows} truncated to {longest:,} tokens, the maximum of the model (data.max_length){which}."))
 
     def outcome(self, output: Path | None) -> PredictedFile:
         """Return the outcome for all rows."""

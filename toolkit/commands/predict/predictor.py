@@ -31,7 +31,7 @@ class Predictor:
         all_scores: Whether to give the score of every class.
         root: Folder of the files that rows name; None where rows may name none.
         explainer: Explains each prediction; None where not requested.
-        cut: Called with the number of truncated rows.
+        cut: Called with the number of truncated rows, and for pairs of texts with that of each text.
     """
 
     stored: StoredModel
@@ -41,7 +41,7 @@ class Predictor:
     all_scores: bool
     root: Path | None = None
     explainer: Explainer | None = None
-    cut: Callable[[int], None] = lambda _rows: None
+    cut: Callable[[int, Sequence[int]], None] = lambda _rows, _texts: None
 
     def answer(self, rows: Sequence[Row], observe: Observe | None = None) -> list[dict[str, Any]]:
         """Return the rows with their predictions; invalid rows have an empty one.
@@ -98,7 +98,9 @@ class Predictor:
             explanation = explainer.explain(given, None)
         except DataError:  # punctuation without words
             return None
-        kept: dict[str, Any] = {key: explanation[key] for key in ("words", "grid", "scores") if key in explanation}
+        kept: dict[str, Any] = {
+            key: explanation[key] for key in ("words", "sources", "grid", "scores") if key in explanation
+        }
         return {"method": explanation["method"]["name"], **kept}
 
     def _predicted(self, taken: Mapping[str, Any], rows: int, observe: Observe | None) -> Iterator[dict[str, Any]]:
@@ -147,7 +149,7 @@ class Predictor:
 
         def predict(rows: pa.Table, observe: Observe | None = None) -> Mapping[str, Sequence[Any]]:
             features = encode_rows(rows, loaded)
-            self.cut(features.truncated)
+            self.cut(features.truncated, features.cut)
             return predict_features(loaded, features, observe).columns
 
         predictions = predict(table, observe)

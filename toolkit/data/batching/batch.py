@@ -56,11 +56,13 @@ class Features:
         columns: Name → one entry a row: a `Ragged` of integers or an array of numbers.
         lengths: What an example costs, in tokens. Shape (rows,).
         truncated: How many examples were cut to fit.
+        cut: Of examples of several texts, in how many each text was cut; empty for others.
     """
 
     columns: Columns
     lengths: Integers
     truncated: int = 0
+    cut: tuple[int, ...] = ()
 
     @property
     def has_lengths(self) -> bool:
@@ -91,8 +93,8 @@ def encode(
     Args:
         rows: The split.
         preprocess: Takes columns of raw values, returns columns of numbers, lists of integers, lists of as many
-            fractions each, or an array with a row for each example. A column "truncated" says which examples were cut;
-            it is counted and does not reach the model.
+            fractions each, or an array with a row for each example. A column "truncated" says which examples were cut,
+            or which texts of each; it is counted and does not reach the model.
         chunk: Rows handed over at a time.
     """
     return join(encode_chunks(rows, preprocess, chunk))
@@ -114,12 +116,25 @@ def join(chunks: Iterable[Columns]) -> Features:
     for chunk in chunks:
         for name, values in chunk.items():
             pieces.setdefault(name, []).append(values)
-    truncated = sum(int(part.sum()) for part in pieces.pop("truncated", []))
+    truncated = count_truncated(pieces.pop("truncated", []))
     return assemble({name: _join(parts) for name, parts in pieces.items()}, truncated)
 
 
-def assemble(columns: Columns, truncated: int) -> Features:
-    """Return whole columns as the features of a split.
+def count_truncated(parts: Iterable[Any]) -> list[int]:
+    """Count the examples that were cut, and of examples of several texts in how many each was.
+
+    Args:
+        parts: Chunks of a column "truncated", each of shape (N,) or (N, texts).
+    """
+    counts = np.zeros(1, np.int64)
+    for part in map(np.asarray, parts):
+        rows = part if part.ndim == 1 else np.column_stack([part.any(axis=1), part])
+        counts = counts + rows.reshape(len(rows), -1).sum(axis=0)
+    return [int(count) for count in counts]
+
+
+def assemble(columns: Columns, truncated: Sequence[int]) -> Features:
+    """Return whole columns as the features of a split; `truncated` is of `count_truncated`.
 
     The first column of integers determines an example's cost; together with the labels, where these are texts.
     """
@@ -129,7 +144,7 @@ def assemble(columns: Columns, truncated: int) -> Features:
     labels = columns.get("labels")
     if isinstance(labels, Ragged) and not np.array_equal(labels.lengths, lengths):
         lengths = lengths + labels.lengths
-    return Features(columns, lengths, truncated)
+    return Features(columns, lengths, truncated[0], tuple(truncated[1:]))
 
 
 def _compact(values: Sequence[Any]) -> Ragged | np.ndarray[Any, Any]:

@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from toolkit import runs
-from toolkit.data.batching.batch import Columns, Features, Ragged, assemble, join
+from toolkit.data.batching.batch import Columns, Features, Ragged, assemble, count_truncated, join
 from toolkit.errors import RunError
 
 _ABANDONED_SECONDS = 24 * 3600  # an older temporary folder belongs to a killed process
@@ -178,13 +178,13 @@ class _Array:
 def _write(entry: Path, config: Watched, encode: Callable[[Any], Iterator[Columns]]) -> None:
     """Write an entry, with one chunk in memory at a time."""
     columns: dict[str, list[_Array]] = {}
-    truncated = 0
+    truncated: list[Any] = []
     with runs.aside(entry) as draft, ExitStack() as streams:
         draft.mkdir()
         for chunk in encode(config):
             for name, values in chunk.items():
                 if name == "truncated":
-                    truncated += int(np.asarray(values).sum())
+                    truncated.append(values)
                     continue
                 if name not in columns:
                     files = [draft / f"{len(columns)}.{part}" for part in ("values", "offsets")]
@@ -193,7 +193,7 @@ def _write(entry: Path, config: Watched, encode: Callable[[Any], Iterator[Column
                 _append(columns[name], values)
         streams.close()
         described = {name: [array.facts() for array in arrays] for name, arrays in columns.items()}
-        manifest = {"config": config.seen, "columns": described, "truncated": truncated}
+        manifest = {"config": config.seen, "columns": described, "truncated": count_truncated(truncated)}
         (draft / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 

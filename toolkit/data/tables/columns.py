@@ -49,6 +49,8 @@ def find(
     by_lower = {name.strip().lower(): name for name in reversed(names)}
     assigned = {role: _named(names, wanted, role) for role, wanted in chosen.items()}
     for column in columns:
+        assigned |= _paired(column, columns[0], by_lower, assigned)
+    for column in columns:
         if column.role not in assigned:
             free = [by_lower[n] for n in column.names if n in by_lower and by_lower[n] not in assigned.values()]
             if free:
@@ -67,6 +69,19 @@ def find(
     if missing:
         raise _unrecognised(names, missing[0], {role: assigned[role] for role in chosen}, likely)
     return assigned
+
+
+def _paired(column: Column, first: Column, by_lower: Mapping[str, str], assigned: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of the two roles where a table has two names that belong together, and none is in use."""
+    if column.role in assigned:
+        return {}
+    for names in column.pairs:
+        both = {role: by_lower[n] for role, n in zip((first.role, column.role), names, strict=True) if n in by_lower}
+        others = {name for role, name in assigned.items() if role != first.role}
+        own = assigned.get(first.role, both.get(first.role))
+        if len(both) == 2 and own == both[first.role] and not others & set(both.values()):
+            return both
+    return {}
 
 
 def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str], likely: Sequence[str]) -> DataError:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from toolkit import models
@@ -13,13 +14,26 @@ from toolkit.tasks.inputs.phrases import PHRASES
 from toolkit.tasks.inputs.text import TEXT
 from toolkit.tasks.task import Column
 
+# Columns of common data sets of pairs; the names of some mean a second text only beside the first.
+PAIRS = (
+    ("text", "text_pair"),
+    ("premise", "hypothesis"),
+    ("sentence1", "sentence2"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("query", "passage"),
+    ("query", "document"),
+    ("text1", "text2"),
+    ("s1", "s2"),
+    ("sentence_a", "sentence_b"),
+)
+
+_FIRST = ("text", "sentence", "review", "content", "comment", "tweet", "message", "sentence1", "premise", "body")
+_SECOND = ("text_pair", "sentence2", "hypothesis", "second_sentence", "question2", "text2", "s2", "sentence_b")
+
 INPUTS = (
-    Column(
-        "text",
-        ("text", "sentence", "review", "content", "comment", "tweet", "message", "sentence1", "premise", "body"),
-        TEXT,
-    ),
-    Column("text_pair", ("text_pair", "sentence2", "hypothesis", "second_sentence"), TEXT, required=False),
+    Column("text", _FIRST, TEXT),
+    Column("text_pair", _SECOND, TEXT, required=False, pairs=PAIRS),
     Column("rationale", ("rationale", "rationales", "evidence", "highlights"), PHRASES, required=False),
 )
 
@@ -35,7 +49,7 @@ def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunCon
     encoded = processor(
         list(rows["text"]), pairs, truncation=True, max_length=config.data.max_length, return_attention_mask=False
     )
-    features = {**encoded, "truncated": [bool(encoding.overflowing) for encoding in encoded.encodings]}
+    features = {**encoded, "truncated": _truncated(encoded.encodings, rows["text"], pairs, processor)}
     if pairs is None:
         features.pop("token_type_ids", None)  # all zero, which is what models assume
     if "rationale" in rows and config.loss.attention_supervision:
@@ -43,6 +57,18 @@ def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunCon
         wanted = zip(encoded.encodings, texts, rows["rationale"], strict=True)
         features["rationale"] = [rationales.marks(*example) for example in wanted]
     return features
+
+
+def _truncated(encodings: Sequence[Any], first: Sequence[str], second: Sequence[str] | None, processor: Any) -> Any:
+    """Return which examples were cut, shape (N,); of pairs which text of each, shape (N, 2)."""
+    cut = np.array([bool(encoding.overflowing) for encoding in encodings])
+    if second is None:
+        return cut
+    texts = np.zeros((len(encodings), 2), bool)
+    for row in np.flatnonzero(cut).tolist():  # the tokenizer shortens whichever is longer
+        (whole,) = processor([first[row]], [second[row]]).encodings
+        texts[row] = [encodings[row].sequence_ids.count(n) < whole.sequence_ids.count(n) for n in (0, 1)]
+    return texts
 
 
 def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:

@@ -343,7 +343,7 @@ def log_line(event: Progress | Validation) -> Mapping[str, Any]:
 def input_facts(features: Features) -> dict[str, Any]:
     """Return the report's facts of the training inputs."""
     tokens = {"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}
-    return {**tokens, "truncated": features.truncated}
+    return {**tokens, "truncated": features.truncated, "truncated_texts": list(features.cut)}
 
 
 def training_facts(
