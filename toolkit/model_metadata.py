@@ -32,6 +32,7 @@ _VALUES = {
 _FACTS = {
     "recipe": str,
     "labels": list,
+    "inputs": dict,
     "calibration": dict,
     "pruned_heads": dict,
 }  # entries other than values of the configuration

@@ -14,6 +14,7 @@ from toolkit.commands.explain.request import EXAMPLES, ExplanationRequest
 from toolkit.commands.explain.run import explain as explain_inputs
 from toolkit.commands.explain.run import measure as measure_methods
 from toolkit.commands.explain.store import command as measuring_command
+from toolkit.commands.predict.inputs import examples
 from toolkit.errors import ConfigError, DataError, RunError
 from toolkit.report.pages.explanation import top_words
 
@@ -70,7 +71,7 @@ class Explanation:
 
 def explain(
     run: Any,
-    texts: str | Path | Sequence[str | Path] | None = None,
+    texts: str | Path | Sequence[str | Path | tuple[str, ...]] | None = None,
     *,
     file: str | Path | None = None,
     method: str | Sequence[str] | None = None,
@@ -91,7 +92,8 @@ def explain(
 
     Args:
         run: A run, the path of its directory, a folder or a Hub id.
-        texts: One text or several, or files of pictures.
+        texts: One text or several, or files of pictures; for pairs of texts tuples, or the two texts one after the
+            other.
         file: Many: a text a line (.txt), a table, or a folder of pictures.
         method: One or several, or "all"; the most faithful one when None.
         measure: Measure once how faithful the methods are, and keep the result.
@@ -126,7 +128,8 @@ def explain(
     target = words.target_of(run)
     values = words.merged(words.flags(given), words.assignments(set))
     methods = (method,) if isinstance(method, str) else tuple(method or ())
-    with called(progress, "explain", [target, *map(str, typed)], given) as caller:
+    echoed = [str(value) for item in typed for value in (item if isinstance(item, tuple) else (item,))]
+    with called(progress, "explain", [target, *echoed], given) as caller:
         subject = prepare_evaluation(target, values, recipe, caller.observe, needs_rows=bool(number))
         inputs = _inputs(typed, file, subject)
         if not inputs and not number:
@@ -144,11 +147,12 @@ def explain(
     return Explanation(folder, content)
 
 
-def _inputs(typed: Sequence[str | Path], file: str | Path | None, subject: EvaluationInputs) -> list[Any]:
+def _inputs(typed: Sequence[Any], file: str | Path | None, subject: EvaluationInputs) -> list[Any]:
     """Return the texts, or the pictures at the given paths."""
     inputs: list[Any]
     if reads_pictures(subject):
         inputs = [picture for path in typed for picture in read_inputs(Path(path), subject)]
     else:
-        inputs = [(str(text),) for text in typed]
+        texts = [tuple(map(str, item)) if isinstance(item, tuple) else str(item) for item in typed]
+        inputs = list(examples(texts, subject.recipe.task.inputs))
     return inputs + (read_inputs(Path(file), subject) if file is not None else [])

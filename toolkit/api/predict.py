@@ -12,13 +12,14 @@ from toolkit.commands.predict.run import predict as predict_rows
 from toolkit.errors import ConfigError
 
 Settings = Mapping[str, Any] | Sequence[str]
+Typed = str | Path | Sequence[str | Path | tuple[str, ...]]
 Tell = Callable[[dict[str, Any]], None]
 
 
 @overload
 def predict(
     run: Any,
-    inputs: str | Path | Sequence[str | Path],
+    inputs: Typed,
     *,
     recipe: str | None = None,
     all_scores: bool = False,
@@ -48,7 +49,7 @@ def predict(
 
 def predict(
     run: Any,
-    inputs: str | Path | Sequence[str | Path] | None = None,
+    inputs: Typed | None = None,
     *,
     input: str | Path | None = None,
     output: str | Path | Tell | None = None,
@@ -68,7 +69,7 @@ def predict(
 
     Args:
         run: A run, the path of its directory, a folder or a Hub id.
-        inputs: Texts, or files of pictures.
+        inputs: Texts, or files of pictures; for pairs of texts tuples, or the two texts one after the other.
         input: Instead of inputs: text lines, CSV, TSV, JSON lines, Parquet, .po or a folder of pictures.
         output: The file to write for `input`: CSV, TSV, JSON lines or Parquet by its suffix; or a function that is
             called with each row and its prediction.
@@ -91,7 +92,7 @@ def predict(
     typed = [inputs] if isinstance(inputs, str | Path) else list(inputs or ())
     with called(progress, "predict", [target], given) as caller:
         if typed and not (input or output or explain):
-            texts = [str(text) for text in typed]
+            texts = [tuple(map(str, item)) if isinstance(item, tuple) else str(item) for item in typed]
             answers, kind = predict_inputs(target, texts, values, recipe, caller.observe, all_scores=all_scores)
             return [Prediction.of(answer["input"], answer, kind) for answer in answers]
         source, place, receive = _places(typed, input, output)

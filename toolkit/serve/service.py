@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from toolkit import runs
 from toolkit.commands.evaluate.stored_model import find_stored, shown, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
 from toolkit.commands.predict.predictor import Predictor
@@ -131,8 +129,6 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
     observe(Stage("Loading the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
     inputs = recipe.task.named_inputs(config.options)
-    learned = _learned(Path(target))
-    inputs = [column for column in inputs if column.required or learned is None or column.role in learned]
     stored = StoredModel(checkpoint.path, recipe, labels, config, slim=False, observe=observe)  # it also explains
     predictor = Predictor(
         stored,
@@ -147,8 +143,3 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
     else:
         stored.loaded  # noqa: B018 - loaded here, not by the first caller
     return service
-
-
-def _learned(target: Path) -> list[str] | None:
-    """Return the columns of a run's rows, so that only inputs seen in training are requested; None without a run."""
-    return runs.column_names(target / "data" / "test.parquet") if runs.is_run(target) else None

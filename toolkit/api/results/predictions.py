@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.evaluation.scores import joined
 from toolkit.tasks.task import Target
 
 _SCORE = "score: "  # prefix of the name of a class's probability
@@ -51,7 +52,8 @@ class Prediction:
         """
         columns = {name: value for name, value in answer.items() if name not in _OTHER}
         problem = answer.get("problem")
-        line = f"(no prediction: {problem})  {given}" if problem is not None else target.line(given, columns)
+        shown = joined(map(str, given)) if isinstance(given, tuple) else given
+        line = f"(no prediction: {problem})  {shown}" if problem is not None else target.line(shown, columns)
         scores = {name.removeprefix(_SCORE): value for name, value in answer.items() if name.startswith(_SCORE)}
         return cls(
             given,

@@ -17,7 +17,9 @@ def explain(
         str,
         typer.Argument(metavar="RUN", help="Run directory, folder or Hub id."),
     ],
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[INPUT]...", help="Texts, or pictures.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[INPUT]...", help="Texts, or pictures; of pairs both texts.")
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--file", help="Many inputs: .txt with one text per line, a table, or a folder of pictures."),

@@ -1,6 +1,7 @@
 """A saved model with what is stored beside it: its folder, recipe, configuration and class names."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,11 @@ from toolkit import checkpoints, model_metadata, runs
 from toolkit.commands.finetune.prepare import configure_stored
 from toolkit.config import RunConfig, resolve
 from toolkit.errors import ModelError
+from toolkit.evaluation.perturbations.counterfactual import polarity
+from toolkit.tasks import loading
 from toolkit.tasks.contract import Recipe
+
+_BY_POLARITY = {"text": "sentiment"}  # recipe → the one for models of its class whose classes have a polarity
 
 
 def find_stored(
@@ -24,8 +29,8 @@ def find_stored(
     Raises:
         CallError: There is no such model, it may not be loaded, or its recipe is not at hand.
     """
-    loading = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
-    checkpoint = checkpoints.locate(target, loading)
+    allowed = resolve([("flag", {"recipe": "-", "loading": values.get("loading", {})})]).config.loading
+    checkpoint = checkpoints.locate(target, allowed)
     recipe, config = stored_configuration(checkpoint, values, recipe_name)
     labels: Sequence[str] = ()
     if recipe.task.labelled is not None:
@@ -69,13 +74,21 @@ def stored_configuration(
     stored = stored_card(checkpoint)
     trusted = bool(values.get("loading", {}).get("trust_remote_code"))
     name = model_metadata.recipe_of(stored, checkpoint.path, recipe_name, trusted=trusted)
-    name = name or checkpoints.task_of(checkpoint) or "sentiment"
+    name = name or _task_of(checkpoint)
     given = {**values, "model": checkpoint.name}
     recipe, resolved = configure_stored(name, [("model", model_metadata.values(stored)), ("flag", given)])
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         resolved = resolved.with_values("from the model", {"data": {"max_length": longest}})
-    return recipe, resolved.config
+    return replace(recipe, columns=recipe.task.learned(stored.get("inputs", {}))), resolved.config
+
+
+def _task_of(checkpoint: checkpoints.Checkpoint) -> str:
+    """Return the recipe for a model of another program, by its class and the names of its classes."""
+    task = checkpoints.task_of(checkpoint) or "text"
+    special = _BY_POLARITY.get(task)
+    known = special is not None and polarity(loading.load(special), checkpoints.label_names(checkpoint)) is not None
+    return special if special is not None and known else task
 
 
 def stored_card(checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from toolkit.commands.explain import images, translations
 from toolkit.commands.explain.request import Given, RecipeAndConfig, Texts, lines_or_table
 from toolkit.data.sources.local_files import read
 from toolkit.data.tables import columns
-from toolkit.errors import ModelError
+from toolkit.errors import DataError, ModelError
 from toolkit.tasks.task import PATCH, WORD, Column
 
 
@@ -20,7 +20,15 @@ def read_texts(path: Path, subject: RecipeAndConfig) -> list[Texts]:
     def of_table(path: Path) -> list[Texts]:
         return texts_of(pa.concat_tables(read(path).parts.values(), promote_options="permissive"), subject)
 
-    return lines_or_table(path, of_table, "text")
+    texts = lines_or_table(path, of_table, "text")
+    required = [column.role for column in subject.recipe.task.inputs if column.required]
+    if len(texts[0]) < len(required):
+        raise DataError(
+            f"{path} has one text on each line, and an input of this model needs {' and '.join(required)}.",
+            "Give a table with these columns.",
+            id="data.column-missing",
+        )
+    return texts
 
 
 def read_inputs(path: Path, subject: RecipeAndConfig) -> list[Any]:
@@ -48,13 +56,15 @@ def examples_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Given]:
 
 
 def texts_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Texts]:
-    """Return the texts of each row of a table."""
+    """Return the texts of each row of a table that has all that are required."""
     wanted = text_columns(subject)
     named = {role: name for role, name in subject.config.data.columns.items() if name in rows.column_names}
     chosen = {column.role: named[column.role] for column in wanted if column.role in named}
     roles = columns.find(rows.column_names, wanted, chosen)
-    values = [rows[roles[column.role]].to_pylist() for column in wanted if column.role in roles]
-    return [texts for row in zip(*values, strict=True) if (texts := tuple(str(t) for t in row if t and str(t).strip()))]
+    present = [column for column in wanted if column.role in roles]
+    values = [[str(v or "") for v in rows[roles[column.role]].to_pylist()] for column in present]
+    needed = [number for number, column in enumerate(present) if column.required]
+    return [row for row in zip(*values, strict=True) if all(row[number].strip() for number in needed)]
 
 
 def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from toolkit import runs
 from toolkit.commands.evaluate.checks import run_checks
 from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
@@ -36,6 +38,7 @@ from toolkit.inference.model import StoredModel
 from toolkit.runs import checksums
 from toolkit.runs.lock import claimed
 from toolkit.tasks.contract import Recipe
+from toolkit.tasks.task import Task
 from toolkit.training.loop import checkpoint
 
 BEFORE = "Before fine-tuning"
@@ -148,7 +151,8 @@ def _keep_model(run: runs.Run, best: Path, prepared: Prepared, calibration: Mapp
     """Copy the best weights into the run directory: the model with its facts, and the adapter if there is one."""
     with runs.aside(run.model) as draft:
         shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
-        write_card(draft, prepared.config, prepared.splits.labels, prepared.splits.label_map, calibration)
+        splits, inputs = prepared.splits, _learned(prepared.recipe.task, prepared.splits.train)
+        write_card(draft, prepared.config, splits.labels, splits.label_map, calibration, inputs)
     if (best / ADAPTER).is_dir():
         with runs.aside(run.path / ADAPTER) as draft:
             shutil.copytree(best / ADAPTER, draft)
@@ -269,14 +273,24 @@ def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
     return {BEFORE: list(predict_rows(before, splits.test, "held-out test", observe).predictions.columns["prediction"])}
 
 
+def _learned(task: Task, train: pa.Table) -> dict[str, bool]:
+    """Return the inputs that training rows have, each with whether every row has a value."""
+    there = (column for column in task.inputs if column.role in train.column_names)
+    return {c.role: c.required or all(str(value or "").strip() for value in train[c.role].to_pylist()) for c in there}
+
+
 def write_card(
     folder: Path,
     config: RunConfig,
     labels: Sequence[str],
     label_map: Mapping[str, str | None],
     calibration: Mapping[str, Any],
+    inputs: Mapping[str, bool],
 ) -> None:
-    """Store next to the weights what later commands need: the recipe, and the preparation of inputs."""
+    """Store next to the weights what later commands need: the recipe, and the preparation of inputs.
+
+    `inputs`, role → whether every training row had a value, is empty where that is not known.
+    """
     keep: dict[str, Any] = {
         "max_length": config.data.max_length,
         "columns": config.data.columns,
@@ -286,6 +300,7 @@ def write_card(
     card = {
         "recipe": config.recipe,
         **({"labels": list(labels)} if labels else {}),
+        **({"inputs": dict(inputs)} if inputs else {}),
         "attention": config.attention,
         "data": keep,
         "evaluation": config.evaluation.model_dump(),

@@ -10,7 +10,7 @@ import pytest
 from tests.support.errors import refused
 from toolkit.commands.predict.identity import content
 from toolkit.commands.predict.input_rows import assign_columns, without_taken_columns
-from toolkit.commands.predict.inputs import _refuse_tables
+from toolkit.commands.predict.inputs import _refuse_tables, examples
 from toolkit.commands.predict.outcome import PredictionCounts
 from toolkit.commands.predict.output_formats import writer
 from toolkit.commands.predict.predictor import Predictor
@@ -106,6 +106,25 @@ def test_truncated_rows_are_reported():
     counts.remark(200, result.append)
     (note,) = result
     assert note.text.startswith("2 rows were truncated to 200 tokens")
+    of_pairs: list = []
+    pairs = PredictionCounts()
+    pairs.add_cut(2, (1, 2))
+    pairs.add_cut(3, (0, 3))
+    pairs.remark(200, of_pairs.append)
+    assert of_pairs[0].text.startswith("5 rows")
+    assert "first text in 1, the second in 5" in of_pairs[0].text
+
+
+def test_values_after_one_another_make_the_examples_that_a_model_needs():
+    one, either = TEXT, (*TEXT, Column("text_pair", ("text_pair",), text_input.TEXT, required=False))
+    both = (*TEXT, replace(either[1], required=True))
+    assert examples(["a", "b"], one) == [("a",), ("b",)]
+    assert examples(["a", "b"], either) == [("a",), ("b",)]  # the second text may be missing
+    assert examples(["a", "b", "c", "d"], both) == [("a", "b"), ("c", "d")]
+    assert examples([("a", "b")], either) == examples([("a", "b")], both) == [("a", "b")]
+    for given, columns in ((["a", "b", "c"], both), ([("a",)], both), ([("a", "b")], one)):
+        with refused(ConfigError, "data.column-missing", "text"):
+            examples(given, columns)
 
 
 def test_word_lists_in_cells_are_read_as_words():
