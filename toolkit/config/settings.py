@@ -375,6 +375,11 @@ class EvaluationConfig(Section):
     group_column: Name | None = Field(
         None, description="Column of groups of people, for metrics by group in the bias check (needs fairlearn)"
     )
+    query_column: Name | None = Field(
+        None,
+        description="Column that names the query of each candidate, for NDCG@10, MRR and MAP; the rows of a query are "
+        "not divided between splits",
+    )
     positive_class: Label | None = Field(
         None, description="Positive class, for sensitivity and specificity at chosen operating points"
     )

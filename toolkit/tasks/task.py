@@ -144,6 +144,11 @@ class Task:
         return bool(self.target.kind.single) and all(column.kind.few_labels for column in self.inputs)
 
     @property
+    def ranks(self) -> bool:
+        """Whether predictions rank rows, by the probability of a class or by a number."""
+        return bool(self.target.kind.single or self.target.kind.standardized)
+
+    @property
     def standalone(self) -> bool:
         """Whether the program in an ONNX export reads its input and predicts its target."""
         required = [column.kind for column in self.inputs if column.required]

@@ -67,7 +67,7 @@ def not_checked(context: EvaluationContext, sections: Mapping[str, Any], command
 
 
 def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> None:
-    """Refuse a missing column of groups before anything is trained or predicted.
+    """Refuse a missing column of groups or queries before anything is trained or predicted.
 
     Args:
         config: The run's configuration.
@@ -75,21 +75,28 @@ def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> No
         names: Columns of the rows that the model is evaluated on.
 
     Raises:
-        ConfigError: The task gives no classes to compare.
+        ConfigError: The task gives nothing to compare or to rank by.
         DataError: There is no such column.
     """
-    column = config.evaluation.group_column
-    if column is None:
-        return
-    if recipe.task.stratum is None:
-        raise ConfigError(
-            "`evaluation.group_column` compares classes by groups, and this task has no classes.",
-            "Unset it.",
-            id="config.not-for-task",
-        )
-    if column not in names:
-        raise DataError(
-            f"`evaluation.group_column` names the column `{column}`, which the rows do not have.",
-            f"They have {', '.join(name for name in names if not name.startswith('_'))}.",
-            id="data.column-missing",
-        )
+    task, settings = recipe.task, config.evaluation
+    for key, column, fits, use in (
+        ("group_column", settings.group_column, task.stratum is not None, "compares classes by groups"),
+        (
+            "query_column",
+            settings.query_column,
+            task.ranks,
+            "ranks by a class or a number",
+        ),
+    ):
+        if column is None:
+            continue
+        if not fits:
+            raise ConfigError(
+                f"`evaluation.{key}` {use}, and this task has none.", "Unset it.", id="config.not-for-task"
+            )
+        if column not in names:
+            raise DataError(
+                f"`evaluation.{key}` names the column `{column}`, which the rows do not have.",
+                f"They have {', '.join(name for name in names if not name.startswith('_'))}.",
+                id="data.column-missing",
+            )

@@ -124,6 +124,9 @@ def prepare(
         settle.check(resolved, recipe)
     observe(Stage("Locating model and data"))
     notes = [*recipe.notes]
+    query = resolved.config.evaluation.query_column
+    if query is not None and resolved.config.data.group_column is None:
+        resolved = resolved.with_values("evaluation.query_column", {"data": {"group_column": query}})
     afresh = from_scratch.wanted(recipe, resolved)
     if afresh:
         resolved = resolved.with_values("recipe", {"model": from_scratch.NAME})

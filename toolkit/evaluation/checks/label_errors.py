@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.evaluation.check import Check
-from toolkit.evaluation.checks.label_noise import noise
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.scores import shown_text, thumbnail
+from toolkit.evaluation.statistics.label_noise import noise
 from toolkit.metrics.probability import probability_matrix
 from toolkit.tasks.task import Column
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from toolkit.config.time_budget import written
 from toolkit.data.tables import wording
-from toolkit.evaluation.checks.label_noise import TOLERATED
+from toolkit.evaluation.statistics.label_noise import TOLERATED
 from toolkit.report.document.command_lines import range_test, repeated
 from toolkit.report.document.differences import is_worse
 

@@ -238,6 +238,11 @@ REPORT: dict[str, Any] = {
         "explanations": _EXPLANATIONS,
         "faithfulness": _FAITHFULNESS,
         "fairness": _FAIRNESS,
+        "ranking": {
+            **dict.fromkeys(("column", "not_tested"), str),
+            **dict.fromkeys(("confidence", "queries", "left_out", "rows"), float),
+            "metrics": [_METRIC],
+        },
         "cost": _COST,
         "screening": _SCREENING,
         "not_checked": {"checks": [str], "command": str},

@@ -34,6 +34,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
         *comparison(report["comparison"]),
         *seeds(report["seeds"]),
         *screening(evaluation["screening"], rows),
+        *ranking(evaluation["ranking"]),
         *calibration(evaluation["calibration"], rows),
         *groups(evaluation["slices"]),
         *writing(evaluation["writing"]),
@@ -55,6 +56,20 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
         *candidates(report["training"]["few_labels"]),
         *untested(evaluation),
     ]
+
+
+def ranking(result: Mapping[str, Any]) -> list[Section]:
+    """How well predictions rank the candidates of each query."""
+    title = "Ranking of the candidates of a query"
+    if not result["metrics"]:
+        return [Section("ranking", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
+    rows = [[Cell(metric["title"] or metric["name"]), estimated(metric, "score")] for metric in result["metrics"]]
+    lead = f"{formats.count(result['rows'])} candidates of {formats.count(result['queries'])} queries, by the column "
+    lead += f"{result['column']}. Figures are means over queries, and intervals resample queries."
+    if result["left_out"]:
+        lead += f" {formats.count(result['left_out'])} queries without a relevant candidate, or with one candidate "
+        lead += "alone, are left out."
+    return [Section("ranking", title, lead, [Table("Metrics", ["Metric", "Mean over queries"], rows)])]
 
 
 def screening(result: Mapping[str, Any], chosen_on: str = "validation rows") -> list[Section]:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from toolkit.commands.evaluate.checks import not_checked, run_checks
+from tests.support.errors import refused
+from toolkit.commands.evaluate.checks import check_columns, not_checked, run_checks
 from toolkit.config import RunConfig
+from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.events import Note
 from toolkit.inference.predict import Predictions
@@ -63,3 +65,13 @@ def test_a_named_check_that_does_not_apply_is_reported_and_does_not_begin():
     assert {key: set(section) for key, section in found.items()} == {key: {"not_tested"} for key in wanted}
     assert [type(event) for event in events] == [Note] * 4
     assert all(any(name in event.text for event in events) for name in wanted)
+
+
+@pytest.mark.parametrize("key", ["group_column", "query_column"])
+def test_named_columns_have_to_be_there_and_fit_the_task(key):
+    config = RunConfig(recipe="text", model="m", data={"source": "d"}, evaluation={key: "qid"})
+    check_columns(config, loading.load("text"), ["text", "label", "qid"])
+    with refused(DataError, "data.column-missing", f"evaluation.{key}", "qid"):
+        check_columns(config, loading.load("text"), ["text", "label"])
+    with refused(ConfigError, "config.not-for-task", f"evaluation.{key}"):
+        check_columns(config, loading.load("tokens"), ["words", "labels", "qid"])

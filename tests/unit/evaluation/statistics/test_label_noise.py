@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toolkit.evaluation.checks.label_noise import LEAST, LEVEL, noise
+from toolkit.evaluation.statistics.label_noise import LEAST, LEVEL, noise
 
 RUNS = 40
 
