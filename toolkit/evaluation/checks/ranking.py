@@ -12,15 +12,15 @@ from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import Floats, bootstrap
 from toolkit.evaluation.thresholds import class_number
-from toolkit.metrics import ranking
+from toolkit.metrics import query_ranking
 from toolkit.metrics.means import mean
 from toolkit.metrics.probability import probability_matrix
 
-_GRADED = {"ndcg_10": (f"NDCG@{ranking.DEPTH}", ranking.ndcg)}
+_GRADED = {"ndcg_10": (f"NDCG@{query_ranking.DEPTH}", query_ranking.ndcg)}
 _BINARY = {
     **_GRADED,
-    "mrr": ("Mean reciprocal rank", lambda gains, scores: ranking.reciprocal_rank(gains > 0, scores)),
-    "map": ("Mean average precision", lambda gains, scores: ranking.average_precision(gains > 0, scores)),
+    "mrr": ("Mean reciprocal rank", lambda gains, scores: query_ranking.reciprocal_rank(gains > 0, scores)),
+    "map": ("Mean average precision", lambda gains, scores: query_ranking.average_precision(gains > 0, scores)),
 }
 Figures = Mapping[str, tuple[str, Callable[[Floats, Floats], float]]]
 
