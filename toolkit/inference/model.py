@@ -79,6 +79,12 @@ class StoredModel:
         stored = model_metadata.read(self.folder).get("pruned_heads", {})
         return {int(layer): numbers for layer, numbers in stored.items()}
 
+    @cached_property
+    def learned(self) -> Mapping[str, Any]:
+        """What its inputs learned from the training rows to read others: role → the facts of `Input.learned`."""
+        learned: Mapping[str, Any] = model_metadata.read(self.folder).get("inputs", {})
+        return {role: facts for role, facts in learned.items() if isinstance(facts, Mapping)}
+
     def whole(self) -> "StoredModel":
         """Return the model with all heads in each layer and zeros for pruned ones, as explanations need it."""
         return replace(self, slim=False) if self.slim and self.pruned else self
