@@ -1,8 +1,8 @@
 """Find named entities: one label for each word, evaluated by whole entities.
 
 Learns from a table with a column of words (lists, or texts cut at white space) and a column of as many labels
-in the IOB scheme: B-PER opens an entity of type PER, I-PER continues it, O is none. The default data is
-CoNLL-2003 (Tjong Kim Sang and De Meulder 2003).
+in the IOB scheme: B-PER opens an entity of type PER, I-PER continues it, O is none; from CoNLL files; or from texts
+with marked entities. The default data is CoNLL-2003 (Tjong Kim Sang and De Meulder 2003).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,17 @@ import numpy as np
 
 from toolkit import models
 from toolkit.config import RunConfig
+from toolkit.config.settings import DataConfig
 from toolkit.data.batching.batch import pad
+from toolkit.data.sources import entity_files
 from toolkit.evaluation.baselines import most_frequent_label
 from toolkit.evaluation.entities import named
 from toolkit.metrics import Metric
 from toolkit.tasks import spans
+from toolkit.tasks.contract import Tables
 from toolkit.tasks.inputs.words import WORDS
-from toolkit.tasks.targets.token_labels import TOKEN_LABELS
 from toolkit.tasks.spans import WORD_PROBABILITIES, spans_of
+from toolkit.tasks.targets.token_labels import TOKEN_LABELS
 from toolkit.tasks.task import Column
 
 DEFAULTS: dict[str, Any] = {
@@ -37,6 +40,11 @@ COLUMNS = (
 OUTSIDE = spans.OUTSIDE  # the label of words that belong to no entity, and of those that the model does not read
 
 IGNORED = -100  # ignored by the loss: special tokens and all but the first piece of a word
+
+
+def read(path: Path, config: DataConfig, options: Mapping[str, Any]) -> Tables | None:
+    """Read CoNLL, and texts with marked entities; other tables are read as everywhere."""
+    return entity_files.read(path, config.encoding)
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:

@@ -32,8 +32,7 @@ class EvaluationContext:
         fit: How it was fitted, or why there is none; None where that is not known.
         thresholds: Chosen on validation rows; None where there are none.
         repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where not checked.
-        known_entities: Texts of the entities of training rows, as `entities.known_texts` gives them; None where they are
-            not known.
+        known_entities: Texts of the entities of training rows, from `entities.known_texts`; None where not known.
         stored: The model, for checks that need further predictions; None where there are only stored ones.
     """
 

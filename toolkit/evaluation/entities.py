@@ -174,7 +174,7 @@ def _errors(context: EvaluationContext, pairs: Sequence[Pair]) -> list[dict[str,
 
 
 def described(context: EvaluationContext, pair: Pair) -> dict[str, Any]:
-    """Return a pair as the report shows it: its place, the sentence with the entity in brackets, truth and prediction."""
+    """Return a pair as the report shows it: place, sentence with the entity in brackets, truth and prediction."""
     words = sentence(context, pair.row)
     file, row = context.places[pair.row]
     start, end = pair.words.start, pair.words.stop

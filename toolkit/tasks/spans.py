@@ -1,8 +1,8 @@
 """Entities as spans of words, and the schemes in which labels of words write them.
 
-    B-PER I-PER O      IOB2: B- begins an entity, I- continues it, O is outside
-    I-PER I-PER O      IOB1: B- only where an entity follows another of its type
-    B-PER E-PER S-LOC  BIOES (BILOU: L- for E-, U- for S-): the last word, and an entity of one word, are marked
+B-PER I-PER O      IOB2: B- begins an entity, I- continues it, O is outside
+I-PER I-PER O      IOB1: B- only where an entity follows another of its type
+B-PER E-PER S-LOC  BIOES (BILOU: L- for E-, U- for S-): the last word, and an entity of one word, are marked
 """
 
 import re

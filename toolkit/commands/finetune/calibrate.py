@@ -28,7 +28,9 @@ def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[s
     columns, truth = validation.predictions.columns, references(stored.recipe, validation.table)
     if task.labels_words:
         words = entities.read_words(columns, truth)
-        return {} if words is None else _fitted(words.probabilities, words.labels, stored, "validation", words.sentences)
+        if words is None:
+            return {}
+        return _fitted(words.probabilities, words.labels, stored, "validation", words.sentences)
     probabilities = columns.get("probabilities")
     return {} if probabilities is None else settled(probabilities, truth, stored, "validation")
 
@@ -50,9 +52,7 @@ def settled(probabilities: Sequence[Any], truth: Sequence[int], stored: StoredMo
     return facts
 
 
-def _fitted(
-    probabilities: Any, truth: Any, stored: StoredModel, fitted_on: str, groups: Any = None
-) -> dict[str, Any]:
+def _fitted(probabilities: Any, truth: Any, stored: StoredModel, fitted_on: str, groups: Any = None) -> dict[str, Any]:
     """Fit a temperature to rows, or to words that are grouped by their sentences."""
     confidence, seed = stored.config.evaluation.confidence, stored.config.training.seed
     fit = choose_temperature(probabilities, truth, confidence, seed, groups)

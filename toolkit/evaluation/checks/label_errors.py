@@ -16,13 +16,16 @@ from toolkit.evaluation.check import Check
 from toolkit.evaluation.checks.label_noise import noise
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.scores import shown_text, thumbnail
+from toolkit.evaluation.statistics.intervals import Floats
 from toolkit.metrics.probability import probability_matrix
 from toolkit.tasks.task import Column
 
 SHOWN = 20
 
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 
-def doubted(probabilities: Sequence[Any], references: Sequence[int]) -> list[tuple[int, int]]:
+
+def doubted(probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers) -> list[tuple[int, int]]:
     """Return (row, predicted class) of suspect labels, the most suspect first.
 
     Args:

@@ -61,8 +61,7 @@ def _located(value: Any, splitting: word_splitting.Splitting) -> tuple[str, word
 def _json(most: int) -> Any:
     from pydantic import Field
 
-    text = json(most)
-    return text | Annotated[list[text], Field(min_length=1, max_length=most)]
+    return json(most) | Annotated[list[json(most)], Field(min_length=1, max_length=most)]  # type: ignore[misc]
 
 
 WORDS = Input(

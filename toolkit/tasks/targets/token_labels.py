@@ -42,7 +42,9 @@ def _shown(value: Any, labels: Sequence[str]) -> str:
 def _check(parts: Mapping[str, pa.Table], column: Column, _config: DataConfig) -> Checked:
     """Rewrite labels of the schemes IOB1, BIOES and BILOU, and entities that begin with I-, in the scheme IOB2."""
     written = {part: rows[column.role] for part, rows in parts.items() if column.role in rows.column_names}
-    if not all(pa.types.is_list(labels.type) and pa.types.is_string(labels.type.value_type) for labels in written.values()):
+    if not all(
+        pa.types.is_list(labels.type) and pa.types.is_string(labels.type.value_type) for labels in written.values()
+    ):
         return Checked(parts)
     present = {label for labels in written.values() for label in pc.unique(pc.list_flatten(labels)).to_pylist()}
     if not spans.is_scheme([label for label in present if label is not None]):
@@ -69,8 +71,10 @@ def _notes(changes: Mapping[str, int], first: str) -> list[str]:
     notes = [f"Labels of the scheme {scheme} were rewritten as B- and I- ({listed}; first: {first})."] if marked else []
     if changes["I"]:
         labels = "1 label I- continues" if changes["I"] == 1 else f"{changes['I']:,} labels I- continue"
-        notes.append(f"{labels} no entity of the same type, and begin{'s' * (changes['I'] == 1)} one: read as B- "
-                     f"(first: {first}).")
+        notes.append(
+            f"{labels} no entity of the same type, and begin{'s' * (changes['I'] == 1)} one: read as B- "
+            f"(first: {first})."
+        )
     return notes
 
 
