@@ -98,8 +98,8 @@ def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -
         for row, right in zip(bins, accuracies, strict=True)
     ]
     plot = geometry.reliability(points)
-    caption = f"Each dot is a tenth of the {result['unit'] or 'examples'}, sorted by confidence. On the dashed line confidence equals accuracy; "
-    caption += "below it the model is overconfident, above it underconfident."
+    caption = f"Each dot is a tenth of the {result['unit'] or 'examples'}, sorted by confidence. On the dashed line "
+    caption += "confidence equals accuracy; below it the model is overconfident, above it underconfident."
     blocks: list[Block] = [Reliability(plot, caption)] if plot is not None else []
     scaled, temperature = result["scaled"], result["temperature"]
     columns = ["", "Uncalibrated"]
