@@ -193,6 +193,11 @@ def _shown(span: Span | None, words: Sequence[str]) -> str:
     return NONE if span is None else f"{span.type} “{' '.join(words[span.start : span.end])}”"
 
 
+def listed(words: Sequence[str], numbers: Sequence[int | None], names: Sequence[str]) -> str:
+    """Return the entities that labels mark among words, as text."""
+    return ", ".join(_shown(span, words) for span in spans_of(named(numbers, names))) or NONE
+
+
 def sentence(context: EvaluationContext, row: int) -> list[str]:
     """Return the words of a row."""
     role = context.recipe.task.inputs[0].role

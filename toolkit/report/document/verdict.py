@@ -109,7 +109,8 @@ def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
         return []
     worst = min(costly, key=lambda change: change["difference"]["value"])
     size, _, interval = sizes(turned(worst["difference"]), "fraction", evaluation["robustness"]["confidence"])
-    return [f"Not robust: “{worst['title']}” lowers accuracy by {size} {interval}."]
+    metric = evaluation["robustness"].get("metric") or "accuracy"
+    return [f"Not robust: “{worst['title']}” lowers {metric} by {size} {interval}."]
 
 
 def _unfaithful(evaluation: Mapping[str, Any]) -> list[str]:

@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 
-from toolkit.config.settings import DataConfig
+from toolkit.config.settings import DataConfig, EvaluationConfig
 from toolkit.data.formats import cells
 from toolkit.data.tables import columns, empty_values, word_splitting
+from toolkit.evaluation.checks import robustness
+from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel
 from toolkit.tasks.inputs.text import LIKENESS, invalid_unicode, json
 from toolkit.tasks.task import Checked, Column, Input, Reading, Values
 
@@ -64,6 +66,16 @@ def _json(most: int) -> Any:
     return json(most) | Annotated[list[json(most)], Field(min_length=1, max_length=most)]  # type: ignore[misc]
 
 
+def _changes(
+    model: CounterfactualModel,
+    values: Sequence[Sequence[str]],
+    places: Sequence[Any],
+    truth: Sequence[Sequence[int]],
+    _settings: EvaluationConfig,
+) -> dict[str, Any]:
+    return robustness.of_words(model, values, places, truth)
+
+
 WORDS = Input(
     name="words",
     nouns=("text", "texts"),
@@ -80,5 +92,6 @@ WORDS = Input(
     plain=lambda value: " ".join(map(str, value or ())),
     preparing="Tokenizing",
     likeness=LIKENESS,
+    changes=_changes,
     samples=(_SAMPLE, [*_SAMPLE, *_SAMPLE]),
 )
