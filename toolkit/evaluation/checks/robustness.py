@@ -287,9 +287,7 @@ def _expectation(
 def _run(context: EvaluationContext) -> dict[str, Any]:
     column = context.task.single_input
     if column is None or not _applies(context.task):
-        return {
-            "not_tested": "The robustness check is only for the classification of single texts, of their words, or of pictures."
-        }
+        return {"not_tested": "The robustness check is only for classes of single texts, of words, or of pictures."}
     values = context.rows[column.role].to_pylist()
     section: dict[str, Any] = column.kind.changes(
         counterfactual_model(context, column), values, context.places, context.references, context.config.evaluation

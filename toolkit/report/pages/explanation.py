@@ -75,9 +75,11 @@ def _measured(trust: Mapping[str, Any], of_pictures: bool) -> list[Method]:
 
 def _text(explanation: Explanation, probabilities: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
     example, target = explanation.example, explanation.target
-    picture = {"grid": list(example.grid)} if isinstance(example, Picture) else {}
+    further: dict[str, Any] = {"grid": list(example.grid)} if isinstance(example, Picture) else {}
+    if not isinstance(example, Picture) and example.asked is not None:
+        further = {"asked": {"number": example.asked + 1, "word": example.words[example.asked]}}
     return {
-        **picture,
+        **further,
         "text": " ⏎ ".join(example.texts),
         "prediction": labels[target] if target < len(labels) else str(target),
         "probability": float(probabilities[target]),
@@ -222,7 +224,10 @@ def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], example
         rows.append(
             {
                 "method": method,
-                "words": [_shaded(word, score, largest) for word, score in zip(text["words"], scores, strict=True)],
+                "words": [
+                    {**_shaded(word, score, largest), "asked": number == example.asked}
+                    for number, (word, score) in enumerate(zip(text["words"], scores, strict=True))
+                ],
                 "special": [
                     _shaded(token, score, largest)
                     for token, score in zip(text["special_tokens"], special or (), strict=False)
