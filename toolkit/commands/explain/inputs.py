@@ -73,7 +73,7 @@ def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:
     task = subject.recipe.task
     if task.explained_by != WORD and not labels_words(subject):
         raise ModelError(
-            f"The recipe {subject.config.recipe} gives neither texts nor words one class each, which explanations need.",
+            f"The recipe {subject.config.recipe} gives neither texts nor words one class each, as explanations need.",
             "Explain a run of a recipe that does, such as `sentiment` or `tokens`.",
             id="model.wrong-input",
         )
