@@ -75,11 +75,11 @@ def _measured(trust: Mapping[str, Any], of_pictures: bool) -> list[Method]:
 
 def _text(explanation: Explanation, probabilities: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
     example, target = explanation.example, explanation.target
-    further: dict[str, Any] = {"grid": list(example.grid)} if isinstance(example, Picture) else {}
-    if not isinstance(example, Picture) and example.asked is not None:
-        further = {"asked": {"number": example.asked + 1, "word": example.words[example.asked]}}
+    picture = {"grid": list(example.grid)} if isinstance(example, Picture) else {}
+    asked = None if isinstance(example, Picture) else example.asked
     return {
-        **further,
+        **picture,
+        "asked": None if asked is None else {"number": asked + 1, "word": example.words[asked]},
         "text": " ⏎ ".join(example.texts),
         "prediction": labels[target] if target < len(labels) else str(target),
         "probability": float(probabilities[target]),
@@ -239,7 +239,8 @@ def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], example
 
 def _shaded(word: str, score: float, largest: float) -> dict[str, Any]:
     share = min(1.0, abs(score) / largest)
-    return {"word": word, "score": score, "share": f"{share:.2f}", "against": score < 0 and share >= 0.05}
+    against = score < 0 and share >= 0.05
+    return {"word": word, "score": score, "share": f"{share:.2f}", "against": against, "asked": False}
 
 
 def _picture(methods: Sequence[Mapping[str, Any]], trust: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,6 +118,7 @@ def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -
     plain += [Cell(formats.measure(part["ece_plain"], "fraction")) for part in (result, scaled)[: len(columns) - 1]]
     blocks.append(Table("Calibration metrics", columns, [rows[0], plain, *rows[1:]]))
     if temperature is not None:
+        fitted_on = f"words of {fitted_on}" if result["unit"] else fitted_on
         text = f"The temperature {temperature:.3f} was fitted on {_rows(result['fit'])}{fitted_on} and is stored "
         text += "with the model as an option: it divides the logits and changes no prediction. The weights are not "
         text += f"changed.{_gain(result['fit'], result['confidence'])}"
@@ -126,6 +127,7 @@ def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -
             text += " On these rows the calibration error is larger with it."
         blocks.append(Text(text))
     elif result["fit"]["reason"]:
+        fitted_on = f"words of {fitted_on}" if result["unit"] else fitted_on
         text = f"No temperature is stored with the model: {_rows(result['fit'])}{fitted_on} were examined, and "
         text += f"{result['fit']['reason']}.{_gain(result['fit'], result['confidence'])}"
         blocks.append(Text(text))
@@ -158,12 +160,14 @@ def groups(result: Mapping[str, Any]) -> list[Section]:
         return []
     unit = result["unit"] or "examples"
     lead = f"{formats.count(result['looked_at'])} groups of at least {formats.count(result['smallest'])} {unit} were "
+    named = {"class": "type"} if result["unit"] else {}
     by = list(
         dict.fromkeys(
             group["by"] if group["by"] in ("length", "class") or result["unit"] else "column"
             for group in result["groups"]
         )
     )
+    by = [named.get(name, name) for name in by]
     words = ["the words in them"] if result["looked_at"] > len(result["groups"]) else []
     lead += f"examined: by {', by '.join([*by, *words])}. "
     if result["unit"]:
@@ -173,25 +177,25 @@ def groups(result: Mapping[str, Any]) -> list[Section]:
     if result["clear"]:
         lead += f"{formats.count(result['clear'])} of them are significantly worse than the rest: the probability "
         lead += f"of any false alarm among all groups is below {formats.measure(level, 'fraction')}."
-        blocks.append(_group_table("Significantly worse groups", result["worst"], unit))
+        blocks.append(_group_table("Significantly worse groups", result["worst"], unit, named))
         if result["worst_confidence"] is not None:
             text = f"Intervals at {100 * result['worst_confidence']:.4g} %, wider because these groups were selected "
             blocks.append(Text(text + "for their low accuracy."))
     else:
         lead += "No group is significantly worse than the rest."
     if result["groups"]:
-        blocks.append(_group_table(f"By {', '.join(by)}", result["groups"], unit))
+        blocks.append(_group_table(f"By {', '.join(by)}", result["groups"], unit, named))
     return [Section("groups", "Metrics by group", lead, blocks)]
 
 
-def _group_table(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> Table:
+def _group_table(title: str, rows: Sequence[Mapping[str, Any]], unit: str, named: Mapping[str, str]) -> Table:
     return Table(
         title,
         [title, "By", unit.capitalize(), "Accuracy", "p-value"],
         [
             [
                 Cell(row["name"]),
-                Cell(row["by"]),
+                Cell(named.get(row["by"], row["by"])),
                 Cell(formats.count(row["rows"])),
                 estimated(row["accuracy"]),
                 Cell(formats.p_value(row["p"])),
