@@ -180,6 +180,7 @@ def test_one_word_is_explained_by_every_method(home: Path) -> None:
 def test_the_export_predicts_the_same(home: Path) -> None:
     parity = read(home / "onnx" / "export.json")
     assert parity["agreement"]["value"] == 1.0
+    assert parity["drift"]["largest"] < 1e-3
 
 
 def test_errors_have_their_identifiers(home: Path) -> None:
