@@ -68,8 +68,6 @@ def table(rows: Iterable[tuple[int, Mapping[str, Any]]], path: Path, unit: str) 
         key = key_of(row)
         if key is None:
             raise DataError(f"{where}: no text with a list of entities.", _FIX, id="data.malformed-entity")
-        if not row["text"].strip():
-            continue
         text = row["text"]
         given = [_marked(item, text, where) for item in row[key]]
         entities = sorted((_trimmed(entity, text, where) for entity in given), key=lambda entity: entity.start)

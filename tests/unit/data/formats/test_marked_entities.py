@@ -61,10 +61,7 @@ def marked(draw: st.DrawFn) -> tuple[str, list[tuple[int, int, str]]]:
 @given(marked())
 def test_no_entity_is_lost_or_changed(drawn):
     text, found = drawn
-    read, numbers, _ = table({"text": text, "entities": [list(entity) for entity in found]})
-    if not text.strip():
-        assert len(numbers) == 0
-        return
+    read, _, _ = table({"text": text, "entities": [list(entity) for entity in found]})
     words, labels = read["words"][0].as_py(), read["labels"][0].as_py()
     assert "".join(words) == "".join(text.split())
     kept = [("".join(words[s.start : s.end]), s.type) for s in spans_of(labels)]
