@@ -34,6 +34,7 @@ _FACTS = {
     "labels": list,
     "calibration": dict,
     "pruned_heads": dict,
+    "inputs": dict,
 }  # entries other than values of the configuration
 
 

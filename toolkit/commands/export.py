@@ -231,7 +231,7 @@ def _write(
         if card.is_file():
             shutil.copy(card, draft / runs.CARD)
         else:
-            write_card(draft, stored.config, stored.labels, stored.config.data.label_map, {})
+            write_card(draft, stored.config, stored.labels, stored.config.data.label_map, {}, stored.learned)
         return None
     collate = partial(recipe.collate, processor=processor)
     sample = _as_floats(_two_or_more(_inputs(stored.loaded, features), collate), processor)

@@ -1,6 +1,6 @@
 """The context of an evaluation: all data from which its checks and metrics are computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ class EvaluationContext:
         fit: How it was fitted, or why there is none; None where that is not known.
         thresholds: Chosen on validation rows; None where there are none.
         repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where not checked.
+        known_entities: Texts of the entities of training rows, from `entities.known_texts`; None where not known.
         stored: The model, for checks that need further predictions; None where there are only stored ones.
     """
 
@@ -44,6 +45,7 @@ class EvaluationContext:
     fit: Mapping[str, Any] | None = None
     thresholds: Thresholds | None = None
     repeated: Sequence[dict[str, Any]] | None = None
+    known_entities: Set[str] | None = None
     stored: "StoredModel | None" = None
 
     @cached_property

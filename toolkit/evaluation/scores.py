@@ -214,7 +214,13 @@ def per_class(
 
     Predictions and references are numbers of classes, or lists of them.
     """
-    statistics = classes_.class_counts(predictions, references, labels)
+    return class_figures(classes_.class_counts(predictions, references, labels), labels, config, seed)
+
+
+def class_figures(
+    statistics: np.ndarray[Any, Any], labels: Sequence[str], config: EvaluationConfig, seed: int
+) -> list[dict[str, Any]]:
+    """Return the same from what each example adds to the counts. Shape (N, 3 C): right, predicted, true."""
     total = statistics.sum(axis=0)
     different, counts = intervals.distinct(statistics)
     drawn = intervals.resampled_sums(statistics, config.resamples, seed)

@@ -99,6 +99,12 @@ class StoredModel:
             vars(made)["loaded"] = replace(self.loaded, calibration=calibration)
         return made
 
+    @cached_property
+    def learned(self) -> Mapping[str, Any]:
+        """What its inputs learned from the training rows to read others: role → the facts of `Input.learned`."""
+        learned: Mapping[str, Any] = model_metadata.read(self.folder).get("inputs", {})
+        return {role: facts for role, facts in learned.items() if isinstance(facts, Mapping)}
+
     def whole(self) -> "StoredModel":
         """Return the model with all heads in each layer and zeros for pruned ones, as explanations need it."""
         return replace(self, slim=False) if self.slim and self.pruned else self

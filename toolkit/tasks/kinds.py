@@ -46,11 +46,13 @@ class Values:
         column: One value for each row; null where there is a problem.
         problems: The problem with each value, or None.
         shown: Each value as it is written next to its prediction.
+        located: Of values made of words, the text of each and the place (start, end) of each word in it.
     """
 
     column: Any
     problems: Sequence[str | None]
     shown: Sequence[Any]
+    located: Sequence[tuple[str, Sequence[tuple[int, int]]]] = ()
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,12 @@ class Reading:
     Attributes:
         root: Folder of the files that rows name; None where rows may name none.
         most_pixels: Pixels that an image may have.
+        learned: What `Input.learned` returned for the training rows.
     """
 
     root: Path | None
     most_pixels: int
+    learned: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,19 +83,6 @@ class Likeness:
     threshold: float
 
 
-def _sizes(lengths: Any, unit: str) -> tuple[str, str]:
-    import numpy as np
-
-    median, high = np.quantile(lengths, [0.5, 0.95])
-    return f"{unit} per row", f"median {median:.0f}, 95 % under {high:.0f}, longest {lengths.max()}"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 @dataclass(frozen=True)
 class Input:
     """One kind of input.
@@ -105,6 +96,7 @@ class Input:
         in_shape: (table, name of a column) → the column in the shape that a recipe gets.
         check: (parts, column, data settings) → the rows that can be used.
         read: (values, name of their column, how) → the same for values that come row by row.
+        learned: Values of training rows → what `read` needs in addition; a JSON object that is stored with the model.
         length: Size of one value without a tokenizer.
         length_unit: What `length` counts.
         sizes: (lengths of rows, their unit) → name and text: what `inspect` prints of a part.
@@ -137,10 +129,11 @@ class Input:
     length_unit: str
     json: Callable[[int], Any]
     about: str
-    sizes: Callable[[Any, str], tuple[str, str]] = _sizes
+    sizes: Callable[[Any, str], tuple[str, str]] = shown_labels.sizes
+    learned: Callable[[pa.ChunkedArray], dict[str, Any]] | None = None
     of_json: Callable[[Any], Any] = lambda value: value
     plain: Callable[[Any], str] | None = None
-    shown: Callable[[Any], str] = _shown
+    shown: Callable[[Any], str] = shown_labels.plain
     thumbnail: Callable[[Any], str | None] = lambda _value: None
     preparing: str = "Preparing rows"
     unit: str | None = None
@@ -162,12 +155,14 @@ class AnswerFormat:
         calibrated: Whether there are calibrated scores.
         all_scores: Whether the score of every class is wanted.
         calibration: What is stored with the model of validation rows, as of `Target.calibrate`.
+        located: As of `Values`, of the row; None for inputs that are not made of words.
     """
 
     labels: Sequence[str]
     calibrated: bool
     all_scores: bool
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    located: tuple[str, Sequence[tuple[int, int]]] | None = None
 
 
 def _each_once(numbers: Sequence[int | None]) -> list[int] | None:

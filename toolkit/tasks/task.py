@@ -110,6 +110,11 @@ class Task:
         return self.target.role if self.target.kind.single else None
 
     @property
+    def labels_words(self) -> bool:
+        """Whether each word of a row has exactly one class."""
+        return bool(self.target.kind.exclusive and not self.target.kind.single)
+
+    @property
     def modality(self) -> str:
         """What its models read; of several inputs the first decides."""
         return str(self.inputs[0].kind.modality)
@@ -181,8 +186,9 @@ class Task:
 
     @property
     def single_input(self) -> Column | None:
-        """The input, where there is one alone and each row gets a class; None for other tasks."""
-        return self.inputs[0] if len(self.inputs) == 1 and self.target.kind.single else None
+        """The input, where there is one alone and each row, or each of its words, gets a class; None for others."""
+        of_words = self.labels_words and pa.types.is_list(self.inputs[0].kind.type)
+        return self.inputs[0] if len(self.inputs) == 1 and (self.target.kind.single or of_words) else None
 
     def named(self, options: Mapping[str, Any]) -> list[Column]:
         """Return the columns; names in braces take the values of options, or are left out where these are not set."""

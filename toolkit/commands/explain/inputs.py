@@ -11,6 +11,7 @@ from toolkit.commands.explain.request import Given, RecipeAndConfig, Texts, line
 from toolkit.data.sources.local_files import read
 from toolkit.data.tables import columns
 from toolkit.errors import ModelError
+from toolkit.tasks.shown_labels import plain
 from toolkit.tasks.task import PATCH, WORD, Column
 
 
@@ -42,6 +43,11 @@ def aligns(subject: RecipeAndConfig) -> bool:
     return subject.recipe.task.written
 
 
+def labels_words(subject: RecipeAndConfig) -> bool:
+    """Whether the model labels the words of a single text."""
+    return subject.recipe.task.labels_words and len(subject.recipe.task.inputs) == 1
+
+
 def examples_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Given]:
     """Return the texts or the picture of each row."""
     return pictures_of(rows, subject) if reads_pictures(subject) else list(texts_of(rows, subject))
@@ -54,20 +60,21 @@ def texts_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Texts]:
     chosen = {column.role: named[column.role] for column in wanted if column.role in named}
     roles = columns.find(rows.column_names, wanted, chosen)
     values = [rows[roles[column.role]].to_pylist() for column in wanted if column.role in roles]
-    return [texts for row in zip(*values, strict=True) if (texts := tuple(str(t) for t in row if t and str(t).strip()))]
+    texts = (tuple(text for text in map(plain, row) if text.strip()) for row in zip(*values, strict=True))
+    return [text for text in texts if text]
 
 
 def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:
-    """Return the columns of whole texts that the recipe reads.
+    """Return the columns of texts that the recipe reads.
 
     Raises:
         ModelError: It reads none.
     """
     task = subject.recipe.task
-    if task.explained_by != WORD:
+    if task.explained_by != WORD and not labels_words(subject):
         raise ModelError(
-            f"The recipe {subject.config.recipe} does not give whole texts one class each, which explanations need.",
-            "Explain a run of a recipe that classifies texts, such as `sentiment`.",
+            f"The recipe {subject.config.recipe} gives neither texts nor words one class each, as explanations need.",
+            "Explain a run of a recipe that does, such as `sentiment` or `tokens`.",
             id="model.wrong-input",
         )
     return task.inputs

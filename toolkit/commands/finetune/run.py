@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import pyarrow as pa
 
 from toolkit import runs
 from toolkit.commands.evaluate.checks import run_checks
@@ -122,6 +125,7 @@ def finetune(
             fit=calibration.get("fit"),
             thresholds=thresholds.Thresholds.of(calibration.get("screening")),
             repeated=compared.repeated if kept is None else None,
+            known_entities=train_fingerprint.known_entities(run),
             stored=stored,
         )
         report_context = ReportContext(
@@ -148,7 +152,9 @@ def _keep_model(run: runs.Run, best: Path, prepared: Prepared, calibration: Mapp
     """Copy the best weights into the run directory: the model with its facts, and the adapter if there is one."""
     with runs.aside(run.model) as draft:
         shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
-        write_card(draft, prepared.config, prepared.splits.labels, prepared.splits.label_map, calibration)
+        splits = prepared.splits
+        inputs = _learned(prepared.recipe, splits.train)
+        write_card(draft, prepared.config, splits.labels, splits.label_map, calibration, inputs)
     if (best / ADAPTER).is_dir():
         with runs.aside(run.path / ADAPTER) as draft:
             shutil.copytree(best / ADAPTER, draft)
@@ -185,7 +191,7 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
         source = Path(prepared.recipe.file)
         runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
     _keep_held_out(run, prepared.splits)
-    train_fingerprint.remember(run, prepared.recipe, prepared.splits.train)
+    train_fingerprint.remember(run, prepared.recipe, prepared.splits.train, prepared.splits.labels)
 
 
 @contextmanager
@@ -275,6 +281,7 @@ def write_card(
     labels: Sequence[str],
     label_map: Mapping[str, str | None],
     calibration: Mapping[str, Any],
+    inputs: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Store next to the weights what later commands need: the recipe, and the preparation of inputs."""
     keep: dict[str, Any] = {
@@ -292,5 +299,12 @@ def write_card(
         "training": {"seed": config.training.seed, "acceleration": config.training.acceleration},
         "options": config.options,
         **({"calibration": calibration} if calibration else {}),
+        **({"inputs": inputs} if inputs else {}),
     }
     runs.write_json(folder / runs.CARD, card)
+
+
+def _learned(recipe: Recipe, train: pa.Table) -> dict[str, Any]:
+    """Return what the inputs of training rows tell about the reading of others: role → facts."""
+    columns = (column for column in recipe.task.inputs if column.kind.learned is not None)
+    return {c.role: c.kind.learned(train[c.role]) for c in columns if c.role in train.column_names}

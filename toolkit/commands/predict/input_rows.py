@@ -1,6 +1,6 @@
 """Rows of the input of `predict`: read in chunks, their columns assigned to the inputs of the model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,15 @@ def in_chunks(rows: Iterator[Row], size: int, *, arriving: bool) -> Iterator[lis
     yield from row_stream.in_chunks(rows, size)
 
 
-def without_taken_columns(chunk: list[Row]) -> list[Row]:
-    """Refuse rows with a column that the output needs, anywhere in the file; return them otherwise."""
+def without_taken_columns(chunk: list[Row], written: Collection[str] = ()) -> list[Row]:
+    """Refuse rows with a column that the output needs, anywhere in the file; return them otherwise.
+
+    Args:
+        chunk: The rows.
+        written: Columns that the target writes.
+    """
     names = {name for row in chunk for name in row.values}
-    taken = sorted(name for name in names if name in ADDED or name.startswith("score: "))
+    taken = sorted(name for name in names if name in (*ADDED, *written) or name.startswith("score: "))
     if taken:
         raise DataError(
             f"The input already has a column `{taken[0]}`, which the output needs.",

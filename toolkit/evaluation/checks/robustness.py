@@ -15,7 +15,7 @@ from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.perturbations import image_changes
 from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, PredictionColumns, counterfactual_model
-from toolkit.evaluation.perturbations.text_changes import Lists, Perturbation, perturbations
+from toolkit.evaluation.perturbations.text_changes import Lists, Perturbation, perturbations, word_perturbations
 from toolkit.tasks.task import Task
 
 SHOWN = 5  # failures of each test
@@ -84,6 +84,32 @@ def of_pictures(
     }
 
 
+def of_words(
+    model: CounterfactualModel,
+    sentences: Sequence[Sequence[str]],
+    places: Sequence[tuple[Any, Any]],
+    truth: Sequence[Sequence[int]],
+) -> dict[str, Any]:
+    """Return the report's section on robustness of labels of words.
+
+    Args:
+        model: The model.
+        sentences: Words of each row of the data.
+        places: File and row of each.
+        truth: The true labels of each.
+    """
+    sentences, places, truth = _chosen(model, MOST_ROWS, sentences, places, truth)
+    before = model.predict(sentences)
+    result = _invariances(model, word_perturbations(), sentences, places, truth, before, _sentences)
+    return {
+        **result,
+        "kind": "text",
+        "metric": "accuracy" if model.metric is None else model.metric.title,
+        "expectations": [],
+        "not_tested": "Changes that add, remove or join words: each word keeps its label.",
+    }
+
+
 def _chosen(model: CounterfactualModel, most: int, *columns: Sequence[Any]) -> list[list[Any]]:
     """Draw a sample of the rows if there are too many."""
     count = len(columns[0])
@@ -93,6 +119,10 @@ def _chosen(model: CounterfactualModel, most: int, *columns: Sequence[Any]) -> l
 
 def _texts(text: str, changed: str, _title: str) -> dict[str, Any]:
     return {"text": text, "changed": changed}
+
+
+def _sentences(words: Sequence[str], changed: Sequence[str], _title: str) -> dict[str, Any]:
+    return {"text": " ".join(words), "changed": " ".join(changed)}
 
 
 def _thumbnails(picture: Mapping[str, Any], changed: Mapping[str, Any], title: str) -> dict[str, Any]:
@@ -114,9 +144,7 @@ def _invariances(
     return {
         "rows": len(inputs),
         "confidence": model.confidence,
-        "accuracy": float(
-            np.mean([predicted == reference for predicted, reference in zip(before["prediction"], truth, strict=True)])
-        ),
+        "accuracy": model.figure(before, truth),
         "invariance": [
             _invariance(model, change, inputs, places, truth, before, joint, show, most)
             for change in changes
@@ -144,20 +172,23 @@ def _invariance(
     if not rows:
         return result
     predictions = model.predict([changed[row] for row in rows])
-    right = np.array([before["prediction"][row] == truth[row] for row in rows], np.float64)
-    still = np.array([now == truth[row] for now, row in zip(predictions["prediction"], rows, strict=True)], np.float64)
+    true = [truth[row] for row in rows]
+    right = [before["prediction"][row] == truth[row] for row in rows]
+    still = [now == reference for now, reference in zip(predictions["prediction"], true, strict=True)]
     flipped = [now != before["prediction"][row] for now, row in zip(predictions["prediction"], rows, strict=True)]
-    # The change of accuracy among the changed inputs: the others cannot fall.
-    result |= {"difference": model.mean(still - right, joint), "flipped": model.share(flipped)}
+    # The change among the changed inputs: the others cannot fall.
+    changes = model.change([before["prediction"][row] for row in rows], predictions["prediction"], true, joint)
+    result |= {"difference": changes, "flipped": model.share(flipped)}
     fallen = [index for index, row in enumerate(rows) if right[index] and not still[index]]
-    fallen.sort(key=lambda index: -max(before["probabilities"][rows[index]]))
+    if "probabilities" in before:
+        fallen.sort(key=lambda index: -max(before["probabilities"][rows[index]]))
     result["failures"] = [
         {
             "file": places[rows[index]][0],
             "row": places[rows[index]][1],
             **show(inputs[rows[index]], changed[rows[index]], change.title),
-            "before": model.labels[before["prediction"][rows[index]]],
-            "after": model.labels[predictions["prediction"][index]],
+            "before": model.shown(inputs[rows[index]], before["prediction"][rows[index]]),
+            "after": model.shown(changed[rows[index]], predictions["prediction"][index]),
         }
         for index in fallen[:most]
     ]
@@ -256,7 +287,7 @@ def _expectation(
 def _run(context: EvaluationContext) -> dict[str, Any]:
     column = context.task.single_input
     if column is None or not _applies(context.task):
-        return {"not_tested": "The robustness check is only for the classification of single texts or pictures."}
+        return {"not_tested": "The robustness check is only for classes of single texts, of words, or of pictures."}
     values = context.rows[column.role].to_pylist()
     section: dict[str, Any] = column.kind.changes(
         counterfactual_model(context, column), values, context.places, context.references, context.config.evaluation

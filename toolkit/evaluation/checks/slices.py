@@ -7,18 +7,20 @@ examples.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.evaluation import scores
+from toolkit.evaluation import entities, scores
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import wilson
+from toolkit.tasks.spans import Span, types_of
 
 SMALLEST = 20  # examples in a group
 SHUFFLES = 1000
@@ -54,6 +56,8 @@ def section(
     roles: Sequence[str],
     confidence: float,
     seed: int,
+    clusters: Integers | None = None,
+    further: Mapping[str, Sequence[Any]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the report's section on groups of examples.
 
@@ -65,10 +69,13 @@ def section(
         roles: The recipe's columns.
         confidence: Of the intervals; one minus it is the chance of any false alarm among the worst groups.
         seed: Of the shuffles.
+        clusters: As of `adjusted`.
+        further: Grouping → value of each example.
     """
     wrong = ~np.asarray(right, bool)
-    slices = [*by_length(texts), *by_class(classes), *by_column(rows, roles), *by_word(texts)]
-    p_values = adjusted(wrong, slices, seed)
+    others = [group for by, values in further.items() for group in _by_value(by, values)]
+    slices = [*by_length(texts), *by_class(classes), *others, *by_column(rows, roles), *by_word(texts)]
+    p_values = adjusted(wrong, slices, seed, clusters)
     described = [_described(group, wrong, p, confidence) for group, p in zip(slices, p_values, strict=True)]
     clear = [number for number, p in enumerate(p_values) if p < 1 - confidence]
     clear.sort(key=lambda number: (p_values[number], -float(wrong[slices[number].members].mean())))
@@ -168,7 +175,9 @@ def _large(slices: list[Slice]) -> list[Slice]:
     return [group for group in slices if len(group.members) >= SMALLEST] if len(slices) > 1 else []
 
 
-def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) -> list[float]:
+def adjusted(
+    wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int, clusters: Integers | None = None
+) -> list[float]:
     """Return for each group the probability that shuffled mistakes make some group at least as bad.
 
     A group is measured by the hypergeometric probability of so many mistakes or more among so many examples, which puts
@@ -180,6 +189,9 @@ def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) ->
         wrong: Whether each prediction is wrong. Shape (N,).
         slices: The groups.
         seed: Of the shuffles.
+        clusters: Number of the cluster of each example, such as the sentence of an entity; the mistakes in a cluster
+            depend on each other, so clusters of the same size exchange all of theirs. Shape (N,). None where each
+            example is its own.
     """
     from scipy.sparse import csr_matrix
 
@@ -190,7 +202,8 @@ def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) ->
     starts = np.concatenate([[0], np.cumsum(sizes)])
     matrix = csr_matrix((np.ones(len(members), np.float32), members, starts), shape=(len(slices), len(wrong)))
     random = np.random.default_rng(seed)
-    shuffled = np.stack([random.permutation(wrong) for _ in range(SHUFFLES)], axis=1).astype(np.float32)  # (N, B)
+    shuffle = random.permutation if clusters is None else _of_clusters(clusters, random)
+    shuffled = np.stack([shuffle(wrong) for _ in range(SHUFFLES)], axis=1).astype(np.float32)  # (N, B)
     counts = np.rint(matrix @ shuffled).astype(np.int64)  # (S, B)
     observed = np.rint(matrix @ wrong.astype(np.float32)).astype(np.int64)  # (S,)
     luck = np.ones(SHUFFLES)
@@ -204,6 +217,25 @@ def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) ->
     return [float(p) for p in (1 + as_small) / (1 + SHUFFLES)]
 
 
+def _of_clusters(clusters: Integers, random: np.random.Generator) -> Callable[[Any], Any]:
+    """Return a function that shuffles values (N,) by exchanging clusters of the same size."""
+    order = np.argsort(clusters, kind="stable")
+    _, starts, counts = np.unique(clusters[order], return_index=True, return_counts=True)
+    blocks = [
+        order[starts[counts == size][:, None] + np.arange(size)]  # (clusters of this size, size)
+        for size in np.unique(counts)
+    ]
+
+    def shuffle(values: Any) -> Any:
+        shuffled = np.empty_like(values)
+        for members in blocks:
+            exchanged = members[random.permutation(len(members))]
+            shuffled[members] = values[random.permuted(exchanged, axis=1)]
+        return shuffled
+
+    return shuffle
+
+
 def _tails(sizes: Integers, mistakes: int, examples: int) -> Mapping[int, np.ndarray[Any, np.dtype[np.float64]]]:
     """Return for each size of a group the chances of 0, 1, 2, … or more mistakes in it."""
     from scipy.stats import hypergeom
@@ -211,14 +243,51 @@ def _tails(sizes: Integers, mistakes: int, examples: int) -> Mapping[int, np.nda
     return {int(size): hypergeom.sf(np.arange(-1, size), examples, mistakes, size) for size in sizes}
 
 
-def _run(context: EvaluationContext) -> dict[str, Any]:
+def _run(context: EvaluationContext) -> dict[str, Any] | None:
     task, rows, references = context.recipe.task, context.rows, context.references
+    if task.labels_words and types_of(context.labels):
+        return _of_entities(context)
     right = [given == true for given, true in zip(context.classes, references, strict=True)]
-    texts = task.texts_in(rows)
-    shown = [scores.shown_text(row, task.inputs) for row in rows.select(texts).to_pylist()]
     classes = [context.labels[number] for number in references] if task.stratum is not None else None
     roles = [column.role for column in task.columns]
-    return section(right, rows, shown, classes, roles, context.config.evaluation.confidence, context.seed)
+    return section(right, rows, _texts(context), classes, roles, context.config.evaluation.confidence, context.seed)
+
+
+def _texts(context: EvaluationContext) -> list[str]:
+    task, rows = context.recipe.task, context.rows
+    return [scores.shown_text(row, task.inputs) for row in rows.select(task.texts_in(rows)).to_pylist()]
+
+
+def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
+    """Return the section on entities, true and predicted ones: a missed or invented one, too, is a mistake.
+
+    Their length is that of their sentence, their class is their type.
+    """
+    pairs = entities.compared(context.columns["prediction"], context.references, context.labels)
+    if not pairs:
+        return None
+    texts, confidence = _texts(context), context.config.evaluation.confidence
+    spans = [pair.true or pair.predicted or Span(0, 0, "") for pair in pairs]
+    numbers = np.array([pair.row for pair in pairs], np.int64)
+    further: dict[str, Sequence[Any]] = {}
+    if context.known_entities is not None:
+        known = [
+            entities.text(entities.sentence(context, pair.row), span) in context.known_entities
+            for pair, span in zip(pairs, spans, strict=True)
+        ]
+        further["seen in training"] = ["yes" if seen else "no" for seen in known]
+    result = section(
+        [pair.right for pair in pairs],
+        context.rows.take(pa.array(numbers)),
+        [texts[row] for row in numbers],
+        [span.type for span in spans],
+        [column.role for column in context.recipe.task.columns],
+        confidence,
+        context.seed,
+        numbers,
+        further,
+    )
+    return {"unit": entities.UNIT, **result}
 
 
 CHECK = Check("slices", _run, applies=lambda task: task.labelled is not None)

@@ -21,6 +21,7 @@ _DIFFERENCE = {
 
 _FIGURES = {"ece": _INTERVAL, "ece_plain": float, "brier": _INTERVAL, "log_loss": _INTERVAL}
 _CALIBRATION = {
+    "unit": str,
     **dict.fromkeys(("confidence", "mean_confidence", "accuracy", "p", "temperature"), float),
     "bins": [{"count": float, "confidence": float, "accuracy": _INTERVAL}],
     **_FIGURES,
@@ -30,12 +31,14 @@ _CALIBRATION = {
 
 _GROUP = {"by": str, "name": str, "rows": float, "accuracy": _INTERVAL, "p": float}
 _SLICES = {
+    "unit": str,
     **dict.fromkeys(("confidence", "accuracy", "looked_at", "smallest", "clear", "worst_confidence"), float),
     "groups": [_GROUP],
     "worst": [_GROUP],
 }
 
 _LABEL_ERRORS = {
+    "unit": str,
     "doubted": float,
     "noise": {"rate": float, "p": float},
     "examples": [
@@ -61,6 +64,7 @@ _CHANGED = {
 }
 _ROBUSTNESS = {
     "kind": str,
+    "metric": str,
     **dict.fromkeys(("rows", "confidence", "accuracy"), float),
     "invariance": [
         {
@@ -224,9 +228,12 @@ REPORT: dict[str, Any] = {
         "labels": [str],
         "loss": float,
         "metrics": [_METRIC],
+        "unit": str,
         "per_class": [{"label": str, "support": float, "precision": _INTERVAL, "recall": _INTERVAL, "f1": _INTERVAL}],
         "confusion": {"labels": [str], "matrix": [[float]]},
-        "errors": [{**_PLACE, "text": str, "label": str, "prediction": str, "picture": str, "confidence": float}],
+        "errors": [
+            {**_PLACE, **dict.fromkeys(("text", "label", "prediction", "kind", "picture"), str), "confidence": float}
+        ],
         "calibration": _CALIBRATION,
         "slices": _SLICES,
         "label_errors": _LABEL_ERRORS,

@@ -23,7 +23,8 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
     title, what = _HEADINGS.get(result["kind"], _HEADINGS["text"])
     if not rows:
         return [Section("robustness", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
-    columns = ["Perturbation", f"{what} changed", "Change of accuracy", "Predictions that changed"]
+    metric = result["metric"] or "accuracy"
+    columns = ["Perturbation", f"{what} changed", f"Change of {metric}", "Predictions that changed"]
     blocks: list[Block] = [Table("Perturbations that preserve the meaning", columns, rows)]
     expected = [
         [Cell(row["title"] or row["name"]), Cell(formats.count(row["tried"])), estimated(row["failed"])]
@@ -41,9 +42,10 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
     if failures:
         blocks.append(Examples("Failures", failures))
     row, language = ("picture", "") if result["kind"] == "image" else ("text", ", in English")
+    language = "" if result["metric"] else language  # changes to single words need no lists
     lead = f"{formats.count(result['rows'])} {row}s were perturbed in ways that preserve their meaning{language}. "
-    lead += "Predictions before and after are compared pairwise; the intervals of the accuracy hold jointly for all "
-    lead += "perturbations."
+    lead += "Predictions before and after are compared pairwise; the intervals of the "
+    lead += f"{metric} hold jointly for all perturbations."
     return [Section("robustness", title, lead, blocks)]
 
 

@@ -30,17 +30,24 @@
       if (field.dataset.kind === "image") {
         if (pictures.has(field.name)) values[field.name] = pictures.get(field.name);
       } else if (field.dataset.kind && field.value.trim()) {
-        values[field.name] = field.dataset.kind === "words" ? field.value.trim().split(/\s+/) : field.value;
+        values[field.name] = field.value;
       }
     }
     return values;
   };
 
-  const show = (answer, words) => {
-    const several = Array.isArray(answer.prediction);
-    part("prediction").textContent = several
-      ? words.map((word, place) => `${word} (${answer.prediction[place]})`).join("  ")
-      : answer.prediction;
+  const labelled = (answer, text) => {
+    const entities = (answer.columns || {}).entities || [];
+    if (entities.length) {
+      return entities.map((one) => `${one.text} (${one.type}, ${percent(one.calibrated_score ?? one.score)})`).join("  ");
+    }
+    const words = text.trim().split(/\s+/);
+    const known = words.length === answer.prediction.length && answer.prediction.some((label) => label !== "O");
+    return known ? words.map((word, place) => `${word} (${answer.prediction[place]})`).join("  ") : "no entity";
+  };
+
+  const show = (answer, text) => {
+    part("prediction").textContent = Array.isArray(answer.prediction) ? labelled(answer, text) : answer.prediction;
     const sure = answer.score === undefined ? "" : `confidence ${percent(answer.score)}`;
     const calibrated = answer.calibrated_score === undefined ? "" : `, ${percent(answer.calibrated_score)} calibrated`;
     part("sure").textContent = sure + calibrated;
@@ -100,7 +107,7 @@
       if (number !== latest) return;
       const { problem, fix } = reply.predictions[0];
       if (problem) throw new Error(`${problem} ${fix}`);
-      show(reply.predictions[0], values.words || []);
+      show(reply.predictions[0], String(values.words || ""));
       if (form.dataset.explains === "yes") {
         const reasons = await post("explain", { input: values });
         if (number === latest) explain(reasons);
