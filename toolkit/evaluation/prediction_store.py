@@ -28,7 +28,7 @@ POSITION = ("_file", "_row")
 _AGAIN = "Run `toolkit evaluate MODEL` again, and name the folder that it prints."
 
 _METADATA = b"toolkit"
-_FACTS = {"identity": str, "recipe": str, "split": str, "labels": list, "columns": list, "model": dict}
+_FACTS = {"identity": str, "recipe": str, "target": str, "split": str, "labels": list, "columns": list, "model": dict}
 # Files next to the model that are not part of it: cards, and settings of the toolkit.
 _NOT_THE_MODEL = {"README.md", "toolkit.json"}
 

@@ -154,15 +154,15 @@ class AnswerFormat:
         labels: Names of the classes.
         calibrated: Whether there are calibrated scores.
         all_scores: Whether the score of every class is wanted.
-        calibration: What is stored with the model of validation rows, as of `Target.calibrate`.
         located: As of `Values`, of the row; None for inputs that are not made of words.
+        calibration: What is stored with the model of validation rows, as of `Target.calibrate`.
     """
 
     labels: Sequence[str]
     calibrated: bool
     all_scores: bool
-    calibration: Mapping[str, Any] = field(default_factory=dict)
     located: tuple[str, Sequence[tuple[int, int]]] | None = None
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _each_once(numbers: Sequence[int | None]) -> list[int] | None:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, get_args
 
 from toolkit.data.batching import batch
+from toolkit.data.targets import target_kind
 from toolkit.errors import RecipeError
 from toolkit.metrics import Metric, RankMetric
 from toolkit.metrics.base import ValueType
@@ -33,14 +34,22 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def load(name: str) -> Recipe:
+def load(name: str, target: str | None = None) -> Recipe:
     """Import the recipe `name` and check that it defines every required part and no unknown one.
+
+    Args:
+        name: Of the recipe, or the path of its file.
+        target: The kind of its target, one of its `targets`; the usual one when None.
 
     Raises:
         RecipeError: There is no such recipe, it cannot be imported, a part is missing, or a name is unknown.
+        ConfigError: The recipe does not take this kind of target.
     """
     path = catalogue.find(name)
-    return _load(path, path.read_bytes())  # a file that was changed meanwhile is another recipe
+    recipe = _load(path, path.read_bytes())  # a file that was changed meanwhile is another recipe
+    if target is not None:
+        target_kind.check(recipe, target)
+    return recipe.for_target(target)
 
 
 @cache

@@ -121,7 +121,8 @@ class Predictor:
 
     @property
     def _how(self) -> AnswerFormat:
-        return AnswerFormat(self.stored.labels, self.temperature is not None, self.all_scores, self.stored.calibration)
+        calibration = self.stored.calibration
+        return AnswerFormat(self.stored.labels, self.temperature is not None, self.all_scores, calibration=calibration)
 
     def _empty(self) -> dict[str, Any]:
         """Return the columns of a row without a prediction."""

@@ -62,7 +62,7 @@ def check(recipe: Recipe, wanted: str | None) -> None:
     fix = f"Use the recipe `{other}`; or choose another. {taken}" if other else taken
     if not recipe.targets and wanted in (CLASSES, STARS, NUMBER):
         fix = f"Use the recipe `text` or `image`, which take it. {taken}"
-    raise ConfigError(f"`data.target` is {wanted!r}, which this recipe does not take.", fix, id="config.unknown-target")
+    raise ConfigError(f"`data.target` is {wanted!r}, which this recipe does not take.", fix, id="config.unknown-choice")
 
 
 def settle(recipe: Recipe, parts: Mapping[str, pa.Table], config: DataConfig, trained: bool) -> Inferred | None:
