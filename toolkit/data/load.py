@@ -56,6 +56,7 @@ class Table:
         counts: How many rows were dropped and why.
         unreadable: Pictures that were left out: {"file", "row", "name", "reason"}.
         label_map: As of `Splits`.
+        given: Whether the parts came with the data.
     """
 
     parts: dict[str, pa.Table]
@@ -65,6 +66,7 @@ class Table:
     counts: dict[str, int]
     unreadable: tuple[dict[str, Any], ...] = ()
     label_map: Mapping[str, str | None] = field(default_factory=dict)
+    given: bool = True
 
 
 def load_splits(
@@ -100,7 +102,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
             "Give a file or folder with training data.",
             id="data.no-train-part",
         )
-    given = [part for part in split_.PARTS if part in parts]
+    given = [part for part in split_.PARTS if part in parts and table.given]
     task = recipe.task
     label = task.stratum
     _check_classes(parts, label, table.labels)
@@ -110,7 +112,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
         parts, grouped = groups_.whole(parts, groups)
         parts = groups_.carve(parts, groups, label=label, labels=table.labels, fractions=fractions, seed=seed)
     parts = split_.carve(parts, label=label, labels=table.labels, fractions=fractions, seed=seed)
-    inputs = task.inputs_in(parts["train"])
+    inputs = task.identifying_in(parts["train"])
     parts, duplicates = split_.separate(parts, inputs, remove=config.deduplicate)
     for part in ("train", "validation"):
         if parts[part].num_rows == 0:
@@ -167,7 +169,8 @@ def load_table(
         labels: Classes of a trained model that the data's labels must match; the data's own when None.
         lenient: Note anomalies of the labels, even their absence, instead of refusing the table.
         options: The recipe's own keys.
-        clean: Leave out bad training rows as the recipe defines them. A part named test is unchanged.
+        clean: For training: leave out bad training rows as the recipe defines them, a part named test is unchanged;
+            and let the recipe divide the rows, if it does.
     """
     acquired, origin = acquire(config, _reader(recipe, config, options))
     notes = list(acquired.notes)
@@ -175,6 +178,11 @@ def load_table(
     task = recipe.task
     target = task.labelled
     kept = {part: columns_.unfold(_where(raw, config.where)) for part, raw in acquired.parts.items()}
+    arranged = recipe.arrange(kept, config, options, divide=clean) if recipe.arrange is not None else None
+    if arranged is not None:
+        kept = dict(arranged.parts)
+        notes += arranged.notes
+        counts |= arranged.counts
     prepared, order, found_notes = in_roles(kept, task.named(options), target, config, lenient=lenient)
     notes += found_notes
     unreadable: list[dict[str, Any]] = []
@@ -207,7 +215,8 @@ def load_table(
                 "Check the columns, `where` and the labels.",
                 id="data.no-rows",
             )
-    return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable), label_map)
+    given = arranged is None or arranged.given
+    return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable), label_map, given)
 
 
 def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:

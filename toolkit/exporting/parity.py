@@ -64,7 +64,8 @@ def drift(before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]
     """Measure how far probabilities moved; None for a task without."""
     if "probabilities" not in before or "probabilities" not in after:
         return None
-    moved = np.abs(np.asarray(before["probabilities"], float) - np.asarray(after["probabilities"], float))
+    flat = (np.concatenate([np.asarray(row, float) for row in columns["probabilities"]]) for columns in (before, after))
+    moved = np.abs(np.subtract(*flat))
     return Drift(largest=float(moved.max()), mean=float(moved.mean()))
 
 

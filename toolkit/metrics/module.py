@@ -9,13 +9,14 @@ import numpy as np
 
 from toolkit import sources
 from toolkit.errors import SourceError
-from toolkit.metrics import classification, probability, translation
+from toolkit.metrics import classification, probability, ranking, translation
 from toolkit.metrics.base import Metric, RankMetric, reference_type
 
 METRICS: dict[str, Metric | RankMetric] = {
     **classification.METRICS,
     **probability.METRICS,
     **translation.METRICS,
+    **ranking.METRICS,
 }
 
 
@@ -77,6 +78,7 @@ def _module_class() -> Any:
         "string": datasets.Value("string"),
         "labels": datasets.Sequence(datasets.Value("int64")),
         "probabilities": datasets.Sequence(datasets.Value("float64")),
+        "ranking": datasets.Sequence(datasets.Value("string")),
     }
 
     class DefinedMetric(evaluate.Metric):  # type: ignore[misc]

@@ -125,6 +125,7 @@ class Input:
         samples: Two values of different length, by which a service is warmed up; empty where there are none.
         few_labels: Whether training methods can be compared by cross-validation where labels are few.
         standalone: Whether the program in an ONNX export reads it.
+        identifying: Whether rows with the same value are the same example, which must not be in train and in test.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Input:
     samples: tuple[Any, ...] = ()
     few_labels: bool = False
     standalone: bool = False
+    identifying: bool = True
 
 
 @dataclass(frozen=True)
@@ -232,15 +234,17 @@ class Target:
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """A kind of column that is only read in training.
+    """A kind of column that predictions are not made from, and that is not predicted.
 
     Attributes:
         name: Its name in recipes.
         in_shape: (table, name of a column) → the column in the shape that a recipe gets.
+        clusters: Whether rows with the same value depend on each other, so that intervals are over its values.
     """
 
     name: str
     in_shape: Callable[[pa.Table, str], pa.ChunkedArray]
+    clusters: bool = False
 
 
 Kind = Input | Target | Auxiliary
@@ -361,6 +365,15 @@ class Task:
     def inputs_in(self, rows: pa.Table) -> list[str]:
         """Return the roles of the inputs that `rows` have."""
         return [column.role for column in self.inputs if column.role in rows.column_names]
+
+    def identifying_in(self, rows: pa.Table) -> list[str]:
+        """Return the roles of the inputs that `rows` have and by which two rows are the same example."""
+        return [column.role for column in self.inputs if column.kind.identifying and column.role in rows.column_names]
+
+    def clusters_in(self, rows: pa.Table) -> str | None:
+        """Return the role of the column whose equal values mark rows that depend on each other; None without one."""
+        clusters = (c.role for c in self.columns if isinstance(c.kind, Auxiliary) and c.kind.clusters)
+        return next((role for role in clusters if role in rows.column_names), None)
 
     def texts_in(self, rows: pa.Table) -> list[str]:
         """Return the roles of the inputs that `rows` have and that are text."""
