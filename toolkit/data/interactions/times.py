@@ -26,7 +26,8 @@ def parsed(values: pa.ChunkedArray) -> Floats:
     if np.isnan(numbers).sum() > len(numbers) / 2:
         numbers = _dates(different)
     indices = np.asarray(texts.indices.fill_null(-1))
-    return np.append(numbers, np.nan)[indices]
+    result: Floats = np.append(numbers, np.nan)[indices]
+    return result
 
 
 def _dates(texts: Any) -> Floats:
