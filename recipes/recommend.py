@@ -27,7 +27,6 @@ from toolkit.tasks.task import Column
 DEFAULTS: dict[str, Any] = {
     "model": "from-scratch",
     "data": {"source": "interactions.csv", "max_length": 50},
-    "loading": {"from_scratch": True},
     "training": {"best_metric": "ndcg_10", "micro_batch_tokens": 4096},
     "evaluation": {"batch_size": 32},
 }
@@ -132,6 +131,12 @@ def start(rows: pa.Table, folder: Path, config: RunConfig) -> None:
     sequences = ([*row["history"], row["item"]] for batch in batches for row in batch)
     shape = {key: config.options[key] for key in ("width", "layers", "heads", "dropout")}
     recommender.write_untrained(sequences, folder, **shape, longest=config.data.max_length, seed=config.training.seed)
+
+
+def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
+    """Count the training rows whose next item an earlier model does not know."""
+    unknown = recommender.unknown(rows["item"].to_pylist(), processor)
+    return [f"{unknown:,} training rows have a next item that is not in the model's catalogue."] if unknown else []
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:

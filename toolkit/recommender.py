@@ -98,6 +98,12 @@ def item_counts(folder: Path, tokenizer: Any) -> dict[str, int]:
     return {name: int(counts[number]) if number < len(counts) else 0 for name, number in items}
 
 
+def unknown(items: Sequence[str], tokenizer: Any) -> int:
+    """Return how many of some items a model does not know."""
+    vocabulary = tokenizer.get_vocab()
+    return sum(item not in vocabulary for item in items)
+
+
 def encode(
     rows: Mapping[str, Sequence[Any]], tokenizer: Any, *, longest: int, exclude_seen: bool
 ) -> dict[str, list[Any]]:
