@@ -177,6 +177,7 @@ FLAGS_READ = {
 }
 _KINDS = {
     *("WORD", "PATCH", "TEXT", "WORDS", "IMAGE", "PHRASES", "SINGLE_LABEL", "TOKEN_LABELS", "GENERATED_TEXT"),
+    *("HISTORY", "ITEM"),
     *("Input", "Target", "Auxiliary"),
 }
 _NAMES = {

@@ -350,13 +350,9 @@ class Task:
         of_classes = ("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment")
         wrong = [f"loss.{key}" for key in of_classes if getattr(config.loss, key)]
         wrong = [] if target.exclusive or target.written else wrong
-        if not target.single:
-            of_one = {
-                "evaluation.positive_class": config.evaluation.positive_class,
-                "data.min_label_rows": config.data.min_label_rows,
-            }
-            wrong += [key for key, value in of_one.items() if value is not None]
-        return wrong
+        of_one = {"evaluation.positive_class": config.evaluation.positive_class}
+        of_one |= {"data.min_label_rows": config.data.min_label_rows}
+        return wrong + [key for key, value in of_one.items() if value is not None and not target.single]
 
     def present(self, rows: pa.Table) -> list[str]:
         """Return the roles of the columns that `rows` have."""
@@ -381,8 +377,7 @@ class Task:
 
     def narrowed(self, rows: pa.Table) -> "Task":
         """Return the task with those of its inputs that `rows` have."""
-        there = (c for c in self.columns if not isinstance(c.kind, Input) or c.role in rows.column_names)
-        return Task(tuple(there))
+        return Task(tuple(c for c in self.columns if not isinstance(c.kind, Input) or c.role in rows.column_names))
 
     @property
     def single_input(self) -> Column | None:

@@ -16,7 +16,7 @@ from toolkit.data.batching.batch import Integers
 from toolkit.data.formats import headers
 from toolkit.data.interactions import division, lists, times
 from toolkit.data.interactions.division import TEST, TRAIN, VALIDATION, Division
-from toolkit.data.interactions.histories import HISTORY, LEARNED, Log, next_items, pieces
+from toolkit.data.interactions.histories import HISTORY_COLUMN, LEARNED_COLUMN, Log, next_items, pieces
 from toolkit.data.tables import columns as columns_
 from toolkit.data.tables import wording
 from toolkit.errors import DataError
@@ -72,7 +72,7 @@ def arrange(
     """
     divide = divide and bool({"train", "all"} & parts.keys())
     roles = {part: _roles(rows, columns, named) for part, rows in parts.items()}
-    if any(HISTORY in found for found in roles.values()):
+    if any(HISTORY_COLUMN in found for found in roles.values()):
         return _of_histories(parts, roles, settings, divide=divide)
     log, given, counts, notes = _read(parts, roles, settings)
     if not divide:
@@ -84,7 +84,7 @@ def arrange(
     else:
         codes, how = division.leave_one_out(log.earlier, log.later)
     tables = {"train": pieces(log.take(codes == TRAIN), settings.longest)}
-    alone = int((codes == TRAIN).sum()) - int(pc.sum(tables["train"][LEARNED]).as_py() or 0)
+    alone = int((codes == TRAIN).sum()) - int(pc.sum(tables["train"][LEARNED_COLUMN]).as_py() or 0)
     notes += [_described(log), *how]
     if alone:
         many, were = wording.rows(alone)
@@ -104,10 +104,10 @@ def _roles(rows: pa.Table, columns: Sequence[Column], named: Mapping[str, str]) 
     """Find the columns of a table of histories, or else of a log, which needs a user, an item and a time."""
     optional = [replace(column, required=False) for column in columns]
     found = columns_.find(rows.column_names, optional, named)
-    if HISTORY in found:
+    if HISTORY_COLUMN in found:
         return found
     needed = {"user", "item", "time"}
-    of_log = [replace(c, required=c.role in needed) for c in columns if c.role != HISTORY]
+    of_log = [replace(c, required=c.role in needed) for c in columns if c.role != HISTORY_COLUMN]
     likely = headers.of_table(rows.drop_columns(list(columns_.POSITION)))
     return columns_.find(rows.column_names, of_log, named, likely=likely)
 
@@ -226,7 +226,7 @@ def _of_test(
             "and these rows count as misses."
         )
     if settings.exclude_seen:
-        lists = test[HISTORY].combine_chunks()
+        lists = test[HISTORY_COLUMN].combine_chunks()
         owners = np.repeat(np.arange(test.num_rows), np.diff(np.asarray(lists.offsets)))
         same = np.asarray(pc.equal(pc.list_flatten(lists), names.combine_chunks().take(pa.array(owners))))
         repeated = len(np.unique(owners[same]))
@@ -243,7 +243,7 @@ def _of_histories(
 ) -> Tables:
     """Divide a table that already has a history and the next item in each row: by its time, else by its order."""
     if not divide:
-        return Tables({name: _learning(rows, roles[name][HISTORY], name) for name, rows in parts.items()})
+        return Tables({name: _learning(rows, roles[name][HISTORY_COLUMN], name) for name, rows in parts.items()})
     codes = _codes(parts)
     names = sorted(parts, key=lambda name: codes[name])
     table = pa.concat_tables([parts[name] for name in names], promote_options="permissive")
@@ -257,7 +257,7 @@ def _of_histories(
     divided, notes = division.by_time(when, given, settings.validation, settings.test)
     if not timed:
         notes.append("The table has no column of times: its rows count as ordered by time.")
-    column = roles[names[0]][HISTORY]
+    column = roles[names[0]][HISTORY_COLUMN]
     tables = {name: _learning(table.filter(pa.array(divided == code)), column, name) for name, code in PARTS.items()}
     counts = {} if known.all() else {"without_time": int((~known).sum())}
     return Tables(tables, notes, counts, given=len(parts) > 1)
@@ -269,4 +269,4 @@ def _learning(rows: pa.Table, column: str, part: str) -> pa.Table:
     if part == "train":
         lengths = pc.fill_null(pc.list_value_length(lists.item_lists(rows, column)), 0)
         learned = pc.add(lengths.cast(pa.int64()), 1)
-    return rows.append_column(LEARNED, learned)
+    return rows.append_column(LEARNED_COLUMN, learned)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from toolkit.data.batching.batch import Integers
 from toolkit.data.interactions.times import Floats
 
-HISTORY, LEARNED = "history", "_learned"  # columns that are added
+HISTORY_COLUMN, LEARNED_COLUMN = "history", "_learned"  # columns that are added
 MOST_HISTORY = 500  # items of a history that are kept, so that heavy users do not fill the memory
 
 
@@ -57,7 +57,7 @@ def next_items(log: Log, chosen: Integers) -> pa.Table:
     """
     lengths = np.minimum(log.earlier[chosen], MOST_HISTORY)
     rows = _with_history(log, chosen, lengths)
-    return rows.append_column(LEARNED, pa.array(np.ones(len(chosen), np.int64)))
+    return rows.append_column(LEARNED_COLUMN, pa.array(np.ones(len(chosen), np.int64)))
 
 
 def pieces(log: Log, longest: int) -> pa.Table:
@@ -75,7 +75,7 @@ def pieces(log: Log, longest: int) -> pa.Table:
     sizes = np.diff(np.append(-1, ends))
     ends, sizes = ends[sizes > 1], sizes[sizes > 1]
     rows = _with_history(log, ends, sizes - 1)
-    return rows.append_column(LEARNED, pa.array(sizes.astype(np.int64)))
+    return rows.append_column(LEARNED_COLUMN, pa.array(sizes.astype(np.int64)))
 
 
 def _with_history(log: Log, chosen: Integers, lengths: Integers) -> pa.Table:
@@ -84,4 +84,4 @@ def _with_history(log: Log, chosen: Integers, lengths: Integers) -> pa.Table:
     flat = np.repeat(chosen - lengths - offsets[:-1], lengths) + np.arange(offsets[-1])
     names = log.names.take(pa.array(log.items[flat]))
     history = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), names)
-    return log.rows.take(pa.array(chosen)).append_column(HISTORY, history)
+    return log.rows.take(pa.array(chosen)).append_column(HISTORY_COLUMN, history)
