@@ -150,23 +150,39 @@ def _labels(ids: Sequence[int], learned: int) -> list[int]:
 
 
 def collate(features: Sequence[Mapping[str, Any]], tokenizer: Any) -> dict[str, Any]:
-    """Pad to the longest: input_ids, attention_mask and labels, each (B, T)."""
+    """Pad to the longest: input_ids, attention_mask and labels, each (B, T).
+
+    Logits of all positions and items are large. Where no row learns more than its next item, the model is asked for
+    those of the positions P that are read, and of the next items after them (`logits_to_keep`, with labels (B, P)).
+    """
     read = ("input_ids", "labels")
     inputs = [{name: values for name, values in example.items() if name in read} for example in features]
-    return pad(inputs, {"input_ids": tokenizer.pad_token_id, "labels": _IGNORED})
+    batch = pad(inputs, {"input_ids": tokenizer.pad_token_id, "labels": _IGNORED})
+    labels = batch.get("labels")
+    if "last" not in features[0] or (labels is not None and int((labels != _IGNORED).sum(dim=1).max()) > 1):
+        return batch
+    import torch
+
+    last = torch.as_tensor([int(example["last"]) for example in features])
+    kept = torch.cat([last, last + 1]).unique()  # sorted, so that the next item follows in what is kept, too
+    kept = kept[kept < batch["input_ids"].shape[1]]
+    return {**batch, "logits_to_keep": kept, **({} if labels is None else {"labels": labels[:, kept]})}
 
 
 def ranked(logits: Any, batch: Mapping[str, Any], tokenizer: Any) -> dict[str, list[Any]]:
     """Return the first items of each row's ranking of all items, and their probabilities.
 
     Args:
-        logits: (B, T, V).
+        logits: (B, T, V), or (B, P, V) of the positions `logits_to_keep`.
         batch: "last", the position to read, and "seen", the items to exclude, of each row.
         tokenizer: Its words are the items.
     """
     import torch
 
     last = torch.as_tensor(np.asarray(batch["last"]), device=logits.device)
+    kept = batch.get("logits_to_keep")
+    if kept is not None and len(kept) == logits.shape[1]:  # graphs compute all positions
+        last = torch.searchsorted(kept.to(last.device), last)
     scores = logits[torch.arange(len(last), device=logits.device), last].double()  # (B, V)
     scores[:, : len(SPECIAL)] = -torch.inf
     for row, seen in enumerate(batch["seen"]):

@@ -112,6 +112,25 @@ def test_the_loss_is_a_cross_entropy_over_all_tokens_of_the_learned_items(model,
     assert float(outputs.loss) == pytest.approx(-float(sum(terms)) / 4, rel=1e-5)
 
 
+def test_logits_of_read_positions_are_those_of_all(model, tokenizer):
+    features = encoded(tokenizer, history=[["a", "b", "c"], ["c"], ["new"]], item=["d e", "b", "new"])
+    outcome, *_ = answers(model, tokenizer, features)
+    rows = [{name: np.asarray(values[n]) for name, values in features.items()} for n in range(2)]
+    few = recommender.collate(rows, tokenizer)
+    with torch.no_grad():
+        some, every = model(**few), model(few["input_ids"], attention_mask=few["attention_mask"])
+    assert few["logits_to_keep"].tolist() == [1, 2, 3, 4]
+    assert torch.allclose(some.logits, every.logits[:, few["logits_to_keep"]], atol=1e-6)
+    logs = every.logits.log_softmax(dim=-1)
+    terms = [logs[0, 3, few["input_ids"][0, 4]], logs[1, 1, few["input_ids"][1, 2]]]
+    assert float(some.loss) == pytest.approx(-float(sum(terms)) / 2, rel=1e-5)
+    assert count_items(few) == 2
+    whole = {name: [row[name] for row in rows] for name in ("last", "seen")}
+    alike = recommender.ranked(every.logits, whole, tokenizer)
+    assert alike["prediction"] == outcome["prediction"][:2]
+    assert np.concatenate(alike["probabilities"]) == pytest.approx(np.concatenate(outcome["probabilities"][:2]))
+
+
 def test_features_are_compact_columns(tokenizer):
     import pyarrow as pa
 
