@@ -72,7 +72,6 @@ def write_untrained(
         embd_pdrop=dropout,
         attn_pdrop=dropout,
         use_cache=False,
-        loss_type="ForCausalLM",  # or transformers warns that it finds none
         pad_token_id=vocabulary[padding],
         bos_token_id=vocabulary[start],
         eos_token_id=None,
@@ -88,7 +87,9 @@ def load(path: Path, config: RunConfig, **arguments: Any) -> Any:
     """Load a checkpoint; `arguments` are values for its configuration."""
     from transformers import AutoModelForCausalLM
 
-    return models.load(AutoModelForCausalLM, path, (), config.loading, config.training, **arguments)
+    model = models.load(AutoModelForCausalLM, path, (), config.loading, config.training, **arguments)
+    model.loss_type = "ForCausalLM"  # transformers does not find it in the name of GPT-2's class, and warns
+    return model
 
 
 def item_counts(folder: Path, tokenizer: Any) -> dict[str, int]:
@@ -164,7 +165,7 @@ def collate(features: Sequence[Mapping[str, Any]], tokenizer: Any) -> dict[str, 
     import torch
 
     last = torch.as_tensor([int(example["last"]) for example in features])
-    kept = torch.cat([last, last + 1]).unique()  # sorted, so that the next item follows in what is kept, too
+    kept: Any = torch.unique(torch.cat([last, last + 1]))  # sorted: the next item follows in what is kept, too
     kept = kept[kept < batch["input_ids"].shape[1]]
     return {**batch, "logits_to_keep": kept, **({} if labels is None else {"labels": labels[:, kept]})}
 

@@ -350,7 +350,7 @@ class Task:
         of_classes = ("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment")
         wrong = [f"loss.{key}" for key in of_classes if getattr(config.loss, key)]
         wrong = [] if target.exclusive or target.written else wrong
-        of_one = {"evaluation.positive_class": config.evaluation.positive_class}
+        of_one: dict[str, Any] = {"evaluation.positive_class": config.evaluation.positive_class}
         of_one |= {"data.min_label_rows": config.data.min_label_rows}
         return wrong + [key for key, value in of_one.items() if value is not None and not target.single]
 
