@@ -79,25 +79,29 @@ def arrange(
         chosen = {name: (given == code) & (log.earlier > 0) for name, code in _codes(parts).items()}
         tables = {name: next_items(log, np.flatnonzero(kept)) for name, kept in chosen.items() if kept.any()}
         return Tables(tables, [*notes, _described(log)], counts)
-    if settings.split == "time" or len(parts) > 1:
-        codes, how = division.by_time(log.times, given, settings.validation, settings.test)
+    tables, more = _divided(log, given, settings, whole=len(parts) == 1)
+    notes += [_described(log), *more, *_of_test(tables, roles, settings)]
+    return Tables(tables, notes, counts, given=len(parts) > 1)
+
+
+def _divided(log: Log, given: Integers, settings: LogSettings, *, whole: bool) -> tuple[dict[str, pa.Table], list[str]]:
+    """Return pieces for training and next items for validation and test, and sentences on what was left out."""
+    if settings.split == "time" or not whole:
+        codes, notes = division.by_time(log.times, given, settings.validation, settings.test)
     else:
-        codes, how = division.leave_one_out(log.earlier, log.later)
+        codes, notes = division.leave_one_out(log.earlier, log.later)
     tables = {"train": pieces(log.take(codes == TRAIN), settings.longest)}
     alone = int((codes == TRAIN).sum()) - int(pc.sum(tables["train"][LEARNED_COLUMN]).as_py() or 0)
-    notes += [_described(log), *how]
     if alone:
         many, were = wording.rows(alone)
-        notes.append(f"{many} of users with a single interaction in train {were} left out.")
+        notes = [*notes, f"{many} of users with a single interaction in train {were} left out."]
     for name in ("validation", "test"):
-        chosen_rows = np.flatnonzero((codes == PARTS[name]) & (log.earlier > 0))
-        new = int((codes == PARTS[name]).sum()) - len(chosen_rows)
-        kept_rows = _of_some_users(log, chosen_rows, settings.most_rows[name])
-        tables[name] = next_items(log, kept_rows)
-        notes += _of_part(name, new, len(chosen_rows), len(kept_rows))
-    learned = np.unique(log.items[codes == TRAIN])
-    notes += _of_test(log, tables["test"], learned, roles, settings)
-    return Tables(tables, notes, counts, given=len(parts) > 1)
+        rows = np.flatnonzero(codes == PARTS[name])
+        known = rows[log.earlier[rows] > 0]
+        kept = _of_some_users(log, known, settings.most_rows[name])
+        tables[name] = next_items(log, kept)
+        notes = [*notes, *_of_part(name, len(rows) - len(known), len(known), len(kept))]
+    return tables, notes
 
 
 def _roles(rows: pa.Table, columns: Sequence[Column], named: Mapping[str, str]) -> dict[str, str]:
@@ -213,12 +217,13 @@ def _of_part(name: str, new: int, rows: int, kept: int) -> list[str]:
 
 
 def _of_test(
-    log: Log, test: pa.Table, learned: Integers, roles: Mapping[str, Mapping[str, str]], settings: LogSettings
+    tables: Mapping[str, pa.Table], roles: Mapping[str, Mapping[str, str]], settings: LogSettings
 ) -> list[str]:
     """Say how many items of test no model can rank: those that train lacks, and those that are excluded."""
-    item = next(iter(roles.values()))["item"]
-    names = columns_.single_labels(test, item)
-    unseen = test.num_rows - int(pc.sum(pc.is_in(names, log.names.take(pa.array(learned)))).as_py() or 0)
+    train, test = tables["train"], tables["test"]
+    names, last = (columns_.single_labels(rows, next(iter(roles.values()))["item"]) for rows in (test, train))
+    learned = pa.concat_arrays([pc.list_flatten(train[HISTORY_COLUMN].combine_chunks()), *last.chunks]).unique()
+    unseen = test.num_rows - int(pc.sum(pc.is_in(names, learned)).as_py() or 0)
     notes = []
     if unseen:
         notes.append(

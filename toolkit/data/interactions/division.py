@@ -44,8 +44,8 @@ def by_time(times: Floats, parts: Integers, validation: float, test: float) -> t
         if not (parts == part).any():
             raise DataError(
                 f"The log cannot be divided by time: no interaction is left for {name}.",
-                "Give a longer log with more different times, or separate parts; `split=leave-one-out` divides each "
-                "user's interactions by their order.",
+                "Give a longer log with more different times, or separate parts; `options.split=leave-one-out` divides "
+                "each user's interactions by their order.",
                 id="data.too-few-rows",
             )
     first = {part: shown(float(times[parts == part].min())) for part in (VALIDATION, TEST)}

@@ -151,3 +151,13 @@ def test_rows_of_different_users_with_one_history_are_not_duplicates(tmp_path):
     assert splits.train.num_rows + splits.validation.num_rows + splits.test.num_rows == 40
     assert [part["given"] for part in splits.facts["splits"]] == [False] * 3
     assert load_table(recipe, config, options=options).parts["all"].num_rows == 40
+
+
+@pytest.mark.parametrize("split", ["time", "leave-one-out"])
+def test_a_log_that_leaves_no_test_rows_is_refused(split, tmp_path):
+    lines = [f"u{user},a,{user}" for user in range(20)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time", *lines]), encoding="utf-8")
+    options = OPTIONS(split=split).model_dump()
+    with pytest.raises(DataError) as caught:
+        load_splits(loading.load("recommend"), DataConfig(source=str(tmp_path / "log.csv")), 0, options)
+    assert caught.value.id == "data.no-rows"
