@@ -13,6 +13,7 @@ from toolkit.metrics.ranking import LISTED
 
 NEIGHBOURS = 200  # most similar items that are kept of each
 _CELLS = 4_000_000  # scores in memory at a time
+_APART = 1e-12  # what is taken off a score for each more popular item, to order equal ones
 
 
 def most_popular(
@@ -153,7 +154,7 @@ def _rankings(
         scores: Positions of rows → scores of all items, (B, I).
     """
     counts = np.bincount(catalogue.items, minlength=len(catalogue.names))
-    order = np.argsort(-counts, kind="stable")  # items by popularity: a stable sort keeps it among equals
+    order = np.argsort(-counts, kind="stable")  # items by popularity, which decides among equals
     names = catalogue.names.to_pylist()
     seen = _history_matrix(catalogue, test) if options.get("exclude_seen") else None
     rankings: list[list[str]] = []
@@ -171,6 +172,10 @@ def _rankings(
 
 
 def _first(scores: Any) -> Integers:
-    """Return the positions of the largest scores, the first of equals first. (B, I) → (B, k)."""
-    top: Integers = np.argsort(-scores, axis=1, kind="stable")[:, :LISTED]
+    """Return the positions of the largest scores, of equals the earlier ones first. (B, I) → (B, k)."""
+    distinct = scores - _APART * np.arange(scores.shape[1])  # a stable sort of all items would take much longer
+    most = min(LISTED, scores.shape[1])
+    some = np.argpartition(-distinct, most - 1, axis=1)[:, :most]
+    order = np.argsort(-np.take_along_axis(distinct, some, axis=1), axis=1)
+    top: Integers = np.take_along_axis(some, order, axis=1)
     return top
