@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def generated(path: Path, interactions: int) -> Path:
-    """Write a log in which most items are followed by the next one of a ring, and the others are ten popular ones."""
+    """Write a log in which most items are followed by the next one of a ring; the others are drawn by popularity."""
     from tests.support.interactions import log
 
     users = max(2, interactions // _LENGTH)

@@ -8,8 +8,8 @@ from pathlib import Path
 def log(path: Path, *, users: int, length: int, items: int, seed: int = 0, chaos: float = 0.2) -> Path:
     """Write a log with the columns userId, movieId, rating and timestamp.
 
-    Users begin at any time. With the probability `chaos` the next item is one of ten popular ones instead; only items
-    that the user does not have yet are taken.
+    Users begin at any time. With the probability `chaos` the next item is another one instead, the first of the ring
+    more often than the last; only items that the user does not have yet are taken.
 
     Args:
         path: CSV file.
@@ -25,8 +25,8 @@ def log(path: Path, *, users: int, length: int, items: int, seed: int = 0, chaos
         item, time = chance.randrange(items), 1_000_000_000 + chance.randrange(30 * 86400)
         had = set()
         for _ in range(length):
-            popular = chance.random() < chaos
-            item = chance.randrange(10) if popular else (item + 1) % items
+            jumps = chance.random() < chaos
+            item = int(items * chance.random() ** 3) if jumps else (item + 1) % items
             while item in had:
                 item = (item + 1) % items
             had.add(item)
