@@ -23,7 +23,7 @@ FLOORS = (
     ("tasks", "sources", "runs", "distributed"),
     (
         *("attention", "model_metadata", "data", "checkpoints", "models", "weights", "metrics", "seq2seq"),
-        *("compatibility", "hub.responses", "hub.benchmarks"),
+        *("compatibility", "hub.responses", "hub.benchmarks", "recommender"),
     ),
     ("events", "training", "inference", "evaluation", "explanation", "exporting"),
     ("report", "hub", "tasks.inputs", "tasks.targets", "tasks.parts", "tasks.loading", "tasks.old_names"),
@@ -177,6 +177,7 @@ FLAGS_READ = {
 }
 _KINDS = {
     *("WORD", "PATCH", "TEXT", "WORDS", "IMAGE", "PHRASES", "SINGLE_LABEL", "TOKEN_LABELS", "GENERATED_TEXT"),
+    *("HISTORY", "ITEM"),
     *("Input", "Target", "Auxiliary"),
 }
 _NAMES = {

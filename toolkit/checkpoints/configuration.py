@@ -53,9 +53,8 @@ class Checkpoint:
     @property
     def hidden_size(self) -> int | None:
         """Width of the hidden states, whatever the family calls it."""
-        size = next(
-            (self.config[key] for key in ("hidden_size", "dim", "d_model", "embed_dim") if key in self.config), None
-        )
+        keys = ("hidden_size", "dim", "d_model", "embed_dim", "n_embd")
+        size = next((self.config[key] for key in keys if key in self.config), None)
         return size if isinstance(size, int) else None
 
 

@@ -22,7 +22,7 @@ from toolkit.data.batching.batch import Features, probe
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import scores
 from toolkit.evaluation.checks import cost
-from toolkit.evaluation.context import references
+from toolkit.evaluation.context import clusters, references
 from toolkit.events import Note, Observe, Stage
 from toolkit.exporting import graph, parity, schema
 from toolkit.exporting.runtime import Graph
@@ -337,12 +337,12 @@ def _difference(
 ) -> schema.Difference | None:
     """Compare the recipe's first metric of both; None where it has no interval of its own."""
     truth, config = references(subject.recipe, rows), subject.config
-    seed = config.training.seed
+    seed, depending = config.training.seed, clusters(subject.recipe.task, rows)
     for _, metric in scores.computable(after.columns, subject.recipe.metrics, subject.labels):
         if metric is None:
             continue
         difference = scores.difference(
-            metric, after.columns, before.columns, truth, subject.labels, config.evaluation, seed
+            metric, after.columns, before.columns, truth, subject.labels, config.evaluation, seed, depending
         )
         each = [
             scores.values(predictions.columns, truth, [metric], subject.labels)[metric.name]

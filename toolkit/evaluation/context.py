@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.config import RunConfig
+from toolkit.data.batching.batch import Integers
+from toolkit.data.tables.groups import numbered
 from toolkit.evaluation.thresholds import Thresholds
 from toolkit.inference.predict import Predictions
 from toolkit.tasks.contract import Recipe
@@ -68,6 +70,11 @@ class EvaluationContext:
         """The class that each prediction chooses."""
         return chosen_classes(self.columns)
 
+    @cached_property
+    def clusters(self) -> Integers | None:
+        """The number of each row's cluster, where rows depend on each other."""
+        return clusters(self.recipe.task, self.rows)
+
     @property
     def seed(self) -> int:
         """Of every draw."""
@@ -92,6 +99,12 @@ def references(recipe: Recipe, rows: pa.Table) -> list[Any]:
     """Return the truth of each row."""
     values: list[Any] = rows[recipe.task.target.role].to_pylist()
     return values
+
+
+def clusters(task: Task, rows: pa.Table) -> Integers | None:
+    """Return the number of each row's cluster, from 0; None where rows are independent. Shape (rows,)."""
+    role = task.clusters_in(rows)
+    return None if role is None or not rows.num_rows else numbered(rows, role)
 
 
 def places(rows: pa.Table) -> list[tuple[Any, Any]]:

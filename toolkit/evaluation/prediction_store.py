@@ -144,6 +144,9 @@ def _agree(table: pa.Table) -> bool:
     """Whether each prediction is the most probable class, where there are probabilities of classes."""
     if not {"prediction", "probabilities"} <= set(table.column_names) or not table.num_rows:
         return True
+    kind = table.schema.field("prediction").type
+    if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):  # a ranking
+        return True
     predictions = np.asarray(table["prediction"].to_pylist())
     probabilities = np.asarray(table["probabilities"].to_pylist(), np.float64)
     if (

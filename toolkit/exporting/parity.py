@@ -66,10 +66,11 @@ def drift(before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]
     name = next((n for n in ("probabilities", WORD_PROBABILITIES) if n in before and n in after), None)
     if name is None:
         return None
-    one, other = (columns[name] for columns in (before, after))
+    rows = [columns[name] for columns in (before, after)]
     if name == WORD_PROBABILITIES:
-        one, other = ([word for row in rows for word in row if word is not None] for rows in (one, other))
-    moved = np.abs(np.asarray(one, float) - np.asarray(other, float))
+        rows = [[word for sentence in side for word in sentence if word is not None] for side in rows]
+    flat = [np.concatenate([np.asarray(row, float) for row in side]) if len(side) else np.zeros(0) for side in rows]
+    moved = np.abs(flat[0] - flat[1])
     return Drift(largest=float(moved.max()), mean=float(moved.mean())) if moved.size else None
 
 

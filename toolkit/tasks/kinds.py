@@ -116,6 +116,7 @@ class Input:
         samples: Two values of different length, by which a service is warmed up; empty where there are none.
         few_labels: Whether training methods can be compared by cross-validation where labels are few.
         standalone: Whether the program in an ONNX export reads it.
+        identifying: Whether rows with the same value are the same example, which must not be in train and in test.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Input:
     samples: tuple[Any, ...] = ()
     few_labels: bool = False
     standalone: bool = False
+    identifying: bool = True
 
 
 @dataclass(frozen=True)
@@ -263,12 +265,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """A kind of column that is only read in training.
+    """A kind of column that predictions are not made from, and that is not predicted.
 
     Attributes:
         name: Its name in recipes.
         in_shape: (table, name of a column) → the column in the shape that a recipe gets.
+        clusters: Whether rows with the same value depend on each other, so that intervals are over its values.
     """
 
     name: str
     in_shape: Callable[[pa.Table, str], pa.ChunkedArray]
+    clusters: bool = False

@@ -175,6 +175,15 @@ class Task:
         """Return the roles of the inputs that `rows` have."""
         return [column.role for column in self.inputs if column.role in rows.column_names]
 
+    def identifying_in(self, rows: pa.Table) -> list[str]:
+        """Return the roles of the inputs that `rows` have and by which two rows are the same example."""
+        return [column.role for column in self.inputs if column.kind.identifying and column.role in rows.column_names]
+
+    def clusters_in(self, rows: pa.Table) -> str | None:
+        """Return the role of the column whose equal values mark rows that depend on each other; None without one."""
+        clusters = (c.role for c in self.columns if isinstance(c.kind, Auxiliary) and c.kind.clusters)
+        return next((role for role in clusters if role in rows.column_names), None)
+
     def texts_in(self, rows: pa.Table) -> list[str]:
         """Return the roles of the inputs that `rows` have and that are text."""
         return [c.role for c in self.inputs if c.kind.plain is not None and c.role in rows.column_names]

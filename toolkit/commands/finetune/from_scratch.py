@@ -16,9 +16,14 @@ NAME = "from-scratch"
 
 
 def wanted(recipe: Recipe, resolved: Resolved) -> bool:
-    """Whether the run starts from scratch: without weights or a named architecture, with a recipe that creates one."""
-    unnamed = resolved.config.model == NAME or resolved.origin("model") in ("default", "recipe")
-    return resolved.config.loading.from_scratch and unnamed and recipe.start is not None
+    """Whether the run starts from scratch: without weights or a named architecture, with a recipe that creates one.
+
+    A recipe whose model is `NAME` always does, unless another is named.
+    """
+    if recipe.start is None:
+        return False
+    unnamed = resolved.origin("model") in ("default", "recipe")
+    return resolved.config.model == NAME or (resolved.config.loading.from_scratch and unnamed)
 
 
 def make(recipe: Recipe, config: RunConfig, splits: Splits, observe: Observe) -> checkpoints.Checkpoint:

@@ -124,7 +124,7 @@ def prepare(
     notes = [*recipe.notes]
     afresh = from_scratch.wanted(recipe, resolved)
     if afresh:
-        resolved = resolved.with_values("recipe", {"model": from_scratch.NAME})
+        resolved = resolved.with_values("recipe", {"model": from_scratch.NAME, "loading": {"from_scratch": True}})
     else:
         checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
         notes += [checkpoint.note] if checkpoint.note else []

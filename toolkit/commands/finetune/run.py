@@ -249,7 +249,8 @@ def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limit
     predictions: dict[str, list[Any]] = {}
     if prepared.config.evaluation.baselines:
         for name in recipe.baselines or {}:
-            predicted = time_budget_limits.within(partial(baselines.predict, name, recipe), splits, limits, seed)
+            predict = partial(baselines.predict, name, recipe, options=prepared.config.options)
+            predicted = time_budget_limits.within(predict, splits, limits, seed)
             predictions |= {name: predicted} if predicted is not None else {}
         if limits is None or limits.suffices_for_answers:
             predictions |= _before(prepared, observe)

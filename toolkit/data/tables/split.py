@@ -172,12 +172,15 @@ def separate(
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
     """Find the texts that occur in two parts, and remove them from the one used for training.
 
-    Test is unchanged; validation loses rows that occur in test; train loses rows that occur in either.
+    Test is unchanged; validation loses rows that occur in test; train loses rows that occur in either. Without columns
+    to compare by, no two rows are the same.
 
     Returns:
         The parts, and how many rows of train occur in the held-out parts, of validation in test, and
         how many rows that train keeps repeat an earlier one.
     """
+    if not columns:
+        return dict(parts), dict.fromkeys(("train_in_held_out", "validation_in_test", "repeated_in_train"), 0)
     keys = {part: row_keys(table, columns) for part, table in parts.items()}
     leaked = {
         "train": np.isin(keys["train"], np.concatenate([keys["validation"], keys["test"]])),
@@ -202,5 +205,7 @@ def fingerprint(parts: Mapping[str, pa.Table], columns: Sequence[str]) -> str:
 
 
 def shared_rows(table: pa.Table, other: pa.Table, columns: Sequence[str]) -> int:
-    """Count the rows of `table` whose text also occurs in `other`."""
+    """Count the rows of `table` whose text also occurs in `other`; none without columns to compare by."""
+    if not columns:
+        return 0
     return int(np.isin(row_keys(table, columns), row_keys(other, columns)).sum())

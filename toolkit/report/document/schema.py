@@ -151,6 +151,12 @@ _WRITING = {
     },
 }
 
+_RECOMMENDATIONS = {
+    **dict.fromkeys(("confidence", "users", "items", "coverage", "unseen", "repeats", "items_in_history"), float),
+    "popularity_ratio": _INTERVAL,
+    "exclude_seen": bool,
+}
+
 _COST = {
     "device": str,
     "timed": str,
@@ -239,6 +245,7 @@ REPORT: dict[str, Any] = {
         "label_errors": _LABEL_ERRORS,
         "near_duplicates": _NEAR_DUPLICATES,
         "writing": _WRITING,
+        "recommendations": _RECOMMENDATIONS,
         "robustness": _ROBUSTNESS,
         "bias": _BIAS,
         "explanations": _EXPLANATIONS,
