@@ -60,11 +60,11 @@ class Reading:
 
     Attributes:
         root: Folder of the files that rows name; None where rows may name none.
-        most_pixels: Pixels that an image may have.
+        data: Settings that bound their size.
     """
 
     root: Path | None
-    most_pixels: int
+    data: "DataConfig"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit import runs
-from toolkit.data.images import image_columns
+from toolkit.data.media import columns as media_columns
 from toolkit.runs.trust import damage
 from toolkit.tasks.contract import Recipe
 
@@ -16,7 +16,7 @@ FILE = "data/train.npy"  # digests of the training rows, sorted
 
 
 def digests(recipe: Recipe, rows: pa.Table) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Return a digest of each row's inputs: of texts without the space around them, of decoded pictures."""
+    """Return a digest of each row's inputs: of texts without the space around them, of decoded files."""
     inputs = recipe.task.inputs_in(rows)
     parts = rows.select(inputs).to_batches(max_chunksize=10_000)
     every = (row for part in parts for row in zip(*map(_plain, part.columns), strict=True))
@@ -44,6 +44,6 @@ def count(run: runs.Run, recipe: Recipe, rows: pa.Table) -> int:
 
 
 def _plain(column: pa.Array) -> list[Any]:
-    if image_columns.is_type(column.type):
+    if media_columns.is_type(column.type):
         column = pc.struct_field(column, "digest")
     return [value.strip() if isinstance(value, str) else value for value in column.to_pylist()]

@@ -69,7 +69,7 @@ class Predictor:
 
     def _read(self, rows: Sequence[Row]) -> dict[str, Values]:
         """Convert the values of each input column: column of the rows → values."""
-        reading = Reading(self.root, self.stored.config.data.max_pixels)
+        reading = Reading(self.root, self.stored.config.data)
         values_of = {}
         for column in self.inputs:
             if column.role in self.roles:

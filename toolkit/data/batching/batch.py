@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.data.images import image_columns
+from toolkit.data.media import columns as media_columns
 
 CHUNK = 2000  # rows that are handed to a recipe at a time
-PICTURES = 256  # of them where a row holds a picture
+FILES = 256  # of them where a row holds a picture or a recording
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -102,8 +102,8 @@ def encode_chunks(
     rows: pa.Table, preprocess: Callable[[dict[str, list[Any]]], dict[str, Any]], chunk: int = CHUNK
 ) -> Iterator[Columns]:
     """Yield what `encode` joins, one chunk of rows at a time; "truncated" is among the columns."""
-    if any(image_columns.is_type(field.type) for field in rows.schema):
-        chunk = min(chunk, PICTURES)
+    if any(media_columns.is_type(field.type) for field in rows.schema):
+        chunk = min(chunk, FILES)
     for batch in rows.to_batches(max_chunksize=chunk):
         yield {name: _compact(values) for name, values in preprocess(batch.to_pydict()).items()}
 

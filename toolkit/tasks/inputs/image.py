@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from toolkit.config.settings import DataConfig, EvaluationConfig
 from toolkit.data.images import image_columns, image_decoding
-from toolkit.data.images.validate_images import validate_images
+from toolkit.data.media import columns as media_columns
+from toolkit.data.media.validate import validate
 from toolkit.evaluation.checks import robustness
 from toolkit.evaluation.duplicates import near_duplicate_images
 from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel
@@ -18,13 +19,13 @@ from toolkit.tasks.task import PATCH, Checked, Column, Input, Likeness, Reading,
 
 
 def _check(parts: Mapping[str, pa.Table], column: Column, config: DataConfig) -> Checked:
-    return validate_images(parts, column, config)
+    return validate(parts, column, config, image_columns.PICTURES)
 
 
 def _read(values: Sequence[Any], name: str, reading: Reading) -> Values:
     """Decode the pictures that rows hold or name; predictions are written next to the name of each."""
     raw = image_columns.column(pa.chunked_array([pa.array(values)]), [""] * len(values), reading.root)
-    column, reasons = image_columns.inspected(raw, reading.most_pixels)
+    column, reasons = media_columns.inspected(raw, image_columns.PICTURES, reading.data)
     shown: list[Any] = []
     problems: list[str | None] = []
     for number, (value, problem) in enumerate(zip(values, reasons, strict=True)):
