@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit.data.audio import decoding as audio_decoding
+from toolkit.data.audio.log_mel import log_mel
 from toolkit.data.images import image_decoding
 from toolkit.data.load import Splits
 from toolkit.errors import RecipeError
@@ -17,8 +19,9 @@ from toolkit.metrics.base import VALUE_NAMES, VALUES, ValueType
 from toolkit.tasks.contract import Recipe
 
 MOST_ROWS = 100_000
-MOST_PICTURES = 5_000
+MOST_FILES = 5_000  # pictures, or recordings
 SMALL = 12  # pixels
+RATE = 16_000  # samples a second of the recordings that are compared
 _CHUNK = 10_000  # rows that are predicted at a time
 
 
@@ -96,20 +99,35 @@ def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
 
 
 def pixel_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int]:
-    """Predict with logistic regression on pictures of 12 × 12 pixels, learnt from at most `MOST_PICTURES`."""
+    """Predict with logistic regression on pictures of 12 × 12 pixels, learnt from at most `MOST_FILES`."""
+    return _logistic_regression(train, test, labels, _pixels)
+
+
+def log_mel_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int]:
+    """Predict with logistic regression on the mean and the deviation of a recording's log-mel bands over time.
+
+    It is learnt from at most `MOST_FILES` recordings.
+    """
+    return _logistic_regression(train, test, labels, _log_mel_statistics)
+
+
+def _logistic_regression(
+    train: pa.Table, test: pa.Table, labels: Sequence[str], vectors: Callable[[pa.Table], Any]
+) -> list[int]:
+    """Predict with logistic regression on `vectors`: rows → numbers (N, D)."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    learned = _at_most(train, MOST_PICTURES)
+    learned = _at_most(train, MOST_FILES)
     classes = learned["label"].to_pylist()
     if len(set(classes)) < 2:
         return majority(train, test, labels)
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200, tol=1e-3))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline that has not quite converged is still one
-        pipeline.fit(_pixels(learned), classes)
-    return [int(number) for number in pipeline.predict(_pixels(test))]
+        pipeline.fit(vectors(learned), classes)
+    return [int(number) for number in pipeline.predict(vectors(test))]
 
 
 def most_frequent_label(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[list[int]]:
@@ -145,6 +163,18 @@ def _pixels(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
 
     chunks = (rows["image"].slice(start, _CHUNK // 20).to_pylist() for start in range(0, rows.num_rows, _CHUNK // 20))
     return np.array([pixels for chunk in chunks for pixels in image_decoding.in_groups(chunk, small)])
+
+
+def _log_mel_statistics(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the mean and the deviation of each band over time. Shape (N, 2 × BANDS)."""
+
+    def statistics(recording: Any) -> Any:
+        bands = log_mel(*audio_decoding.decode(recording, sys.maxsize, RATE))  # (frames, BANDS)
+        return np.concatenate([bands.mean(axis=0), bands.std(axis=0)])
+
+    starts = range(0, rows.num_rows, _CHUNK // 20)
+    chunks = (rows["audio"].slice(start, _CHUNK // 20).to_pylist() for start in starts)
+    return np.array([vector for chunk in chunks for vector in audio_decoding.in_groups(chunk, statistics)])
 
 
 def _texts(rows: pa.Table) -> list[str]:
