@@ -95,8 +95,8 @@ def encode(
     Args:
         rows: The split.
         preprocess: Takes columns of raw values, returns columns of numbers, lists of integers, lists of as many
-            fractions each, a `Ragged`, or an array with a row for each example. A column "truncated" says which examples
-            were cut; it is counted and does not reach the model.
+            fractions each, a `Ragged`, or an array with a row for each example. A column "truncated" says which
+            examples were cut; it is counted and does not reach the model.
         chunk: Rows handed over at a time.
     """
     return join(encode_chunks(rows, preprocess, chunk))
