@@ -23,9 +23,9 @@ def tone(frequency: float, seconds: float = 0.5, seed: int = 0, rate: int = RATE
 
 
 def encoded(samples: np.ndarray[Any, Any], rate: int = RATE, form: str = "WAV") -> bytes:
-    """Return samples as the bytes of a file."""
+    """Return samples as the bytes of a file of 16 bits."""
     stream = io.BytesIO()
-    soundfile.write(stream, samples, rate, format=form)
+    soundfile.write(stream, np.rint(samples * 32767).astype(np.int16), rate, format=form)
     return stream.getvalue()
 
 

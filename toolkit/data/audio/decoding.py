@@ -123,8 +123,10 @@ def _opened(recording: Mapping[str, Any]) -> Iterator[Any]:
     except MemoryError:
         raise UnreadableError("does not fit into memory") from None
     except module.LibsndfileError as error:
-        raise UnreadableError(f"is not a recording, or damaged ({' '.join(str(error).split())[-120:]})") from None
-    except Exception as error:  # decoders and file systems raise whatever they meet
+        raise UnreadableError(f"is not a recording, or damaged ({' '.join(error.error_string.split())[:120]})") from None
+    except OSError as error:
+        raise UnreadableError(f"cannot be read ({error.strerror})") from None
+    except Exception as error:  # decoders raise whatever they meet
         raise UnreadableError(f"cannot be read ({' '.join(str(error).split())[:120]})") from None
 
 
@@ -163,7 +165,7 @@ def in_groups(recordings: Sequence[Any], work: Any) -> list[Any]:
 
 
 def _sixteen_bits(samples: Samples) -> np.ndarray[Any, np.dtype[np.int16]]:
-    return np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2")
+    return np.rint(np.clip(samples * 32768, -32768, 32767)).astype("<i2")
 
 
 def encode(samples: Samples, rate: int) -> bytes:
