@@ -43,7 +43,7 @@ VOICES = {  # part → accents, and voices of espeak-ng that speak with each
     "test": (("en-gb-scotland",), ("m3", "m8", "f3", "Alex", "aunty", "caleb", "ed", "Michael", "marcelo", "anika")),
 }
 SPEEDS = {"train": (160,), "validation": (160,), "test": (140, 180)}  # words a minute
-EPOCHS = 30
+EPOCHS = 12
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,7 +127,7 @@ def measured(folder: Path) -> dict[str, Any]:
 def _toolkit(*arguments: Any) -> None:
     """Run a command on one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    command = [sys.executable, "-m", "toolkit", *map(str, arguments), "--quiet"]
+    command = [sys.executable, "-m", "toolkit", *map(str, arguments)]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 

@@ -10,11 +10,18 @@ import soundfile
 RATE = 16_000
 CLASSES = {"low": 200.0, "high": 1200.0}  # frequency in Hz
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
-_CONVOLUTIONS = {"conv_dim": [8, 8, 8], "conv_kernel": [10, 8, 4], "conv_stride": [5, 8, 8], "num_feat_extract_layers": 3}
+_CONVOLUTIONS = {
+    "conv_dim": [8, 8, 8],
+    "conv_kernel": [10, 8, 4],
+    "conv_stride": [5, 8, 8],
+    "num_feat_extract_layers": 3,
+}
 _POSITIONS = {"num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
 
 
-def tone(frequency: float, seconds: float = 0.5, seed: int = 0, rate: int = RATE) -> np.ndarray[Any, np.dtype[np.float32]]:
+def tone(
+    frequency: float, seconds: float = 0.5, seed: int = 0, rate: int = RATE
+) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return a tone with a little noise. Shape (T,)."""
     random = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate)) / rate

@@ -123,7 +123,9 @@ def _opened(recording: Mapping[str, Any]) -> Iterator[Any]:
     except MemoryError:
         raise UnreadableError("does not fit into memory") from None
     except module.LibsndfileError as error:
-        raise UnreadableError(f"is not a recording, or damaged ({' '.join(error.error_string.split())[:120]})") from None
+        raise UnreadableError(
+            f"is not a recording, or damaged ({' '.join(error.error_string.split())[:120]})"
+        ) from None
     except OSError as error:
         raise UnreadableError(f"cannot be read ({error.strerror})") from None
     except Exception as error:  # decoders raise whatever they meet

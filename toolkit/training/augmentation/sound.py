@@ -32,10 +32,11 @@ class Changes:
     hide_bands: float = 0.0
 
 
+# hidden bands made small models from scratch less accurate on spoken digits, so no set has them
 SETS: Mapping[str, Changes] = {
     "none": Changes(),
-    "light": Changes(shift=0.05, hide_time=0.05, hide_bands=0.1),
-    "strong": Changes(shift=0.1, noise=0.3, hide_time=0.1, hide_bands=0.2),
+    "light": Changes(shift=0.05, hide_time=0.05),
+    "strong": Changes(shift=0.1, noise=0.3, hide_time=0.1),
 }
 _SPANS = 2
 
