@@ -81,8 +81,9 @@ def checkpoints(folder: Path) -> dict[str, Path]:
         "whisper": (
             t.WhisperConfig(
                 d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2,
-                encoder_ffn_dim=24, decoder_ffn_dim=24, num_mel_bins=16, max_source_positions=50, classifier_proj_size=16,
-                vocab_size=64, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+                encoder_ffn_dim=24, decoder_ffn_dim=24, num_mel_bins=16, max_source_positions=50,
+                classifier_proj_size=16, vocab_size=64, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+                decoder_start_token_id=1,
             ),
             t.WhisperFeatureExtractor(feature_size=16, chunk_length=1),
         ),

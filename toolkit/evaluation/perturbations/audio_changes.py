@@ -57,7 +57,8 @@ def _noise(samples: Samples, _rate: int, chance: random.Random) -> Samples:
 
 
 def _louder(samples: Samples) -> Samples:
-    return np.clip(samples * 10 ** (LOUDER / 20), -1, 1)
+    clipped: Samples = np.clip(samples * 10 ** (LOUDER / 20), -1, 1)
+    return clipped
 
 
 def _faster(samples: Samples, speed: float) -> Samples:
