@@ -42,8 +42,8 @@ VOICES = {  # part → accents, and voices of espeak-ng that speak with each
     "validation": (("en-us", "en-gb"), ("m5", "f5", "Andrea", "david")),
     "test": (("en-gb-scotland",), ("m3", "m8", "f3", "Alex", "aunty", "caleb", "ed", "Michael", "marcelo", "anika")),
 }
-SPEEDS = {"train": (160,), "validation": (160,), "test": (140, 180)}  # words a minute
-EPOCHS = 12
+SPEEDS = {"train": (130, 180), "validation": (160,), "test": (150, 170)}  # words a minute
+EPOCHS = 16
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
