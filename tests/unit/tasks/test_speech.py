@@ -56,3 +56,13 @@ def test_a_checkpoint_of_elsewhere_is_recognised(tmp_path: Path, name: str, mode
     assert configuration.task_of(found) == "speech"
     texts = {"architectures": ["BertForSequenceClassification"], "model_type": "bert"}
     assert configuration.task_of(checkpoints.Checkpoint("x", tmp_path, "x", None, None, texts)) == "sentiment"
+
+
+def test_the_page_of_a_service_takes_recordings():
+    from toolkit.report.pages.service import page
+
+    described = {"model": "m", "task": "speech", "labels": ["a", "b"], "calibrated": False, "explains": False}
+    html = page(described, loading.load("speech").task.inputs, 100)
+    assert 'accept="audio/*"' in html
+    assert "media-src data:" in html
+    assert "<audio" in html

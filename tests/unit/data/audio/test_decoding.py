@@ -1,13 +1,16 @@
 """Recordings are decoded alike whatever they are written as, and every file that cannot be is accounted for."""
 
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.errors import refused
 from tests.support.recordings import RATE, encoded, tone
 from toolkit.data.audio import decoding
+from toolkit.errors import ConfigError
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "MP3", "OGG"])
@@ -91,3 +94,9 @@ def test_samples_survive_being_written():
     again, rate = decoding.decode({"bytes": decoding.encode(samples, RATE)}, 10)
     assert rate == RATE
     np.testing.assert_allclose(again, samples, atol=1 / 32767)
+
+
+def test_without_soundfile_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with refused(ConfigError, "machine.package-missing", "soundfile", "finetune-toolkit[audio]"):
+        decoding.inspect_all([{"bytes": b"x"}], 10)
