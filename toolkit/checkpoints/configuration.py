@@ -258,5 +258,9 @@ _TASKS = {
 
 def task_of(checkpoint: Checkpoint) -> str | None:
     """Return the packaged recipe that a checkpoint of elsewhere fits by its model class, or None."""
+    from transformers.models.auto import modeling_auto
+
     named = architectures(checkpoint)
+    if set(named) & set(modeling_auto.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES.values()):
+        return "speech"
     return next((task for part, task in _TASKS.items() if any(part in name for name in named)), None)

@@ -18,7 +18,7 @@ from toolkit.commands.evaluate.prepare import prepare_evaluation
 from toolkit.commands.evaluate.stored_model import shown
 from toolkit.commands.finetune.run import write_card
 from toolkit.config import merge
-from toolkit.data.batching.batch import Features, probe
+from toolkit.data.batching.batch import Features, Ragged, probe
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import scores
 from toolkit.evaluation.checks import cost
@@ -124,7 +124,7 @@ def export(
             recipe=subject.config.recipe,
             labels=list(subject.labels),
             inputs=list(_inputs(stored.loaded, features).columns),
-            max_length=subject.config.data.max_length if features.has_lengths else None,
+            max_length=subject.config.data.max_length if subject.recipe.task.texts_in(measured) else None,
             rows=measured.num_rows,
             split=subject.split,
             confidence=subject.config.evaluation.confidence,
@@ -234,8 +234,10 @@ def _write(
             write_card(draft, stored.config, stored.labels, stored.config.data.label_map, {}, stored.learned)
         return None
     collate = partial(recipe.collate, processor=processor)
-    sample = _as_floats(_two_or_more(_inputs(stored.loaded, features), collate), processor)
-    exported = graph.trace(model, sample, form.removesuffix("-int8"))
+    inputs = _inputs(stored.loaded, features)
+    ragged = [name for name, column in inputs.columns.items() if isinstance(column, Ragged)]
+    sample = _as_floats(_two_or_more(inputs, collate), processor)
+    exported = graph.trace(model, sample, form.removesuffix("-int8"), ragged)
     chosen = None
     if others is not None:
         exported, chosen = _in_eight_bits(stored, exported, others, draft, observe)

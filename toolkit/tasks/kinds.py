@@ -61,12 +61,12 @@ class Reading:
 
     Attributes:
         root: Folder of the files that rows name; None where rows may name none.
-        most_pixels: Pixels that an image may have.
+        data: Settings that bound their size.
         learned: What `Input.learned` returned for the training rows.
     """
 
     root: Path | None
-    most_pixels: int
+    data: "DataConfig"
     learned: Mapping[str, Any] = field(default_factory=dict)
 
 

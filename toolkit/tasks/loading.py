@@ -19,7 +19,7 @@ from toolkit.metrics import Metric, RankMetric
 from toolkit.metrics.base import ValueType
 from toolkit.tasks import catalogue, old_names
 from toolkit.tasks.contract import PARTS, REQUIRED, Recipe
-from toolkit.tasks.inputs import image, text, words
+from toolkit.tasks.inputs import audio, image, text, words
 from toolkit.tasks.inputs import phrases as phrases_
 from toolkit.tasks.targets import generated_text, single_label, token_labels
 from toolkit.tasks.task import Auxiliary, Column, Input, Kind, Target, Task
@@ -28,7 +28,7 @@ from toolkit.tasks.task import Auxiliary, Column, Input, Kind, Target, Task
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        *(text.TEXT, words.WORDS, image.IMAGE, phrases_.PHRASES),
+        *(text.TEXT, words.WORDS, image.IMAGE, audio.AUDIO, phrases_.PHRASES),
         *(single_label.SINGLE_LABEL, token_labels.TOKEN_LABELS, generated_text.GENERATED_TEXT),
     )
 }

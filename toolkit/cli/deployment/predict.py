@@ -14,7 +14,9 @@ def predict(
     run: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")],
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[INPUT]...", help="Texts, or paths of pictures, whose predictions are printed."),
+        typer.Argument(
+            metavar="[INPUT]...", help="Texts, or paths of pictures or recordings, whose predictions are printed."
+        ),
     ] = None,
     input: Annotated[
         str | None,

@@ -71,6 +71,13 @@ def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:
         ModelError: It reads none.
     """
     task = subject.recipe.task
+    if any(column.kind.unit is None for column in task.inputs):
+        raise ModelError(
+            f"The recipe {subject.config.recipe} reads {task.inputs[0].kind.nouns[1]}, whose predictions cannot be "
+            "explained: they have no words or patches that could be scored.",
+            "Explain a run of a recipe that classifies texts or pictures, such as `sentiment` or `image`.",
+            id="model.wrong-input",
+        )
     if task.explained_by != WORD and not labels_words(subject):
         raise ModelError(
             f"The recipe {subject.config.recipe} gives neither texts nor words one class each, as explanations need.",

@@ -100,7 +100,7 @@ def _examples(stored: StoredModel, text: str, word: int | None) -> list[Example]
     """Return the text once for each word that is explained."""
     loaded = stored.loaded
     (column,) = loaded.recipe.task.inputs
-    reading = Reading(None, loaded.config.data.max_pixels, stored.learned.get(column.role, {}))
+    reading = Reading(None, loaded.config.data, stored.learned.get(column.role, {}))
     values = column.kind.read([text], column.role, reading)
     words = values.column[0].as_py() or []
     if not words:

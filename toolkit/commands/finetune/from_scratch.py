@@ -38,7 +38,7 @@ def make(recipe: Recipe, config: RunConfig, splits: Splits, observe: Observe) ->
     made_of = json.dumps([table_digest(rows, rows.column_names), runs.digest(catalogue.find(config.recipe)), *settings])
     folder = environment.cache_folder() / "fresh" / hashlib.sha256(made_of.encode()).hexdigest()[:32]
     if not (folder / "config.json").is_file():
-        observe(Stage("Training the tokenizer"))
+        observe(Stage("Writing a model with random weights"))
         with runs.aside(folder) as draft:
             recipe.start(rows, draft, config)
     facts = runs.read_object(folder / "config.json")

@@ -26,8 +26,8 @@ from toolkit.commands.time_budget import limits as time_budget_limits
 from toolkit.commands.time_budget.limits import Limits
 from toolkit.config import RunConfig
 from toolkit.config.files import to_yaml
-from toolkit.data.images import image_columns
 from toolkit.data.load import Splits
+from toolkit.data.media import columns as media_columns
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted, RunError
 from toolkit.evaluation import baselines, thresholds
@@ -226,7 +226,7 @@ def _keep_held_out(run: runs.Run, splits: Splits) -> None:
     parts = {"validation": splits.validation, "test": splits.test}
     kept = {name: rows for name, rows in parts.items() if rows.num_rows}  # with few labels there is no validation
     for name, rows in kept.items():
-        runs.write_table(run.path / "data" / f"{name}.parquet", image_columns.embedded(rows))
+        runs.write_table(run.path / "data" / f"{name}.parquet", media_columns.embedded(rows))
     checksums.record(run.path, [f"data/{name}.parquet" for name in kept])
 
 

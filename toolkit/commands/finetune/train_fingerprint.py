@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit import runs
-from toolkit.data.images import image_columns
+from toolkit.data.media import columns as media_columns
 from toolkit.evaluation import entities
 from toolkit.runs.trust import damage
 from toolkit.tasks.contract import Recipe
@@ -19,7 +19,7 @@ ENTITIES = "data/train_entities.json"  # texts of the entities of the training r
 
 
 def digests(recipe: Recipe, rows: pa.Table) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Return a digest of each row's inputs: of texts without the space around them, of decoded pictures.
+    """Return a digest of each row's inputs: of texts without the space around them, of decoded files.
 
     There are none where equal inputs are not the same example.
     """
@@ -70,6 +70,6 @@ def count(run: runs.Run, recipe: Recipe, rows: pa.Table) -> int:
 
 
 def _plain(column: pa.Array) -> list[Any]:
-    if image_columns.is_type(column.type):
+    if media_columns.is_type(column.type):
         column = pc.struct_field(column, "digest")
     return [value.strip() if isinstance(value, str) else value for value in column.to_pylist()]

@@ -72,9 +72,9 @@ def assign_columns(
 
 
 def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
-    """Return the error for texts given to a picture model, or pictures to a text model; None for neither."""
-    of_pictures = any(column.kind.files is not None for column in inputs)
-    folder = None if of_pictures else root_of(source)
+    """Return the error for texts given to a model of files, or files to a text model; None for neither."""
+    of_files = next((column.kind.nouns[1] for column in inputs if column.kind.files is not None), None)
+    folder = None if of_files else root_of(source)
     if folder is not None and folder.is_dir():
         tables = [file for file in files(folder) if file.suffix.lower() in row_stream.SUFFIXES]
         if 0 < len(tables) <= MOST_TABLES:
@@ -85,14 +85,14 @@ def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
                 id="source.ambiguous",
             )
         return DataError(
-            f"{source} is a folder, but this model reads texts, not pictures.",
+            f"{source} is a folder, but this model reads texts, not files.",
             "Give a file with one text per line, or a table with a column of texts.",
             id="data.wrong-kind",
         )
-    if of_pictures and (source == row_stream.STANDARD_INPUT or Path(source).suffix.lower() in (".txt", ".po")):
+    if of_files and (source == row_stream.STANDARD_INPUT or Path(source).suffix.lower() in (".txt", ".po")):
         return DataError(
-            f"{source} contains lines of text, but this model reads pictures.",
-            "Give a folder of pictures, or a table with a column of their paths.",
+            f"{source} contains lines of text, but this model reads {of_files}.",
+            f"Give a folder of {of_files}, or a table with a column of their paths.",
             id="data.wrong-kind",
         )
     return None

@@ -72,13 +72,13 @@ class Predictor:
 
     def _read(self, rows: Sequence[Row]) -> dict[str, Values]:
         """Convert the values of each input column: column of the rows → values."""
-        most_pixels, learned = self.stored.config.data.max_pixels, self.stored.learned
+        data, learned = self.stored.config.data, self.stored.learned
         values_of = {}
         for column in self.inputs:
             if column.role in self.roles:
                 name = self.roles[column.role]
                 values = [row.values.get(name) if row.problem is None else None for row in rows]
-                reading = Reading(self.root, most_pixels, learned.get(column.role, {}))
+                reading = Reading(self.root, data, learned.get(column.role, {}))
                 values_of[name] = column.kind.read(values, name, reading)
         return values_of
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.data.batching.batch import Integers
-from toolkit.data.images import image_columns
+from toolkit.data.media import columns as media_columns
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables.digest import table_digest
 from toolkit.errors import DataError
@@ -140,7 +140,7 @@ def _times(train: pa.Table, numbers: Sequence[int], number: int, label: str) -> 
 def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Return a 64-bit key for each row. Shape (rows,).
 
-    It is equal for texts that differ only in case and white space, and for pictures with the same pixels.
+    It is equal for texts that differ only in case and white space, and for files with the same content.
     """
     if not columns:
         return np.arange(table.num_rows, dtype=np.uint64)  # nothing to compare: all rows count as different
@@ -163,8 +163,8 @@ def _plain(value: Any) -> str:
 
 
 def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the values by which rows are compared; for pictures, the digest of the pixels."""
-    return pc.struct_field(column, "digest") if image_columns.is_type(column.type) else column
+    """Return the values by which rows are compared; for files, the digest of their content."""
+    return pc.struct_field(column, "digest") if media_columns.is_type(column.type) else column
 
 
 def separate(

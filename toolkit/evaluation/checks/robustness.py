@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.data.audio import columns as audio_columns
 from toolkit.data.images import image_columns, image_decoding
 from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.perturbations import image_changes
+from toolkit.evaluation.perturbations import audio_changes, image_changes
 from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, PredictionColumns, counterfactual_model
 from toolkit.evaluation.perturbations.text_changes import Lists, Perturbation, perturbations, word_perturbations
 from toolkit.tasks.task import Task
 
 SHOWN = 5  # failures of each test
 MOST_ROWS = 1000  # texts that are changed; chosen at random from more
-MOST_PICTURES = 500
+MOST_FILES = 500  # pictures, or recordings
 SHOWN_PICTURES = 2  # failures of each change; many pictures would make the page large
 TOLERANCE = 0.05  # tolerated change of a score in the wrong direction
 
@@ -72,7 +73,7 @@ def of_pictures(
         places: File and row of each.
         truth: The true class of each.
     """
-    pictures, places, truth = _chosen(model, MOST_PICTURES, pictures, places, truth)
+    pictures, places, truth = _chosen(model, MOST_FILES, pictures, places, truth)
     pictures = [image_changes.reduced(picture) for picture in pictures]
     before = model.predict(pictures)
     result = _invariances(model, image_changes.changes(), pictures, places, truth, before, _thumbnails, SHOWN_PICTURES)
@@ -110,6 +111,31 @@ def of_words(
     }
 
 
+def of_recordings(
+    model: CounterfactualModel,
+    recordings: Sequence[Mapping[str, Any]],
+    places: Sequence[tuple[Any, Any]],
+    truth: Sequence[int],
+) -> dict[str, Any]:
+    """Return the report's section on robustness of a classifier of recordings.
+
+    Args:
+        model: The model.
+        recordings: Of the data, each with "bytes" or "path", and "seconds".
+        places: File and row of each.
+        truth: The true class of each.
+    """
+    recordings, places, truth = _chosen(model, MOST_FILES, recordings, places, truth)
+    before = model.predict(recordings)
+    result = _invariances(model, audio_changes.changes(), recordings, places, truth, before, _names)
+    return {
+        **result,
+        "kind": "audio",
+        "expectations": [],
+        "not_tested": "Echo, other voices, other microphones, background speech and compression.",
+    }
+
+
 def _chosen(model: CounterfactualModel, most: int, *columns: Sequence[Any]) -> list[list[Any]]:
     """Draw a sample of the rows if there are too many."""
     count = len(columns[0])
@@ -128,6 +154,10 @@ def _sentences(words: Sequence[str], changed: Sequence[str], _title: str) -> dic
 def _thumbnails(picture: Mapping[str, Any], changed: Mapping[str, Any], title: str) -> dict[str, Any]:
     small = {"picture": image_decoding.thumbnail(picture), "changed_picture": image_decoding.thumbnail(changed)}
     return {"text": image_columns.name(picture), "changed": title, **small}
+
+
+def _names(recording: Mapping[str, Any], _changed: Any, title: str) -> dict[str, Any]:
+    return {"text": audio_columns.name(recording), "changed": title}
 
 
 def _invariances(
@@ -287,7 +317,9 @@ def _expectation(
 def _run(context: EvaluationContext) -> dict[str, Any]:
     column = context.task.single_input
     if column is None or not _applies(context.task):
-        return {"not_tested": "The robustness check is only for classes of single texts, of words, or of pictures."}
+        return {
+            "not_tested": "The robustness check is only for classes of single texts, words, pictures or recordings."
+        }
     values = context.rows[column.role].to_pylist()
     section: dict[str, Any] = column.kind.changes(
         counterfactual_model(context, column), values, context.places, context.references, context.config.evaluation

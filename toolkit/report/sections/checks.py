@@ -6,7 +6,12 @@ from typing import Any
 from toolkit.report import formats
 from toolkit.report.sections.blocks import Block, Cell, Example, Examples, Section, Table, Text, estimated, place
 
-_HEADINGS = {"text": ("Robustness", "Texts"), "image": ("Robustness", "Pictures")}
+# Kind of input in a report → plural, singular, and the language of its perturbations
+_INPUTS = {
+    "text": ("Texts", "text", ", in English"),
+    "image": ("Pictures", "picture", ""),
+    "audio": ("Recordings", "recording", ""),
+}
 
 
 def robustness(result: Mapping[str, Any]) -> list[Section]:
@@ -20,7 +25,8 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
         ]
         for row in result["invariance"]
     ]
-    title, what = _HEADINGS.get(result["kind"], _HEADINGS["text"])
+    title = "Robustness"
+    what, row, language = _INPUTS.get(result["kind"], _INPUTS["text"])
     if not rows:
         return [Section("robustness", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     metric = result["metric"] or "accuracy"
@@ -41,7 +47,6 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
     ]
     if failures:
         blocks.append(Examples("Failures", failures))
-    row, language = ("picture", "") if result["kind"] == "image" else ("text", ", in English")
     language = "" if result["metric"] else language  # changes to single words need no lists
     lead = f"{formats.count(result['rows'])} {row}s were perturbed in ways that preserve their meaning{language}. "
     lead += "Predictions before and after are compared pairwise; the intervals of the "

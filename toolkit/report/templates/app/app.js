@@ -3,7 +3,7 @@
   const form = document.getElementById("ask");
   const part = (name) => document.querySelector(`[data-part="${name}"]`);
   const percent = (value) => `${(100 * value).toFixed(1)} %`;
-  const pictures = new Map(); // role → data address of the picture that was chosen
+  const files = new Map(); // role → data address of the file that was chosen
   let latest = 0; // a response to an earlier request is not shown
 
   const element = (kind, text, name) => {
@@ -27,8 +27,8 @@
   const given = () => {
     const values = {};
     for (const field of form.elements) {
-      if (field.dataset.kind === "image") {
-        if (pictures.has(field.name)) values[field.name] = pictures.get(field.name);
+      if (field.dataset.kind === "file") {
+        if (files.has(field.name)) values[field.name] = files.get(field.name);
       } else if (field.dataset.kind && field.value.trim()) {
         values[field.name] = field.value;
       }
@@ -125,14 +125,14 @@
 
   for (const drop of document.querySelectorAll("[data-drop]")) {
     const field = drop.querySelector("input");
-    const image = drop.querySelector("img");
+    const shown = drop.querySelector("[data-shown]");
     const take = (file) => {
       if (!file) return;
       const reader = new FileReader();
       reader.addEventListener("load", () => {
-        pictures.set(drop.dataset.drop, reader.result);
-        image.src = reader.result;
-        image.hidden = false;
+        files.set(drop.dataset.drop, reader.result);
+        shown.src = reader.result;
+        shown.hidden = false;
         field.required = false;
         form.requestSubmit();
       });
@@ -150,7 +150,7 @@
       take(event.dataTransfer.files[0]);
     });
     document.addEventListener("paste", (event) => {
-      const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
+      const file = [...event.clipboardData.files].find((one) => one.type.startsWith(drop.dataset.media));
       if (file) take(file);
     });
   }
