@@ -173,6 +173,23 @@ def _each_once(numbers: Sequence[int | None]) -> list[int] | None:
 
 
 @dataclass(frozen=True)
+class LabelColumn:
+    """The label column of a table as it was read, from which the kind of target is inferred.
+
+    Attributes:
+        name: Its name in the table.
+        values: Its values.
+        different: The different ones as they are written, without empty ones; none for lists and truth values.
+        numbers: The same as numbers; None where one of them is none.
+    """
+
+    name: str
+    values: pa.ChunkedArray
+    different: Sequence[str]
+    numbers: Sequence[float] | None
+
+
+@dataclass(frozen=True)
 class Target:
     """One kind of target.
 
@@ -202,6 +219,8 @@ class Target:
         finish: (inputs, predictions, predict, options of the recipe) → predictions: what `predict` does to them.
         hub_tasks: Modality of the input → the Hub's name of the task.
         standalone: Whether the program in an ONNX export predicts it.
+        recognizes: `LabelColumn` → why a column without doubt holds it, as the end of a sentence; "" where it may not.
+        from_binary_columns: Whether it may be written as a column of 0 and 1 for each class.
         metrics: Names of its metrics, the first of which is the headline, for recipes in which it is one of `TARGETS`.
         best_metric: Decides on the best checkpoint in those recipes.
         baselines: Modality of the input → title → function, as of a recipe's `BASELINES`, for those recipes.
@@ -248,6 +267,8 @@ class Target:
     hub_tasks: Mapping[str, str] = field(default_factory=dict)
     standalone: bool = False
     title: str = ""
+    recognizes: Callable[[LabelColumn], str] = lambda _column: ""
+    from_binary_columns: bool = False
     metrics: Sequence[Any] = ()
     best_metric: str = "loss"
     baselines: Mapping[str, Mapping[str, Callable[..., list[Any]]]] = field(default_factory=dict)

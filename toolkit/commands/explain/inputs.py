@@ -71,7 +71,7 @@ def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:
         ModelError: It reads none.
     """
     task = subject.recipe.task
-    if any(column.kind.unit is None for column in task.inputs):
+    if any(column.kind.unit is None for column in task.inputs) and not labels_words(subject):
         raise ModelError(
             f"The recipe {subject.config.recipe} reads {task.inputs[0].kind.nouns[1]}, whose predictions cannot be "
             "explained: they have no words or patches that could be scored.",
