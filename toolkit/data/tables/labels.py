@@ -14,7 +14,7 @@ from toolkit.config import normal_form as written_
 from toolkit.errors import DataError
 
 FEW = 20  # so many values or fewer always count as classes
-_MISSING = {"na", "n/a", "nan", "null", "none", "?", "#n/a", "<na>"}
+MISSING = {"na", "n/a", "nan", "null", "none", "?", "#n/a", "<na>"}
 _JOINED = re.compile(r"[;|]")
 _UNLABELLED = {"unsup", "unlabeled", "unlabelled"}  # labels, or folders, that mean "no label"
 _NO_LABEL = "-1"  # written by benchmarks in test parts with secret labels
@@ -39,7 +39,7 @@ def has_none(counted: Mapping[str, int], learned: Mapping[str, int]) -> bool:
         counted: Labels of the part.
         learned: Labels of the train part.
     """
-    nothing = {_NO_LABEL, *_MISSING, *_UNLABELLED}
+    nothing = {_NO_LABEL, *MISSING, *_UNLABELLED}
     return all(label.casefold() in nothing and label not in learned for label in counted)
 
 
@@ -137,7 +137,7 @@ def hints(
             f"Labels {listed(alike)} differ only in capitalization and are different classes. To merge them, map all "
             f"labels with `data.label_map`{line}."
         )
-    blank = [label for label in mapping if label.casefold() in _MISSING]
+    blank = [label for label in mapping if label.casefold() in MISSING]
     if blank and not label_map:
         notes.append(
             f"Label {listed(blank)} looks like a missing value and is used as a class. To leave its rows out, "

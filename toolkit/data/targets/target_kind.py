@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from toolkit.config.settings import DataConfig
 from toolkit.data.tables import columns as columns_
+from toolkit.data.tables.labels import MISSING
 from toolkit.data.targets import binary_columns
 from toolkit.errors import ConfigError, DataError
 from toolkit.tasks.contract import Recipe
@@ -110,7 +111,8 @@ def _label_column(recipe: Recipe, rows: pa.Table, config: DataConfig) -> LabelCo
     if pa.types.is_nested(values.type) or pa.types.is_boolean(values.type):
         return LabelColumn(name, values, (), None)
     unique = pc.unique(values).slice(0, _SAMPLED).to_pylist()
-    different = [written for written in (str(value).strip() for value in unique if value is not None) if written]
+    written = (str(value).strip() for value in unique if value is not None)
+    different = [value for value in written if value and value.casefold() not in MISSING]
     numeric = bool(different) and all(_NUMBER.fullmatch(value) for value in different)
     numbers = tuple(float(value.replace(",", ".")) for value in different) if numeric else None
     return LabelColumn(name, values, different, numbers)
