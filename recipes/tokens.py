@@ -1,8 +1,8 @@
 """Find named entities: one label for each word, evaluated by whole entities.
 
 Learns from a table with a column of words (lists, or texts cut at white space) and a column of as many labels
-in the IOB scheme: B-PER opens an entity of type PER, I-PER continues it, O is none. The default data is
-CoNLL-2003 (Tjong Kim Sang and De Meulder 2003).
+in the IOB scheme: B-PER opens an entity of type PER, I-PER continues it, O is none; from CoNLL files; or from texts
+with marked entities. The default data is CoNLL-2003 (Tjong Kim Sang and De Meulder 2003).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,16 @@ import numpy as np
 
 from toolkit import models
 from toolkit.config import RunConfig
+from toolkit.config.settings import DataConfig
 from toolkit.data.batching.batch import pad
+from toolkit.data.sources import entity_files
 from toolkit.evaluation.baselines import most_frequent_label
+from toolkit.evaluation.entities import named
 from toolkit.metrics import Metric
+from toolkit.tasks import spans
+from toolkit.tasks.contract import Tables
 from toolkit.tasks.inputs.words import WORDS
+from toolkit.tasks.spans import WORD_PROBABILITIES, spans_of
 from toolkit.tasks.targets.token_labels import TOKEN_LABELS
 from toolkit.tasks.task import Column
 
@@ -31,9 +37,14 @@ COLUMNS = (
     Column("labels", ("labels", "ner_tags", "tags", "entities", "ner"), TOKEN_LABELS),
 )
 
-OUTSIDE = "O"  # the label of words that belong to no entity, and of those that the model does not read
+OUTSIDE = spans.OUTSIDE  # the label of words that belong to no entity, and of those that the model does not read
 
 IGNORED = -100  # ignored by the loss: special tokens and all but the first piece of a word
+
+
+def read(path: Path, config: DataConfig, options: Mapping[str, Any]) -> Tables | None:
+    """Read CoNLL, and texts with marked entities; other tables are read as everywhere."""
+    return entity_files.read(path, config.encoding)
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:
@@ -90,15 +101,21 @@ def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, 
 
 
 def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Logits (B, T, C) → the label of each word, for each row; None for words that the model does not read."""
+    """Logits (B, T, C) → label and probabilities of each word, for each row; None for words that the model does not
+    read.
+    """
+    probabilities = outputs.logits.double().softmax(dim=-1).cpu().numpy()  # (B, T, C)
     best = outputs.logits.argmax(dim=-1).cpu().numpy()  # (B, T)
-    labelled = []
-    for row, first_of, words in zip(best, batch["first_of"], batch["words"], strict=True):
+    labelled, scored = [], []
+    for row, first_of, words in zip(range(len(best)), batch["first_of"], batch["words"], strict=True):
         labels: list[int | None] = [None] * int(words)
+        scores: list[list[float] | None] = [None] * int(words)
         for place in np.flatnonzero(first_of).tolist():
-            labels[first_of[place] - 1] = int(row[place])
+            labels[first_of[place] - 1] = int(best[row, place])
+            scores[first_of[place] - 1] = probabilities[row, place].tolist()
         labelled.append(labels)
-    return {"prediction": labelled}
+        scored.append(scores)
+    return {"prediction": labelled, WORD_PROBABILITIES: scored}
 
 
 def label_remarks(labels: Sequence[str]) -> list[str]:
@@ -113,28 +130,13 @@ def label_remarks(labels: Sequence[str]) -> list[str]:
     ]
 
 
-def entities(labels: Sequence[str]) -> set[tuple[int, int, str]]:
-    """Return the entities of a sentence as (first word, end, type); an I- with nothing to continue opens one."""
-    spans = set()
-    start, kind = 0, ""
-    for position, label in enumerate([*labels, "O"]):
-        prefix, _, name = label.partition("-")
-        if kind and (prefix != "I" or name != kind):
-            spans.add((start, position, kind))
-            kind = ""
-        if prefix in ("B", "I") and not kind:
-            start, kind = position, name
-    return spans
-
-
 def entity_counts(
     predicted: Sequence[Sequence[int | None]], true: Sequence[Sequence[int]], names: Sequence[str]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return what each sentence adds to the entity counts. Shape (N, 3): right, predicted, true."""
     rows = []
     for prediction, reference in zip(predicted, true, strict=True):
-        ours = entities([OUTSIDE if label is None else names[label] for label in prediction])
-        theirs = entities([names[label] for label in reference])
+        ours, theirs = (set(spans_of(named(numbers, names))) for numbers in (prediction, reference))
         rows.append((len(ours & theirs), len(ours), len(theirs)))
     return np.array(rows, np.float64).reshape(-1, 3)
 
@@ -142,6 +144,16 @@ def entity_counts(
 def entity_f1(sums: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """F1 over whole entities, 2 × right / (predicted + true). (..., 3) → (...)."""
     return 2 * sums[..., 0] / np.maximum(sums[..., 1] + sums[..., 2], 1e-12)
+
+
+def entity_precision(sums: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Share of the predicted entities that are right. (..., 3) → (...)."""
+    return sums[..., 0] / np.maximum(sums[..., 1], 1e-12)
+
+
+def entity_recall(sums: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Share of the true entities that are predicted. (..., 3) → (...)."""
+    return sums[..., 0] / np.maximum(sums[..., 2], 1e-12)
 
 
 METRICS = (
@@ -153,6 +165,8 @@ METRICS = (
         value_type="labels",
         overlaps=lambda sums: list(sums[:, None]),
     ),
+    Metric("entity_precision", "Entity precision", entity_counts, entity_precision, value_type="labels"),
+    Metric("entity_recall", "Entity recall", entity_counts, entity_recall, value_type="labels"),
 )
 
 BASELINES = {"Most frequent label of each word": most_frequent_label}

@@ -54,6 +54,8 @@ def read(folder: Path) -> dict[str, Any]:
             raise _damaged(file, name)
     if not _is_pruning(card.get("pruned_heads", {})):
         raise _damaged(file, "pruned_heads")
+    if not all(map(_is_input, card.get("inputs", {}).values())):
+        raise _damaged(file, "inputs")
     settings = {name: value for name, value in card.items() if name not in _FACTS}
     refused = [".".join(key) for key, value in leaves(settings) if not _is_allowed(key, value)]
     if refused:
@@ -75,6 +77,11 @@ def _is_pruning(listed: Mapping[str, Any]) -> bool:
         str(layer).isdecimal() and isinstance(heads, list) and all(type(head) is int for head in heads)
         for layer, heads in listed.items()
     )
+
+
+def _is_input(entry: Any) -> bool:
+    """Whether it says of an input whether it is required, and what was learned from it."""
+    return isinstance(entry, dict) and isinstance(entry.get("learned", {}), dict)
 
 
 def _damaged(file: Path, name: str) -> ModelError:

@@ -102,7 +102,9 @@ def _reads_last_token(config: Any) -> bool:
     from transformers.models.auto import modeling_auto as known
 
     kind = config.model_type
-    return kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    of_texts = kind in known.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES  # Whisper classifies recordings
+    written = kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return of_texts and written and kind not in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
 def _renamed(path: Path) -> dict[str, Any]:

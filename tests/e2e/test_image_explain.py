@@ -146,7 +146,7 @@ def test_the_page_shows_every_method_and_the_heads(made: Made, tmp_path: Path) -
 
 def test_non_picture_is_rejected(made: Made) -> None:
     (made.cwd / "broken.png").write_bytes(b"\x89PNG")
-    for given, identifier in (("nowhere.png", "source.file-missing"), ("broken.png", "image.unreadable")):
+    for given, identifier in (("nowhere.png", "source.file-missing"), ("broken.png", "media.unreadable")):
         outcome = toolkit("explain", PICTURES, given, cwd=made.cwd)
         assert outcome.code == 2, outcome.text
         assert f"[{identifier}]" in outcome.err

@@ -17,6 +17,7 @@ from toolkit.report.document.schema import REPORT, faults
 WORDS = {"food": "bread soup rice", "sport": "ball goal race", "music": "song drum choir"}
 GRADES = {1: "awful broken useless", 2: "poor weak dull", 3: "plain usual fair", 4: "good nice solid", 5: "superb best"}
 ROWS = 160
+COMMANDS = 10
 
 
 @dataclass(frozen=True)
@@ -107,17 +108,20 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         "lines": ["predict", "run", "--input", "new.csv", "--output", "out.jsonl", "--all-scores"],
         "evaluate": ["evaluate", "run", "--fresh"],
         "elsewhere": ["evaluate", "run", "--data", "rows.csv", "--output", "elsewhere"],
-        "compare": ["compare", "run", "elsewhere", "--output", "compared"],
+        "other": ["finetune", "text", "--model", TINY, "--data", "rows.csv", "--output", "other", *column],
+        "compare": ["compare", "run", "other", "--output", "compared"],
         "export": ["export", "run", "--to", "onnx"],
     }
-    commands["finetune"] += ["--epochs", "6"]
-    outcomes = dict(zip(commands, several(list(commands.values()), folder), strict=True))
+    commands["finetune"] += ["--epochs", "2"]
+    commands["other"] += ["--epochs", "1", "--set", "training.linear_probe=false"]
+    outcomes = dict(zip(commands, several(list(commands.values()), folder), strict=False))
     return Home(folder, request.param, outcomes)
 
 
 def test_every_command_ends_well(home: Home) -> None:
-    codes = {name: outcome.code for name, outcome in home.outcomes.items() if name != "compare"}
-    assert codes == dict.fromkeys(codes, 0), home.outcomes
+    failed = [f"{name}: {outcome.text}" for name, outcome in home.outcomes.items() if outcome.code]
+    assert not failed, failed
+    assert len(home.outcomes) == COMMANDS
 
 
 def test_the_kind_is_inferred_and_stored(home: Home) -> None:
@@ -133,7 +137,7 @@ def test_the_report_has_the_metrics_of_the_kind(home: Home) -> None:
     assert names == [name for name in KINDS[home.kind].metrics if name in names]
     assert len(names) >= 4
     for metric in report["evaluation"]["metrics"]:
-        assert metric["low"] <= metric["value"] <= metric["high"], metric
+        assert metric["low"] is None or metric["low"] <= metric["value"] <= metric["high"], metric
     assert len(report["baselines"]) >= 3
     assert all(baseline["difference"] for baseline in report["baselines"])
 

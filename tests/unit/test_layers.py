@@ -23,7 +23,7 @@ FLOORS = (
     ("tasks", "sources", "runs", "distributed"),
     (
         *("attention", "model_metadata", "data", "checkpoints", "models", "weights", "metrics", "seq2seq"),
-        *("compatibility", "hub.responses", "hub.benchmarks"),
+        *("compatibility", "speech", "hub.responses", "hub.benchmarks", "recommender"),
     ),
     ("events", "training", "inference", "evaluation", "explanation", "exporting"),
     ("report", "hub", "tasks.inputs", "tasks.targets", "tasks.parts", "tasks.loading", "tasks.old_names"),
@@ -164,8 +164,8 @@ KINDS_COMPARED = {
     "toolkit.commands.explain.inputs": (2, "explanations score words or patches"),
     "toolkit.commands.inspect_images": (1, "a contact sheet is of images"),
     "toolkit.report.pages.explanation": (1, "a page draws words or patches"),
-    "toolkit.report.pages.usage": (3, "a program for each task that the Hub has"),
-    "toolkit.report.sections.checks": (2, "reports hold the kind of input by name"),
+    "toolkit.report.pages.usage": (4, "a program for each task that the Hub has"),
+    "toolkit.report.sections.checks": (1, "reports hold the kind of input by name"),
     "toolkit.report.sections.findings": (1, "reports hold the kind of input by name"),
 }
 # Flags of targets that are read outside tasks/: module → how many, and why.
@@ -176,12 +176,14 @@ FLAGS_READ = {
     "toolkit.evaluation.checks.generation_quality": (1, "the check is of generated texts"),
 }
 _KINDS = {
-    *("WORD", "PATCH", "TEXT", "WORDS", "IMAGE", "PHRASES", "SINGLE_LABEL", "TOKEN_LABELS", "GENERATED_TEXT"),
+    *("WORD", "PATCH", "TEXT", "WORDS", "IMAGE", "AUDIO", "PHRASES", "SINGLE_LABEL", "TOKEN_LABELS", "GENERATED_TEXT"),
+    *("HISTORY", "ITEM", "MULTI_LABEL", "ORDINAL", "NUMBER"),
     *("Input", "Target", "Auxiliary"),
 }
 _NAMES = {
     *("text", "words", "image", "audio", "label", "labels", "target_text", "phrases", "word", "patch", "pixels"),
     *("tokens", "translation", "text-classification", "image-classification", "token-classification"),
+    "audio-classification",
 }
 _FLAGS = {"single", "exclusive", "classes", "written", "generates", "few_labels"}
 _OWNERS = {"kind", "target", "task", "column", "input"}

@@ -115,16 +115,14 @@ class Model:
                 "Give one value for each, as a tuple or by name.",
                 id="data.column-missing",
             )
-        return {
-            role: _picture(value) if known[role].kind.files is not None else value for role, value in values.items()
-        }
+        return {role: _file(value) if known[role].kind.files is not None else value for role, value in values.items()}
 
     def __repr__(self) -> str:
         described = self._loaded.describe()
         return f"<Model {described['model']}: {described['task']} on {described['device']}>"
 
 
-def _picture(value: Any) -> Any:
+def _file(value: Any) -> Any:
     return {"bytes": value} if isinstance(value, bytes) else str(value)
 
 

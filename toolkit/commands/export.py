@@ -18,11 +18,11 @@ from toolkit.commands.evaluate.prepare import prepare_evaluation
 from toolkit.commands.evaluate.stored_model import shown
 from toolkit.commands.finetune.run import write_card
 from toolkit.config import merge
-from toolkit.data.batching.batch import Features, probe
+from toolkit.data.batching.batch import Features, Ragged, probe
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import scores
 from toolkit.evaluation.checks import cost
-from toolkit.evaluation.context import references
+from toolkit.evaluation.context import clusters, references
 from toolkit.events import Note, Observe, Stage
 from toolkit.exporting import graph, parity, schema
 from toolkit.exporting.runtime import Graph
@@ -124,7 +124,7 @@ def export(
             recipe=subject.config.recipe,
             labels=list(subject.labels),
             inputs=list(_inputs(stored.loaded, features).columns),
-            max_length=subject.config.data.max_length if features.has_lengths else None,
+            max_length=subject.config.data.max_length if subject.recipe.task.texts_in(measured) else None,
             rows=measured.num_rows,
             split=subject.split,
             confidence=subject.config.evaluation.confidence,
@@ -231,11 +231,13 @@ def _write(
         if card.is_file():
             shutil.copy(card, draft / runs.CARD)
         else:
-            write_card(draft, stored.config, stored.labels, stored.config.data.label_map, {}, {})
+            write_card(draft, stored.config, stored.labels, stored.config.data.label_map, {})
         return None
     collate = partial(recipe.collate, processor=processor)
-    sample = _as_floats(_two_or_more(_inputs(stored.loaded, features), collate), processor)
-    exported = graph.trace(model, sample, form.removesuffix("-int8"))
+    inputs = _inputs(stored.loaded, features)
+    ragged = [name for name, column in inputs.columns.items() if isinstance(column, Ragged)]
+    sample = _as_floats(_two_or_more(inputs, collate), processor)
+    exported = graph.trace(model, sample, form.removesuffix("-int8"), ragged)
     chosen = None
     if others is not None:
         exported, chosen = _in_eight_bits(stored, exported, others, draft, observe)
@@ -337,12 +339,12 @@ def _difference(
 ) -> schema.Difference | None:
     """Compare the recipe's first metric of both; None where it has no interval of its own."""
     truth, config = references(subject.recipe, rows), subject.config
-    seed = config.training.seed
+    seed, depending = config.training.seed, clusters(subject.recipe.task, rows)
     for _, metric in scores.computable(after.columns, subject.recipe.metrics, subject.labels):
         if metric is None:
             continue
         difference = scores.difference(
-            metric, after.columns, before.columns, truth, subject.labels, config.evaluation, seed
+            metric, after.columns, before.columns, truth, subject.labels, config.evaluation, seed, depending
         )
         each = [
             scores.values(predictions.columns, truth, [metric], subject.labels)[metric.name]

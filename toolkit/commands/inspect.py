@@ -75,10 +75,9 @@ def _inspected(
     recipe: Recipe, table: Table, notes: list[str], lengths_of: Any, unit: str, longest: int | None
 ) -> Inspected:
     parts = describe_parts(table, recipe.columns, lengths_of, unit)
-    inputs = [column.role for column in recipe.task.inputs]
     shared = {}
     for held_out in ("validation", "test"):
         if "train" in table.parts and held_out in table.parts:
-            present = [role for role in inputs if role in table.parts["train"].column_names]
+            present = recipe.task.identifying_in(table.parts["train"])
             shared[f"train rows in {held_out}"] = shared_rows(table.parts["train"], table.parts[held_out], present)
     return Inspected(replace(table, notes=(*table.notes, *notes)), parts, unit, shared, longest)

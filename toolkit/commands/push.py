@@ -277,7 +277,7 @@ def _publication(
 ) -> Publication:
     stored = model_metadata.read(run.model)
     named = model_metadata.recipe_of(stored, run.model, recipe_name, trusted=False)
-    recipe = loading.load(named or "sentiment")
+    recipe = loading.load(named or "sentiment", (stored.get("data") or {}).get("target"))
     if (named or "").endswith(".py"):
         text = f"The recipe is your own file {Path(recipe.file).name}, which is not pushed: "
         observe(Note(text + "`toolkit evaluate` will need it with --recipe."))

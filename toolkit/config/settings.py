@@ -115,6 +115,12 @@ class DataConfig(Section):
         ge=1,
         description="Maximum number of pixels of a picture; one whose header states more is left out without decoding",
     )
+    max_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="Maximum length of a recording, in seconds; a longer one is left out without decoding the rest",
+    )
     cache_gib: float = Field(
         10.0,
         ge=0,

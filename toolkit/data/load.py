@@ -60,6 +60,7 @@ class Table:
         unreadable: Pictures that were left out: {"file", "row", "name", "reason"}.
         label_map: As of `Splits`.
         target: As of `Splits`.
+        given: Whether the parts came with the data.
     """
 
     parts: dict[str, pa.Table]
@@ -74,6 +75,8 @@ class Table:
     def recipe(self, recipe: Recipe) -> Recipe:
         """Return the recipe with the kind of target that the rows have."""
         return recipe.for_target(self.target[0] if self.target is not None else None)
+
+    given: bool = True
 
 
 def load_splits(
@@ -110,7 +113,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
             "Give a file or folder with training data.",
             id="data.no-train-part",
         )
-    given = [part for part in split_.PARTS if part in parts]
+    given = [part for part in split_.PARTS if part in parts and table.given]
     task = recipe.task
     label = task.stratum
     _check_classes(parts, label, table.labels)
@@ -122,7 +125,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     parts = split_.carve(
         parts, label=label, labels=table.labels, fractions=fractions, seed=seed, divide=_divider(task.target)
     )
-    inputs = task.inputs_in(parts["train"])
+    inputs = task.identifying_in(parts["train"])
     parts, duplicates = split_.separate(parts, inputs, remove=config.deduplicate)
     for part in ("train", "validation"):
         if parts[part].num_rows == 0:
@@ -186,7 +189,8 @@ def load_table(
         labels: Classes of a trained model that the data's labels must match; the data's own when None.
         lenient: Note anomalies of the labels, even their absence, instead of refusing the table.
         options: The recipe's own keys.
-        clean: Leave out bad training rows as the recipe defines them. A part named test is unchanged.
+        clean: For training: leave out bad training rows as the recipe defines them, a part named test is unchanged;
+            and let the recipe divide the rows, if it does.
     """
     acquired, origin = acquire(config, _reader(recipe, config, options))
     notes = list(acquired.notes)
@@ -201,6 +205,11 @@ def load_table(
         notes += [f"Target: {recipe.target.title}, since {kind.rule}."] if kind.rule else []
     task = recipe.task
     target = task.labelled
+    arranged = recipe.arrange(kept, config, options, divide=clean) if recipe.arrange is not None else None
+    if arranged is not None:
+        kept = arranged.parts
+        notes += arranged.notes
+        counts |= arranged.counts
     prepared, order, found_notes = in_roles(kept, task.named(options), target, config, lenient=lenient)
     notes += found_notes
     if recipe.label_names and any(len(task.inputs_in(rows)) > 1 for rows in prepared.values()):
@@ -237,7 +246,8 @@ def load_table(
                 id="data.no-rows",
             )
     chosen = None if kind is None else (kind.name, kind.rule)
-    return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable), label_map, chosen)
+    given = arranged is None or arranged.given
+    return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable), label_map, chosen, given)
 
 
 def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:

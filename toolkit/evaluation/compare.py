@@ -13,12 +13,14 @@ import pyarrow as pa
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import DataError
 from toolkit.evaluation import scores
+from toolkit.evaluation.context import clusters
 from toolkit.evaluation.prediction_store import StoredPredictions
 from toolkit.evaluation.statistics.significance import holm, mcnemar
 from toolkit.metrics import Metric, load
 from toolkit.tasks.task import Column, Target, Task
 
 DISAGREEMENTS = 20  # examples that a report shows
+_NEAR = ("string", "float64", "ranking")  # near their reference and seldom the same: only classes are tested for that
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,9 @@ def compare(
     combined = list(combinations(range(len(aligned.names)), 2))
     confidence = 1 - (1 - config.confidence) / len(combined)
     joint = config.model_copy(update={"confidence": confidence})
-    # Texts and numbers are near their reference, and seldom the same: only classes are tested for that.
+    depending = clusters(task, aligned.rows)
     first = definitions[0] if definitions else None
-    by = first if isinstance(first, Metric) and first.value_type in ("string", "float64") else None
+    by = first if isinstance(first, Metric) and first.value_type in _NEAR else None
     adjusted: Sequence[float | None] = [None] * len(combined)
     if by is None:
         predictions = [columns["prediction"] for columns in aligned.columns]
@@ -189,7 +191,9 @@ def compare(
         for definition in computable:
             if definition is None:
                 continue
-            ahead = scores.difference(definition, our_columns, their_columns, references, aligned.labels, joint, seed)
+            ahead = scores.difference(
+                definition, our_columns, their_columns, references, aligned.labels, joint, seed, depending
+            )
             if not math.isnan(ahead["value"]):  # such as an area under a curve where only one class occurs
                 named = {"name": definition.name, "title": definition.title, "unit": definition.unit}
                 figures = {key: ahead[key] for key in ("value", "low", "high", "better") if key in ahead}
@@ -207,7 +211,10 @@ def compare(
         "rows": len(references),
         "confidence": config.confidence,
         "models": [
-            {"name": name, "metrics": scores.score(columns, references, metrics, aligned.labels, config, seed)}
+            {
+                "name": name,
+                "metrics": scores.score(columns, references, metrics, aligned.labels, config, seed, depending),
+            }
             for name, columns in zip(aligned.names, aligned.columns, strict=True)
         ],
         "pairs": pairs,

@@ -1,6 +1,6 @@
 """The context of an evaluation: all data from which its checks and metrics are computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.config import RunConfig
+from toolkit.data.batching.batch import Integers
+from toolkit.data.tables.groups import numbered
 from toolkit.evaluation.thresholds import Thresholds
 from toolkit.inference.predict import Predictions
 from toolkit.tasks.contract import Recipe
@@ -32,6 +34,7 @@ class EvaluationContext:
         fit: How it was fitted, or why there is none; None where that is not known.
         thresholds: Chosen on validation rows; None where there are none.
         repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where not checked.
+        known_entities: Texts of the entities of training rows, from `entities.known_texts`; None where not known.
         stored: The model, for checks that need further predictions; None where there are only stored ones.
     """
 
@@ -44,6 +47,7 @@ class EvaluationContext:
     fit: Mapping[str, Any] | None = None
     thresholds: Thresholds | None = None
     repeated: Sequence[dict[str, Any]] | None = None
+    known_entities: Set[str] | None = None
     stored: "StoredModel | None" = None
 
     @cached_property
@@ -65,6 +69,11 @@ class EvaluationContext:
     def classes(self) -> list[Any]:
         """The class that each prediction chooses."""
         return chosen_classes(self.columns)
+
+    @cached_property
+    def clusters(self) -> Integers | None:
+        """The number of each row's cluster, where rows depend on each other."""
+        return clusters(self.recipe.task, self.rows)
 
     @property
     def seed(self) -> int:
@@ -90,6 +99,12 @@ def references(recipe: Recipe, rows: pa.Table) -> list[Any]:
     """Return the truth of each row."""
     values: list[Any] = rows[recipe.task.target.role].to_pylist()
     return values
+
+
+def clusters(task: Task, rows: pa.Table) -> Integers | None:
+    """Return the number of each row's cluster, from 0; None where rows are independent. Shape (rows,)."""
+    role = task.clusters_in(rows)
+    return None if role is None or not rows.num_rows else numbered(rows, role)
 
 
 def places(rows: pa.Table) -> list[tuple[Any, Any]]:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit import runs
-from toolkit.data.images.image_columns import is_type, slim
+from toolkit.data.media.columns import is_type, slim
 from toolkit.data.tables.split import fingerprint, row_keys
 from toolkit.errors import SourceError
 from toolkit.inference.predict import Predictions
@@ -28,7 +28,7 @@ POSITION = ("_file", "_row")
 _AGAIN = "Run `toolkit evaluate MODEL` again, and name the folder that it prints."
 
 _METADATA = b"toolkit"
-_FACTS = {"identity": str, "recipe": str, "split": str, "labels": list, "columns": list, "model": dict}
+_FACTS = {"identity": str, "recipe": str, "target": str, "split": str, "labels": list, "columns": list, "model": dict}
 # Files next to the model that are not part of it: cards, and settings of the toolkit.
 _NOT_THE_MODEL = {"README.md", "toolkit.json"}
 
@@ -143,6 +143,9 @@ def _check_classes(table: pa.Table, count: int) -> None:
 def _agree(table: pa.Table) -> bool:
     """Whether each prediction is the most probable class, where there are probabilities of classes."""
     if not {"prediction", "probabilities"} <= set(table.column_names) or not table.num_rows:
+        return True
+    kind = table.schema.field("prediction").type
+    if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):  # a ranking
         return True
     predictions = np.asarray(table["prediction"].to_pylist())
     probabilities = np.asarray(table["probabilities"].to_pylist(), np.float64)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.config import RunConfig
 from toolkit.config.settings import EvaluationConfig
+from toolkit.data.batching.batch import Integers
 from toolkit.errors import RecipeError
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics import intervals
@@ -29,6 +29,7 @@ def score(
     labels: Sequence[str],
     config: EvaluationConfig,
     seed: int,
+    clusters: Integers | None = None,
 ) -> list[dict[str, Any]]:
     """Compute each metric through its `evaluate` module, with a bootstrap interval where it is the toolkit's own.
 
@@ -41,6 +42,7 @@ def score(
         labels: Names of the classes; empty for a task without.
         config: Confidence and resamples.
         seed: Of the bootstrap.
+        clusters: Number of each example's cluster, where examples depend on each other.
 
     Returns:
         For each figure {"name", "title", "value", "low", "high", "unit"}, and "signature" where it has one.
@@ -60,7 +62,7 @@ def score(
         value = as_module(definition, labels).compute(predictions=predictions, references=references)[definition.name]
         if math.isnan(value):  # with one class there is no area under a curve, and no correlation
             continue
-        interval = figure_interval(definition, predictions, references, labels, config, seed)
+        interval = figure_interval(definition, predictions, references, labels, config, seed, clusters)
         low, high = (interval.low, interval.high) if interval is not None else (None, None)
         figure = _figure(definition.name, definition.title, value, low, high, definition.unit)
         if isinstance(definition, Metric) and definition.signature is not None:
@@ -115,6 +117,7 @@ def figure_interval(
     labels: Sequence[str],
     config: EvaluationConfig,
     seed: int,
+    clusters: Integers | None = None,
 ) -> intervals.Interval | None:
     """Return a metric's interval, or None where none can be given.
 
@@ -124,11 +127,11 @@ def figure_interval(
     settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
     if isinstance(metric, RankMetric):
         figure = metric.prepare(predictions, references, labels)
-        interval = intervals.bootstrap_weighted(figure, len(references), **settings)
+        interval = intervals.bootstrap_weighted(*intervals.of_clusters(figure, len(references), clusters), **settings)
         return interval if interval.low < interval.high else None
-    statistics = metric.statistics(predictions, references, labels)
+    statistics = intervals.by_cluster(metric.statistics(predictions, references, labels), clusters)
     total = statistics.sum(axis=0)
-    if metric.proportion and total[0] in (0, total[1]):
+    if metric.proportion and clusters is None and total[0] in (0, total[1]):
         return intervals.wilson(total[0], total[1], config.confidence)
     if metric.scale is not None:
         interval = intervals.studentized(statistics, metric.aggregate, metric.scale, **settings)
@@ -176,20 +179,22 @@ def difference(
     labels: Sequence[str],
     config: EvaluationConfig,
     seed: int,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the figure of one predictor minus that of another on the same examples, with a paired interval.
 
-    Where predictions are either correct or wrong, McNemar's test is added.
+    Where predictions are either correct or wrong, and examples independent, McNemar's test is added.
     """
     first, second = ours[column(metric)], theirs[column(metric)]
     settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
     if isinstance(metric, RankMetric):
         figures = metric.prepare(first, references, labels), metric.prepare(second, references, labels)
-        interval = intervals.bootstrap_weighted(lambda w: figures[0](w) - figures[1](w), len(references), **settings)
+        weighted = intervals.of_clusters(lambda w: figures[0](w) - figures[1](w), len(references), clusters)
+        interval = intervals.bootstrap_weighted(*weighted, **settings)
     else:
         interval = intervals.paired_difference(
-            metric.statistics(first, references, labels),
-            metric.statistics(second, references, labels),
+            intervals.by_cluster(metric.statistics(first, references, labels), clusters),
+            intervals.by_cluster(metric.statistics(second, references, labels), clusters),
             metric.aggregate,
             **settings,
         )
@@ -201,7 +206,7 @@ def difference(
     }
     if not metric.higher_is_better:
         section["better"] = "lower"
-    if metric.value_type == "int64":
+    if metric.value_type == "int64" and clusters is None:
         test = mcnemar(first, second, references)
         section["mcnemar"] = {"only_ours": test.only_ours, "only_theirs": test.only_theirs, "p": test.p}
     return section
@@ -214,7 +219,13 @@ def per_class(
 
     Predictions and references are numbers of classes, or lists of them.
     """
-    statistics = classes_.class_counts(predictions, references, labels)
+    return class_figures(classes_.class_counts(predictions, references, labels), labels, config, seed)
+
+
+def class_figures(
+    statistics: np.ndarray[Any, Any], labels: Sequence[str], config: EvaluationConfig, seed: int
+) -> list[dict[str, Any]]:
+    """Return the same from what each example adds to the counts. Shape (N, 3 C): right, predicted, true."""
     total = statistics.sum(axis=0)
     different, counts = intervals.distinct(statistics)
     drawn = intervals.resampled_sums(statistics, config.resamples, seed)
@@ -316,15 +327,14 @@ def evaluation_section(context: EvaluationContext, split: str) -> dict[str, Any]
         split: What the rows are, in words.
     """
     settings = context.config.evaluation
+    measured = (context.columns, context.references, context.recipe.metrics, context.labels)
     return {
         "split": split,
         "rows": context.rows.num_rows,
         "confidence": settings.confidence,
         "labels": list(context.labels),
         "loss": context.predictions.loss,
-        "metrics": score(
-            context.columns, context.references, context.recipe.metrics, context.labels, settings, context.seed
-        ),
+        "metrics": score(*measured, settings, context.seed, context.clusters),
         **context.recipe.target.overview(context),
     }
 
@@ -346,29 +356,28 @@ def class_sections(context: EvaluationContext) -> dict[str, Any]:
     return section
 
 
-def baseline_section(
-    name: str,
-    theirs: Sequence[Any],
-    ours: Columns,
-    references: Sequence[Any],
-    metrics: Sequence[Any],
-    labels: Sequence[str],
-    config: RunConfig,
-) -> dict[str, Any]:
-    """Return the report's section on one baseline: its metrics, and the model's lead in the first, or for texts all."""
-    seed = config.training.seed
-    columns = {"prediction": theirs}
-    definitions = [definition for _, definition in computable(columns, metrics, labels) if definition is not None]
+def baseline_section(name: str, theirs: Sequence[Any], context: EvaluationContext) -> dict[str, Any]:
+    """Return the report's section on one baseline: its metrics, and the model's lead in the first, or for texts all.
+
+    Args:
+        name: Of the baseline.
+        theirs: Its predictions.
+        context: Rows, truth, and the predictions of the model.
+    """
+    columns, references, labels = {"prediction": theirs}, context.references, context.labels
+    settings: tuple[Any, ...] = (references, labels, context.config.evaluation, context.seed, context.clusters)
+    available = computable(columns, context.recipe.metrics, labels)
+    definitions = [definition for _, definition in available if definition is not None]
     section: dict[str, Any] = {
         "name": name,
         "title": name,
-        "metrics": score(columns, references, definitions, labels, config.evaluation, seed),
+        "metrics": score(columns, references, definitions, *settings[1:]),
     }
     if definitions:
         differences = (
-            difference(definition, ours, columns, references, labels, config.evaluation, seed)
+            difference(definition, context.columns, columns, *settings)
             for definition in definitions
-            if definition is definitions[0] or definition.value_type == "string"  # of generated texts all
+            if definition is definitions[0] or definition.value_type in ("string", "ranking")
         )
         first, *others = [item if not math.isnan(item["value"]) else None for item in differences]
         section |= {"difference": first, "further_differences": [item for item in others if item is not None]}

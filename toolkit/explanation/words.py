@@ -22,6 +22,8 @@ class Example:
         words: Name of each word. W of them.
         spans: Places of each word's tokens; tokens in no span are special.
         sources: Number of each word's text of a pair, from 0; empty for one text.
+        mask: The token that stands for a word that is left out; None where its tokens are removed.
+        asked: Number of the word whose label is explained, from 0; None where the class of the text is.
     """
 
     texts: tuple[str, ...]
@@ -30,6 +32,8 @@ class Example:
     words: tuple[str, ...]
     spans: tuple[tuple[int, ...], ...]
     sources: tuple[int, ...] = ()
+    mask: int | None = None
+    asked: int | None = None
 
     @property
     def marked(self) -> tuple[str, ...]:
@@ -47,7 +51,15 @@ class Example:
         return np.array([scores[list(span)].sum() for span in self.spans], np.float64)
 
     def keep(self, words: Iterable[int]) -> dict[str, Any]:
-        """Return model inputs of the text with these of its words, in their order, and all special tokens."""
+        """Return model inputs of the text with these of its words, in their order, and all special tokens.
+
+        Other words are removed, or masked where there is a token for that.
+        """
+        if self.mask is not None:
+            left = [place for word in set(range(len(self.words))) - set(words) for place in self.spans[word]]
+            ids = self.features["input_ids"].copy()
+            ids[left] = self.mask
+            return {**self.features, "input_ids": ids}
         places = sorted({*self.special, *(place for word in words for place in self.spans[word])})
         length = len(self.tokens)
         return {

@@ -1,7 +1,8 @@
 """A model's forward pass as a graph that needs no Python: ONNX, ONNX in 8 bits, or torch.export.
 
 transformers' own exporters do the tracing. Dynamic axes are declared one at a time: the batch, and of texts
-the length. An axis that turns out to be fixed fails the export; it does not become a graph for a single size.
+and recordings the length. An axis that turns out to be fixed fails the export; it does not become a graph for a
+single size.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import importlib.util
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,14 @@ def check_installed(form: str) -> None:
         )
 
 
-def trace(model: Any, batch: Mapping[str, Any], form: str) -> Any:
+def trace(model: Any, batch: Mapping[str, Any], form: str, ragged: Container[str] = ()) -> Any:
     """Export a model's forward pass with transformers' own exporter.
 
     Args:
         model: In evaluation mode, on the CPU.
         batch: Name → tensor of what it is called with, two examples or more: integers (B, T), numbers (B, …).
         form: "onnx" or "torch-export".
+        ragged: Names of inputs whose length varies, such as recordings, (B, T, …).
 
     Returns:
         transformers' `ExportedModel`.
@@ -64,7 +66,9 @@ def trace(model: Any, batch: Mapping[str, Any], form: str) -> Any:
     try:
         # the file of torch.export names the class of what it returns, and loads where that class is known
         with silent(), _returning_dict(model) if form == "torch-export" else contextlib.nullcontext():
-            return exporter().export(model, dict(batch), config=config(dynamic=True, dynamic_shapes=_axes(batch)))
+            return exporter().export(
+                model, dict(batch), config=config(dynamic=True, dynamic_shapes=_axes(batch, ragged))
+            )
     except Exception as error:  # what cannot be traced raises errors of many kinds
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
@@ -87,13 +91,13 @@ def _returning_dict(model: Any) -> Iterator[None]:
             model.forward = own
 
 
-def _axes(batch: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
-    """Return the dynamic axes: the batch, and of integers also the length."""
+def _axes(batch: Mapping[str, Any], ragged: Container[str] = ()) -> dict[str, dict[int, Any]]:
+    """Return the dynamic axes: the batch, and of integers (B, T) and ragged inputs also the length."""
     from torch.export import Dim
 
     return {
         name: {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}
-        if values.ndim == 2 and not values.is_floating_point()
+        if name in ragged or (values.ndim == 2 and not values.is_floating_point())
         else {0: Dim.DYNAMIC}
         for name, values in batch.items()
     }

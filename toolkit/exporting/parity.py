@@ -10,6 +10,7 @@ import numpy as np
 from toolkit.errors import RunError
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.exporting.schema import Agreement, Drift
+from toolkit.tasks.spans import WORD_PROBABILITIES
 
 FLOAT_DRIFT = 1e-3  # tolerated difference of a probability without 8-bit rounding
 TOLERANCE = {"onnx-int8": 0.05}  # share of the rows that may get another prediction
@@ -61,11 +62,16 @@ def agreement(
 
 
 def drift(before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]]) -> Drift | None:
-    """Measure how far probabilities moved; None for a task without."""
-    if "probabilities" not in before or "probabilities" not in after:
+    """Measure how far probabilities moved, of rows or of their words; None for a task without."""
+    name = next((n for n in ("probabilities", WORD_PROBABILITIES) if n in before and n in after), None)
+    if name is None:
         return None
-    moved = np.abs(np.asarray(before["probabilities"], float) - np.asarray(after["probabilities"], float))
-    return Drift(largest=float(moved.max()), mean=float(moved.mean()))
+    rows = [columns[name] for columns in (before, after)]
+    if name == WORD_PROBABILITIES:
+        rows = [[word for sentence in side for word in sentence if word is not None] for side in rows]
+    flat = [np.concatenate([np.asarray(row, float) for row in side]) if len(side) else np.zeros(0) for side in rows]
+    moved = np.abs(flat[0] - flat[1])
+    return Drift(largest=float(moved.max()), mean=float(moved.mean())) if moved.size else None
 
 
 def check(match: Agreement, moved: Drift | None, allowed: Limits, form: str) -> None:

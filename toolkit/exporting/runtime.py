@@ -34,10 +34,10 @@ class Graph:
         self._run = _onnx(folder / ONNX) if (folder / ONNX).is_file() else _torch(folder / TORCH)
 
     def __call__(self, **batch: Any) -> Outputs:
-        """Run the graph on a batch; labels among the inputs are ignored."""
+        """Run the graph on a batch; labels among the inputs, and which logits are needed, are ignored."""
         import torch
 
-        inputs = {name: values for name, values in batch.items() if name != "labels"}
+        inputs = {name: values for name, values in batch.items() if name not in ("labels", "logits_to_keep")}
         pixels = inputs.get("pixel_values")
         if pixels is not None and pixels.dtype == torch.uint8:
             inputs["pixel_values"] = normalised(pixels, self.processor)

@@ -99,6 +99,12 @@ class StoredModel:
             vars(made)["loaded"] = replace(self.loaded, calibration=calibration)
         return made
 
+    @cached_property
+    def learned(self) -> Mapping[str, Any]:
+        """What its inputs learned from the training rows to read others: role → the facts of `Input.learned`."""
+        inputs: Mapping[str, Any] = model_metadata.read(self.folder).get("inputs", {})
+        return {role: entry["learned"] for role, entry in inputs.items() if "learned" in entry}
+
     def whole(self) -> "StoredModel":
         """Return the model with all heads in each layer and zeros for pruned ones, as explanations need it."""
         return replace(self, slim=False) if self.slim and self.pruned else self

@@ -11,6 +11,7 @@ from toolkit.events import Counted, Observe
 from toolkit.inference.generate import write
 from toolkit.inference.model import LoadedModel
 from toolkit.inference.predict import Predictions, predict
+from toolkit.tasks.contract import with_accepted
 
 
 def predict_features(
@@ -43,7 +44,8 @@ def predict_features(
     padded = loaded.config.training.acceleration == "off"
     collate = collate or partial(recipe.collate, processor=loaded.processor)
     if recipe.generate is None:
-        predictions = predict(loaded.model, features, collate, recipe.predictions, padded=padded, **common)
+        extract = with_accepted(recipe.predictions, processor=loaded.processor)
+        predictions = predict(loaded.model, features, collate, extract, padded=padded, **common)
         decide = recipe.target.decide
         if decide is not None:
             predictions = replace(predictions, columns=decide(predictions.columns, loaded.calibration))

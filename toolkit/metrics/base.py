@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-ValueType = Literal["int64", "float64", "string", "labels", "probabilities"]
+ValueType = Literal["int64", "float64", "string", "labels", "probabilities", "ranking"]
 Unit = Literal["fraction", "score", "points"]
 
 # What a value of each type is: in Python, and in words.
@@ -17,6 +17,7 @@ VALUES: Mapping[ValueType, tuple[Any, ...]] = {
     "string": (str,),
     "labels": (list, tuple, np.ndarray),
     "probabilities": (list, tuple, np.ndarray),
+    "ranking": (list, tuple, np.ndarray),
 }
 VALUE_NAMES: Mapping[ValueType, str] = {
     "int64": "the number of a class",
@@ -24,6 +25,7 @@ VALUE_NAMES: Mapping[ValueType, str] = {
     "string": "a text",
     "labels": "a list of numbers of classes",
     "probabilities": "the probability of each class",
+    "ranking": "a list of names, the best first",
 }
 
 
@@ -50,7 +52,8 @@ class Metric:
         statistics: (predictions, references, names of the classes) → one row an example. Shape (N, S).
         aggregate: Sums of such rows → the figure. Shape (..., S) → (...).
         value_type: What one prediction is: "int64" (a class), "float64" (a number), "string", "labels" (a list of
-            classes, such as one for each word), or "probabilities" (one number for each class).
+            classes, such as one for each word), "probabilities" (one number for each class), or "ranking" (a list of
+            names, the best first).
         unit: "fraction" is printed as a percentage, "score" as it is, "points" (from 0 to 100) with one decimal.
         higher_is_better: Direction of improvement.
         proportion: Whether the figure is a share of independent successes, as accuracy is, or a mean over rows of

@@ -9,7 +9,7 @@ import numpy as np
 
 from toolkit import sources
 from toolkit.errors import SourceError
-from toolkit.metrics import classification, multi_label, ordinal, probability, regression, translation
+from toolkit.metrics import classification, multi_label, ordinal, probability, ranking, regression, translation
 from toolkit.metrics.base import Metric, RankMetric, reference_type
 
 METRICS: dict[str, Metric | RankMetric] = {
@@ -19,6 +19,7 @@ METRICS: dict[str, Metric | RankMetric] = {
     **ordinal.METRICS,
     **regression.METRICS,
     **translation.METRICS,
+    **ranking.METRICS,
 }
 
 
@@ -80,6 +81,7 @@ def _module_class() -> Any:
         "string": datasets.Value("string"),
         "labels": datasets.Sequence(datasets.Value("int64")),
         "probabilities": datasets.Sequence(datasets.Value("float64")),
+        "ranking": datasets.Sequence(datasets.Value("string")),
     }
 
     class DefinedMetric(evaluate.Metric):  # type: ignore[misc]

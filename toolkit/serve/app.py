@@ -106,7 +106,7 @@ def _read(item: Any, inputs: Sequence[Column]) -> Mapping[str, Any] | Problem:
     try:
         return values(item, inputs)
     except (binascii.Error, ValueError):
-        return Problem(problem="The picture is not valid base64.", fix="Encode the bytes of its file.")
+        return Problem(problem="The file is not valid base64.", fix="Encode the bytes of its file.")
 
 
 def _prediction(answer: Mapping[str, Any] | Exception) -> Prediction | Problem:

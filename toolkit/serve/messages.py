@@ -145,7 +145,7 @@ def values(item: Any, inputs: Sequence[Column]) -> dict[str, Any]:
     """Convert an input of a request to role → value.
 
     Raises:
-        ValueError: A picture is not written in base64.
+        ValueError: A file is not written in base64.
     """
     if isinstance(item, BaseModel):
         given = {role: value for role, value in item.model_dump().items() if value is not None}

@@ -3,8 +3,10 @@
 A recipe is a Python file with the public names of `PARTS`; `recipes/sentiment.py` is one to read.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,10 +43,14 @@ class Tables:
     Attributes:
         parts: Part ("train", "validation", "test", or "all" where it is not divided) → rows.
         notes: What was passed over, or guessed.
+        counts: Reason → how many rows were left out.
+        given: Whether the parts came with the data; False where a recipe divided it.
     """
 
     parts: Mapping[str, pa.Table]
     notes: Sequence[str] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    given: bool = True
 
 
 class Preprocess(Protocol):
@@ -61,6 +67,22 @@ class Collate(Protocol):
         """Return the batch."""
 
 
+class Arrange(Protocol):
+    """Make the rows of a task from tables of another shape."""
+
+    def __call__(
+        self, parts: Mapping[str, pa.Table], config: Any, options: Mapping[str, Any], *, divide: bool
+    ) -> Tables | None:
+        """Return the rows, whose columns are then found by name; None where the tables have the right shape.
+
+        Args:
+            parts: Part → rows as they were read.
+            config: Data settings.
+            options: The recipe's own keys.
+            divide: Whether the rows are for training: then they may be divided by an order of their own, such as time.
+        """
+
+
 class Generate(Protocol):
     """Write the answers to a batch, token by token."""
 
@@ -70,6 +92,12 @@ class Generate(Protocol):
 
 def _none(*_arguments: Any) -> list[str]:
     return []
+
+
+def with_accepted(function: Callable[..., Any], **given: Any) -> Callable[..., Any]:
+    """Return a function of a recipe with those of some keyword arguments that it has a parameter for."""
+    parameters = inspect.signature(function).parameters
+    return partial(function, **{name: value for name, value in given.items() if name in parameters})
 
 
 @dataclass(frozen=True)
@@ -88,11 +116,13 @@ class Recipe:
         collate: (examples, processor) → the tensors of one batch; rows of integers padded to the longest, labels with
             -100, where a recipe has none.
         predictions: (outputs, batch) → columns, one value an example; "prediction" is what metrics compare. The batch
-            holds the tensors that the model got, and lists of what `collate` left out. The target's where a recipe
-            has none.
+            holds the tensors that the model got, and lists of what `collate` left out. One with a parameter
+            `processor` gets that too. The target's where a recipe has none.
         generate: (model, batch, processor, config) → the same columns, for a target that is written token by token;
             it stands in the place of `predictions`.
         read: (path, data settings, options) → `Tables`, or None: reads files of a format of the task's own.
+        arrange: (parts, data settings, options, divide=…) → `Tables`, or None: makes the rows of the task from tables
+            of another shape, such as histories from a log.
         clean: (rows, options) → reason → which rows: what is not to be learned from.
         start: (rows, folder, config): writes a checkpoint with random weights and a vocabulary learned from the
             training rows, for `--from-scratch` where no `--model` is named.
@@ -101,7 +131,8 @@ class Recipe:
         augmentation: (processor, names of the classes, config) → a function on batches, or None: changes training
             batches at random, on the device of the model.
         notes: Sentences for the user about the file.
-        baselines: `BASELINES`: name → (training rows, test rows, names of the classes) → predictions.
+        baselines: `BASELINES`: name → (training rows, test rows, names of the classes) → predictions. One with a
+            parameter `options` gets the recipe's own keys too.
         targets: `TARGETS`: value of `data.target` → the kind of the target's column; empty where it has one kind. The
             first is that of `COLUMNS`; metrics, baselines and loss of the others are their own.
         fallback_data: `FALLBACK_DATA`: data settings that are used when the Hub cannot be reached.
@@ -121,9 +152,10 @@ class Recipe:
     preprocess: Preprocess
     build_model: Callable[..., Any]
     collate: Collate
-    predictions: Callable[[Any, Mapping[str, Any]], dict[str, list[Any]]] = lambda _outputs, _batch: {}
+    predictions: Callable[..., dict[str, list[Any]]] = lambda _outputs, _batch: {}
     generate: Generate | None = None
     read: Callable[[Path, Any, Mapping[str, Any]], Tables | None] | None = None
+    arrange: Arrange | None = None
     clean: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
     start: Callable[[Any, Path, Any], None] | None = None
     remarks: Callable[[Any, Any, Any], list[str]] = _none
@@ -196,7 +228,7 @@ PARTS = {
         name: name
         for name in (
             *("load_processor", "preprocess", "build_model", "collate", "predictions", "generate"),
-            *("read", "clean", "start", "remarks", "label_remarks", "augmentation"),
+            *("read", "arrange", "clean", "start", "remarks", "label_remarks", "augmentation"),
         )
     },
 }

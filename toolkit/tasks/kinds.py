@@ -46,11 +46,13 @@ class Values:
         column: One value for each row; null where there is a problem.
         problems: The problem with each value, or None.
         shown: Each value as it is written next to its prediction.
+        located: Of values made of words, the text of each and the place (start, end) of each word in it.
     """
 
     column: Any
     problems: Sequence[str | None]
     shown: Sequence[Any]
+    located: Sequence[tuple[str, Sequence[tuple[int, int]]]] = ()
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,13 @@ class Reading:
 
     Attributes:
         root: Folder of the files that rows name; None where rows may name none.
-        most_pixels: Pixels that an image may have.
+        data: Settings that bound their size.
+        learned: What `Input.learned` returned for the training rows.
     """
 
     root: Path | None
-    most_pixels: int
+    data: "DataConfig"
+    learned: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,19 +83,6 @@ class Likeness:
     threshold: float
 
 
-def _sizes(lengths: Any, unit: str) -> tuple[str, str]:
-    import numpy as np
-
-    median, high = np.quantile(lengths, [0.5, 0.95])
-    return f"{unit} per row", f"median {median:.0f}, 95 % under {high:.0f}, longest {lengths.max()}"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 @dataclass(frozen=True)
 class Input:
     """One kind of input.
@@ -105,6 +96,7 @@ class Input:
         in_shape: (table, name of a column) → the column in the shape that a recipe gets.
         check: (parts, column, data settings) → the rows that can be used.
         read: (values, name of their column, how) → the same for values that come row by row.
+        learned: Values of training rows → what `read` needs in addition; a JSON object that is stored with the model.
         length: Size of one value without a tokenizer.
         length_unit: What `length` counts.
         sizes: (lengths of rows, their unit) → name and text: what `inspect` prints of a part.
@@ -124,6 +116,7 @@ class Input:
         samples: Two values of different length, by which a service is warmed up; empty where there are none.
         few_labels: Whether training methods can be compared by cross-validation where labels are few.
         standalone: Whether the program in an ONNX export reads it.
+        identifying: Whether rows with the same value are the same example, which must not be in train and in test.
     """
 
     name: str
@@ -137,10 +130,11 @@ class Input:
     length_unit: str
     json: Callable[[int], Any]
     about: str
-    sizes: Callable[[Any, str], tuple[str, str]] = _sizes
+    sizes: Callable[[Any, str], tuple[str, str]] = shown_labels.sizes
+    learned: Callable[[pa.ChunkedArray], dict[str, Any]] | None = None
     of_json: Callable[[Any], Any] = lambda value: value
     plain: Callable[[Any], str] | None = None
-    shown: Callable[[Any], str] = _shown
+    shown: Callable[[Any], str] = shown_labels.plain
     thumbnail: Callable[[Any], str | None] = lambda _value: None
     preparing: str = "Preparing rows"
     unit: str | None = None
@@ -151,6 +145,7 @@ class Input:
     samples: tuple[Any, ...] = ()
     few_labels: bool = False
     standalone: bool = False
+    identifying: bool = True
 
 
 @dataclass(frozen=True)
@@ -161,18 +156,37 @@ class AnswerFormat:
         labels: Names of the classes.
         calibrated: Whether there are calibrated scores.
         all_scores: Whether the score of every class is wanted.
+        located: As of `Values`, of the row; None for inputs that are not made of words.
         calibration: What is stored with the model of validation rows, as of `Target.calibrate`.
     """
 
     labels: Sequence[str]
     calibrated: bool
     all_scores: bool
+    located: tuple[str, Sequence[tuple[int, int]]] | None = None
     calibration: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _each_once(numbers: Sequence[int | None]) -> list[int] | None:
     kept = sorted({number for number in numbers if number is not None})
     return kept if kept or not numbers else None
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """The label column of a table as it was read, from which the kind of target is inferred.
+
+    Attributes:
+        name: Its name in the table.
+        values: Its values.
+        different: The different ones as they are written, without empty ones; none for lists and truth values.
+        numbers: The same as numbers; None where one of them is none.
+    """
+
+    name: str
+    values: pa.ChunkedArray
+    different: Sequence[str]
+    numbers: Sequence[float] | None
 
 
 @dataclass(frozen=True)
@@ -205,6 +219,8 @@ class Target:
         finish: (inputs, predictions, predict, options of the recipe) → predictions: what `predict` does to them.
         hub_tasks: Modality of the input → the Hub's name of the task.
         standalone: Whether the program in an ONNX export predicts it.
+        recognizes: `LabelColumn` → why a column without doubt holds it, as the end of a sentence; "" where it may not.
+        from_binary_columns: Whether it may be written as a column of 0 and 1 for each class.
         metrics: Names of its metrics, the first of which is the headline, for recipes in which it is one of `TARGETS`.
         best_metric: Decides on the best checkpoint in those recipes.
         baselines: Modality of the input → title → function, as of a recipe's `BASELINES`, for those recipes.
@@ -251,6 +267,8 @@ class Target:
     hub_tasks: Mapping[str, str] = field(default_factory=dict)
     standalone: bool = False
     title: str = ""
+    recognizes: Callable[[LabelColumn], str] = lambda _column: ""
+    from_binary_columns: bool = False
     metrics: Sequence[Any] = ()
     best_metric: str = "loss"
     baselines: Mapping[str, Mapping[str, Callable[..., list[Any]]]] = field(default_factory=dict)
@@ -268,12 +286,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """A kind of column that is only read in training.
+    """A kind of column that predictions are not made from, and that is not predicted.
 
     Attributes:
         name: Its name in recipes.
         in_shape: (table, name of a column) → the column in the shape that a recipe gets.
+        clusters: Whether rows with the same value depend on each other, so that intervals are over its values.
     """
 
     name: str
     in_shape: Callable[[pa.Table, str], pa.ChunkedArray]
+    clusters: bool = False

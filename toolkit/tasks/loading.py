@@ -13,12 +13,13 @@ from types import ModuleType
 from typing import Any, get_args
 
 from toolkit.data.batching import batch
+from toolkit.data.targets import target_kind
 from toolkit.errors import RecipeError
 from toolkit.metrics import Metric, RankMetric
 from toolkit.metrics.base import ValueType
 from toolkit.tasks import catalogue, old_names
 from toolkit.tasks.contract import PARTS, REQUIRED, Recipe
-from toolkit.tasks.inputs import image, text, words
+from toolkit.tasks.inputs import audio, image, text, words
 from toolkit.tasks.inputs import phrases as phrases_
 from toolkit.tasks.targets import generated_text, single_label, token_labels
 from toolkit.tasks.task import Auxiliary, Column, Input, Kind, Target, Task
@@ -27,20 +28,28 @@ from toolkit.tasks.task import Auxiliary, Column, Input, Kind, Target, Task
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        *(text.TEXT, words.WORDS, image.IMAGE, phrases_.PHRASES),
+        *(text.TEXT, words.WORDS, image.IMAGE, audio.AUDIO, phrases_.PHRASES),
         *(single_label.SINGLE_LABEL, token_labels.TOKEN_LABELS, generated_text.GENERATED_TEXT),
     )
 }
 
 
-def load(name: str) -> Recipe:
+def load(name: str, target: str | None = None) -> Recipe:
     """Import the recipe `name` and check that it defines every required part and no unknown one.
+
+    Args:
+        name: Of the recipe, or the path of its file.
+        target: The kind of its target, one of its `targets`; the usual one when None.
 
     Raises:
         RecipeError: There is no such recipe, it cannot be imported, a part is missing, or a name is unknown.
+        ConfigError: The recipe does not take this kind of target.
     """
     path = catalogue.find(name)
-    return _load(path, path.read_bytes())  # a file that was changed meanwhile is another recipe
+    recipe = _load(path, path.read_bytes())  # a file that was changed meanwhile is another recipe
+    if target is not None:
+        target_kind.check(recipe, target)
+    return recipe.for_target(target)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""How labels and predictions of a target are shown where a target does not say otherwise."""
+"""How values, labels and predictions are shown where an input or a target does not say otherwise."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -51,3 +51,18 @@ def _written(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_written, value)) or "(none)"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def sizes(lengths: Any, unit: str) -> tuple[str, str]:
+    """Return name and text of the sizes of a column's values."""
+    import numpy as np
+
+    median, high = np.quantile(lengths, [0.5, 0.95])
+    return f"{unit} per row", f"median {median:.0f}, 95 % under {high:.0f}, longest {lengths.max()}"
+
+
+def plain(value: Any) -> str:
+    """Return a value as text; lists with blanks between their items."""
+    if value is None:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

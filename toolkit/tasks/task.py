@@ -17,6 +17,7 @@ from toolkit.tasks.kinds import (
     Auxiliary,
     Checked,
     Input,
+    LabelColumn,
     Likeness,
     Parts,
     Reading,
@@ -37,6 +38,7 @@ __all__ = [
     "Column",
     "Input",
     "Kind",
+    "LabelColumn",
     "Likeness",
     "Parts",
     "Reading",
@@ -113,6 +115,11 @@ class Task:
         return self.target.role if self.target.kind.single else None
 
     @property
+    def labels_words(self) -> bool:
+        """Whether each word of a row has exactly one class."""
+        return bool(self.target.kind.exclusive and not self.target.kind.single)
+
+    @property
     def modality(self) -> str:
         """What its models read; of several inputs the first decides."""
         return str(self.inputs[0].kind.modality)
@@ -177,6 +184,15 @@ class Task:
         """Return the roles of the inputs that `rows` have."""
         return [column.role for column in self.inputs if column.role in rows.column_names]
 
+    def identifying_in(self, rows: pa.Table) -> list[str]:
+        """Return the roles of the inputs that `rows` have and by which two rows are the same example."""
+        return [column.role for column in self.inputs if column.kind.identifying and column.role in rows.column_names]
+
+    def clusters_in(self, rows: pa.Table) -> str | None:
+        """Return the role of the column whose equal values mark rows that depend on each other; None without one."""
+        clusters = (c.role for c in self.columns if isinstance(c.kind, Auxiliary) and c.kind.clusters)
+        return next((role for role in clusters if role in rows.column_names), None)
+
     def texts_in(self, rows: pa.Table) -> list[str]:
         """Return the roles of the inputs that `rows` have and that are text."""
         return [c.role for c in self.inputs if c.kind.plain is not None and c.role in rows.column_names]
@@ -186,22 +202,24 @@ class Task:
         there = (c for c in self.columns if not isinstance(c.kind, Input) or c.role in rows.column_names)
         return Task(tuple(there))
 
-    def learned(self, inputs: Mapping[str, bool]) -> tuple[Column, ...]:
+    def learned(self, inputs: Mapping[str, Mapping[str, Any]]) -> tuple[Column, ...]:
         """Return the columns of a model that learned from some of the inputs.
 
         Args:
-            inputs: Role of each of these → whether every training row had a value; empty where that is not known.
+            inputs: Role of each of these → "required", whether every training row had a value, and "learned", what
+                `Input.learned` returned for these, where the kind has it; empty where that is not known.
         """
         if not inputs:
             return self.columns
         kept = (c for c in self.columns if c.required or not isinstance(c.kind, Input) or c.role in inputs)
-        return tuple(replace(c, required=c.required or inputs.get(c.role) is True) for c in kept)
+        return tuple(replace(c, required=c.required or inputs.get(c.role, {}).get("required") is True) for c in kept)
 
     @property
     def input_kind(self) -> Input | None:
-        """The kind of all inputs, where it is one and each row gets a class; None for other tasks."""
+        """The kind of all inputs, where it is one and each row, or each word of a single input, gets a class."""
         kinds = {column.kind.name: column.kind for column in self.inputs}
-        return next(iter(kinds.values())) if len(kinds) == 1 and self.target.kind.single else None
+        of_words = self.labels_words and len(self.inputs) == 1 and pa.types.is_list(self.inputs[0].kind.type)
+        return next(iter(kinds.values())) if len(kinds) == 1 and (self.target.kind.single or of_words) else None
 
     def named(self, options: Mapping[str, Any]) -> list[Column]:
         """Return the columns; names in braces take the values of options, or are left out where these are not set."""

@@ -1,5 +1,6 @@
 """Figures, classes, confusion and errors of predictions that can be counted by hand."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -152,7 +153,13 @@ def test_precision_of_a_class_that_is_predicted_once():
     assert row["precision"]["low"] == pytest.approx(0.2065, abs=1e-3)  # Wilson's of 1 of 1
 
 
-def test_one_class_alone_has_no_correlation():
+def context(recipe, columns, truth, labels, metrics, config) -> EvaluationContext:
+    """Return the context of predictions with their truth."""
+    rows = pa.table({"label": truth})
+    return EvaluationContext(rows, Predictions(columns, None), replace(recipe, metrics=metrics), labels, config)
+
+
+def test_one_class_alone_has_no_correlation(sentiment):
     probabilities = [[0.6, 0.4], [0.3, 0.7]] * 20
     columns = {"prediction": [0, 1] * 20, "probabilities": probabilities}
     names = ["accuracy", "f1", "matthews", "auroc"]
@@ -164,9 +171,9 @@ def test_one_class_alone_has_no_correlation():
     assert figure["value"] == 0
     from toolkit.metrics.classification import METRICS
 
-    section = scores.baseline_section(
-        "x", guess["prediction"], columns, [1] * 40, [METRICS["matthews"]], ("a", "b"), RunConfig(recipe="x", model="m")
-    )
+    config = RunConfig(recipe="x", model="m")
+    evaluated = context(sentiment, columns, [1] * 40, ("a", "b"), [METRICS["matthews"]], config)
+    section = scores.baseline_section("x", guess["prediction"], evaluated)
     assert section["difference"] is None
 
 
@@ -217,10 +224,10 @@ def test_the_section_of_a_split(sentiment):
     assert {"metrics", "per_class", "confusion", "labels"} <= section.keys()
 
 
-def test_the_section_of_a_baseline():
-    section = scores.baseline_section(
-        "Guess", [0] * 8, {"prediction": SAID}, TRUE, ("accuracy",), LABELS, RunConfig(recipe="x", evaluation=CONFIG)
-    )
+def test_the_section_of_a_baseline(sentiment):
+    config = RunConfig(recipe="x", evaluation=CONFIG)
+    evaluated = context(sentiment, {"prediction": SAID}, TRUE, LABELS, ("accuracy",), config)
+    section = scores.baseline_section("Guess", [0] * 8, evaluated)
     assert section["metrics"][0]["value"] == pytest.approx(3 / 8)
     assert section["difference"]["value"] == pytest.approx(2 / 8)
 

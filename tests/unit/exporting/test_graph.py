@@ -17,6 +17,8 @@ def test_batch_and_length_of_texts_are_free_and_of_pictures_the_batch():
     texts = {"input_ids": torch.ones(2, 5, dtype=torch.int64)}
     assert graph._axes(texts) == {"input_ids": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
     assert graph._axes({"pixel_values": torch.zeros(2, 3, 8, 8)}) == {"pixel_values": {0: Dim.DYNAMIC}}
+    frames = {"input_features": torch.zeros(2, 9, 8)}
+    assert graph._axes(frames, ["input_features"]) == {"input_features": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
 
 
 @pytest.mark.parametrize("form", ["onnx", "onnx-int8"])

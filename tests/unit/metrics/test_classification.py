@@ -126,7 +126,7 @@ def test_classes_that_were_not_seen_do_not_change_the_figure():
 
 
 def test_a_recipes_own_metric_is_a_module(tokens, no_sockets):
-    (own,) = tokens.metrics
+    own, *_ = tokens.metrics
     module, definition = load(own)
     assert definition is own
     assert as_module(own, ("O", "B-PER")).compute(predictions=[[0, 1], [0]], references=[[0, 1], [1]]) == {

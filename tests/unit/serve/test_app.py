@@ -284,7 +284,7 @@ def test_pictures_come_in_base64():
         assert post(f"{address}/predict", {"inputs": [data, {"image": f"data:image/png;base64,{data}"}]})[0] == 200
         assert service.seen == [{"image": {"bytes": b"PNG"}}] * 2
         code, response = post(f"{address}/predict", {"inputs": ["/etc/passwd"]})
-        assert (code, response["predictions"][0]["problem"]) == (200, "The picture is not valid base64.")
+        assert (code, response["predictions"][0]["problem"]) == (200, "The file is not valid base64.")
         assert post(f"{address}/explain", {"input": data})[0] == 404
 
 

@@ -57,8 +57,8 @@ def test_it_is_counted_which_text_of_a_pair_is_cut():
 def test_a_model_of_pairs_requires_both_texts_and_one_of_texts_has_no_other():
     task = loading.load("text").task
 
-    def inputs(learned):
-        kept = SimpleNamespace(columns=task.learned(learned))
+    def inputs(required):
+        kept = SimpleNamespace(columns=task.learned({role: {"required": value} for role, value in required.items()}))
         return [(c.role, c.required) for c in kept.columns if c.role in ("text", "text_pair")]
 
     assert inputs({"text": True, "text_pair": True}) == [("text", True), ("text_pair", True)]

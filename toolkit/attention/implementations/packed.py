@@ -256,6 +256,7 @@ def _agrees(model: Any, packing: Packing, batch: Mapping[str, Any], padded: Any)
         return False
     if packed.ndim == 3:  # a label for each token; values at padding are not read
         real = batch["attention_mask"].to(packed.device).bool()
+        real = real[:, batch["logits_to_keep"]] if "logits_to_keep" in batch else real  # of some positions alone
         packed, padded = packed[real], padded[real]
     spread = (padded - padded.mean(dim=0)).abs().max()
     allowed = TOLERANCE * spread + ROUNDING * padded.abs().max()

@@ -30,6 +30,15 @@ def explain(
             "--method", help="Explain by this method, or by `all`; repeatable. The most faithful one when not given."
         ),
     ] = None,
+    word: Annotated[
+        int | None,
+        typer.Option(
+            "--word",
+            min=1,
+            help="Where each word has a label: number of the word to explain, from 1; each predicted entity when not "
+            "given.",
+        ),
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure the faithfulness of the methods once, and store the result.")
     ] = False,
@@ -80,7 +89,9 @@ def _print(content: Mapping[str, Any]) -> None:
         return
     first = content["methods"][0]
     for text in content["texts"][:_PRINTED]:
-        say(f"\n{text['text']}\n  {text['prediction']}, confidence {100 * text['probability']:.1f} %")
+        asked = text.get("asked")
+        word = f" of word {asked['number']}, “{asked['word']}”" if asked else ""
+        say(f"\n{text['text']}\n  {text['prediction']}{word}, confidence {100 * text['probability']:.1f} %")
         top = top_words(text, first["name"])
         say(table([(f"  {word}", f"{score:+.3f}") for word, score in top]))
     if len(content["texts"]) > _PRINTED:

@@ -16,7 +16,7 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="[INPUT]...",
-            help="Texts, or paths of pictures, whose predictions are printed; of pairs both texts.",
+            help="Texts, or paths of pictures or recordings, whose predictions are printed; of pairs both texts.",
         ),
     ] = None,
     input: Annotated[

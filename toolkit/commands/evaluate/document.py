@@ -71,7 +71,7 @@ def evaluate_predictions(
         predicted: The same predictions with those of the baselines.
         report_context: Facts that the report shows in addition to the metrics.
     """
-    config, recipe = context.config, context.recipe
+    config = context.config
     report = build(
         head=head(report_context.command, report_context.created, title=_title(config), recipe=config.recipe),
         model={**predicted.facts["model"], "name": config.model, "origin": report_context.origin},
@@ -81,12 +81,7 @@ def evaluate_predictions(
             **report_context.checks,
             "not_checked": not_checked(context, report_context.checks, report_context.evaluation_command),
         },
-        baselines=[
-            scores.baseline_section(
-                name, theirs, context.columns, context.references, recipe.metrics, context.labels, config
-            )
-            for name, theirs in predicted.baselines.items()
-        ],
+        baselines=[scores.baseline_section(name, theirs, context) for name, theirs in predicted.baselines.items()],
         data=report_context.data,
         training=report_context.training,
         environment=environment.describe(),

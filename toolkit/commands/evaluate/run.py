@@ -85,6 +85,7 @@ def _evaluate(
         fit=stored_fit(card),
         thresholds=_thresholds(subject, stored, observe),
         repeated=_repeated(own, rows.num_rows) if own is not None else None,
+        known_entities=train_fingerprint.known_entities(subject.run) if subject.run is not None else None,
         stored=stored,
     )
     report_context = ReportContext(

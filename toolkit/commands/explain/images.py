@@ -85,7 +85,7 @@ def prepare(loaded: LoadedModel, rows: Sequence[Row]) -> list[Any]:
             raise DataError(
                 f"The picture {image_columns.name(row)} {problem}.",
                 "Replace it, or leave it out.",
-                id="image.unreadable",
+                id="media.unreadable",
             )
     return list(loaded.preprocess({role: list(rows)})["pixel_values"])
 

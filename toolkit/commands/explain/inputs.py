@@ -11,6 +11,7 @@ from toolkit.commands.explain.request import Given, RecipeAndConfig, Texts, line
 from toolkit.data.sources.local_files import read
 from toolkit.data.tables import columns
 from toolkit.errors import DataError, ModelError
+from toolkit.tasks.shown_labels import plain
 from toolkit.tasks.task import PATCH, WORD, Column
 
 
@@ -50,6 +51,11 @@ def aligns(subject: RecipeAndConfig) -> bool:
     return subject.recipe.task.written
 
 
+def labels_words(subject: RecipeAndConfig) -> bool:
+    """Whether the model labels the words of a single text."""
+    return subject.recipe.task.labels_words and len(subject.recipe.task.inputs) == 1
+
+
 def examples_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Given]:
     """Return the texts or the picture of each row."""
     return pictures_of(rows, subject) if reads_pictures(subject) else list(texts_of(rows, subject))
@@ -62,22 +68,29 @@ def texts_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Texts]:
     chosen = {column.role: named[column.role] for column in wanted if column.role in named}
     roles = columns.find(rows.column_names, wanted, chosen)
     present = [column for column in wanted if column.role in roles]
-    values = [[str(v or "") for v in rows[roles[column.role]].to_pylist()] for column in present]
+    values = [list(map(plain, rows[roles[column.role]].to_pylist())) for column in present]
     needed = [number for number, column in enumerate(present) if column.required]
     return [row for row in zip(*values, strict=True) if all(row[number].strip() for number in needed)]
 
 
 def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:
-    """Return the columns of whole texts that the recipe reads.
+    """Return the columns of texts that the recipe reads.
 
     Raises:
         ModelError: It reads none.
     """
     task = subject.recipe.task
-    if task.explained_by != WORD:
+    if any(column.kind.unit is None for column in task.inputs) and not labels_words(subject):
         raise ModelError(
-            f"The recipe {subject.config.recipe} does not give whole texts one class each, which explanations need.",
-            "Explain a run of a recipe that classifies texts, such as `sentiment`.",
+            f"The recipe {subject.config.recipe} reads {task.inputs[0].kind.nouns[1]}, whose predictions cannot be "
+            "explained: they have no words or patches that could be scored.",
+            "Explain a run of a recipe that classifies texts or pictures, such as `sentiment` or `image`.",
+            id="model.wrong-input",
+        )
+    if task.explained_by != WORD and not labels_words(subject):
+        raise ModelError(
+            f"The recipe {subject.config.recipe} gives neither texts nor words one class each, as explanations need.",
+            "Explain a run of a recipe that does, such as `sentiment` or `tokens`.",
             id="model.wrong-input",
         )
     return task.inputs

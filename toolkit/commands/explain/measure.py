@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit import runs
-from toolkit.commands.explain import images, text, translations
+from toolkit.commands.explain import images, text, translations, word_labels
 from toolkit.commands.explain import store as explain_store
-from toolkit.commands.explain.inputs import aligns, examples_of, reads_pictures
+from toolkit.commands.explain.inputs import aligns, examples_of, labels_words, reads_pictures
 from toolkit.commands.explain.request import EXAMPLES, Budget
 from toolkit.errors import ModelError
 from toolkit.evaluation.context import EvaluationContext
@@ -52,6 +52,12 @@ def measure(
     """
     if aligns(stored):
         return translations.measure(stored, rows, number, run, observe, budget)
+    if labels_words(stored):
+        raise ModelError(
+            "The faithfulness of explanations is not measured for labels of words.",
+            "Explain a text without --measure and --rows.",
+            id="model.wrong-input",
+        )
     examples = examples_of(rows, stored)
     seed = stored.config.training.seed
     examples = [examples[row] for row in np.random.default_rng(seed).permutation(len(examples))[:number]]
@@ -103,6 +109,8 @@ def summary(stored: StoredModel, result: Mapping[str, Any] | None, command: str)
     """
     if aligns(stored):
         return alignment_verdict(result, None, command)
+    if labels_words(stored):
+        return dict(word_labels.VERDICT)
     return verdict(result, command, of_pictures=reads_pictures(stored))
 
 

@@ -43,6 +43,7 @@ class ExplanationRequest:
         pictures: Whether to draw PNG files too.
         gold: Manual alignments, a line for each of `texts`, in Pharaoh's format.
         minutes: Time limit, after which the results so far are returned; None for no limit.
+        word: Number of the word whose label is explained, from 1, where words have labels; None for each entity.
         to_measure: The command that measures the methods, for explanations without a measurement.
     """
 
@@ -53,6 +54,7 @@ class ExplanationRequest:
     gold: Path | None = None
     minutes: float | None = None
     to_measure: str = ""
+    word: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from typing import Any
 
 from toolkit import runs
 from toolkit.commands.evaluate.inputs import EvaluationInputs
-from toolkit.commands.explain import images, store, translations
+from toolkit.commands.explain import images, store, translations, word_labels
 from toolkit.commands.explain import measure as explain_measure
 from toolkit.commands.explain import text as explain_text
-from toolkit.commands.explain.inputs import aligns, reads_pictures, text_columns
+from toolkit.commands.explain.inputs import aligns, labels_words, reads_pictures, text_columns
 from toolkit.commands.explain.request import ALL, MOST_TEXTS, Budget, ExplanationRequest
 from toolkit.commands.explain.service import ONE_PASS, QUICK, default_method
 from toolkit.errors import ConfigError
 from toolkit.events import Note, Observe, Stage
-from toolkit.explanation.attributions import BY_NAME, Explanation, available
+from toolkit.explanation.attributions import BY_NAME, Explanation, Method, available
 from toolkit.inference.model import LoadedModel
 from toolkit.report.document.head import head
 from toolkit.report.pages import explanation as document
@@ -49,7 +49,11 @@ def explain(
         return translations.explain(subject, request, output, command, observe)
     if request.gold is not None:
         raise ConfigError("Only translations have a gold alignment.", "Remove --gold.", id="config.not-for-task")
-    of_pictures = reads_pictures(subject)
+    of_pictures, of_words = reads_pictures(subject), labels_words(subject)
+    if request.word is not None and not of_words:
+        raise ConfigError(
+            "--word is for models that label each word of a text.", "Remove it.", id="config.not-for-task"
+        )
     if not of_pictures:
         text_columns(subject)
     if request.pictures and not of_pictures:
@@ -64,15 +68,21 @@ def explain(
     number = min(len(request.texts), MOST_TEXTS)
     observe(Stage(f"Explaining {number} {_noun(of_pictures)}{'s' if number > 1 else ''}"))
     within = budget.part(0.5) if request.rows else budget
-    explained = explain_text.explained(model, loaded, request.texts[:MOST_TEXTS], methods, observe, within.spent)
+    texts = request.texts[:MOST_TEXTS]
+    if of_words:
+        named = [text for text in texts if isinstance(text, tuple)]
+        explained = word_labels.explained(stored, named, methods, request.word, observe, within.spent)
+    else:
+        explained = explain_text.explained(model, loaded, texts, methods, observe, within.spent)
     if request.rows:
         measured = explain_measure.measure(stored, subject.rows, request.rows, subject.run, observe, budget, methods)
-    notes = _notes(len(request.texts), len(explained), known, methods, of_pictures=of_pictures)
+    done = number if of_words and not within.spent() else len(explained)  # each text may have several words explained
+    notes = _notes(len(request.texts), done, known, methods, of_pictures=of_pictures)
     for text in notes:
         observe(Note(text))
     built = document.build(
         explained,
-        [BY_NAME[name].for_pictures() if of_pictures else BY_NAME[name] for name in methods],
+        [_described(name, of_pictures=of_pictures, of_words=of_words) for name in methods],
         measured,
         head=head(command, created),
         model={"name": subject.checkpoint.name, "origin": subject.checkpoint.origin, "labels": list(subject.labels)},
@@ -87,6 +97,14 @@ def explain(
         if request.pictures:
             document.draw(built, explained, folder)
     return folder, built
+
+
+def _described(name: str, *, of_pictures: bool, of_words: bool) -> Method:
+    """Return a method with its description for what is explained."""
+    method = BY_NAME[name]
+    if of_pictures:
+        return method.for_pictures()
+    return word_labels.for_labels(method) if of_words else method
 
 
 def _noun(of_pictures: bool) -> str:

@@ -25,6 +25,7 @@ from toolkit.commands.finetune.training.tokenize import encode_parts
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.evaluation import scores
 from toolkit.events import Note, Observe, Stage
+from toolkit.tasks.contract import Recipe, with_accepted
 from toolkit.training.acceleration import autotune
 from toolkit.training.adaptation import probe_kinds, selection
 from toolkit.training.adaptation.linear_probe import HEAD, MEAN
@@ -66,7 +67,7 @@ def _fit(run: runs.Run, prepared: Prepared, observe: Observe) -> Fitted:
     inputs.install(trained.weight / by, trained.bias / by)
     best = checkpoint.best_path(run.path / "checkpoints", trained.result.best_step)
     models.save(inputs.model, inputs.setup.processor, best)
-    columns = _predictions(prepared, winner)
+    columns = _predictions(prepared.recipe, inputs.setup.processor, winner)
     facts = {
         **_training(inputs, prepared, trained, winner, columns),
         "linear_probe": _probe_facts(results[PROBE], probe_inputs),
@@ -93,12 +94,12 @@ def _baseline(inputs: CandidateInputs, prepared: Prepared) -> dict[str, list[Any
     }
 
 
-def _predictions(prepared: Prepared, winner: OutOfFold) -> dict[str, Any]:
+def _predictions(recipe: Recipe, processor: Any, winner: OutOfFold) -> dict[str, Any]:
     """Return the predictions of the out-of-fold logits: "prediction" and "probabilities" of each row."""
     import torch
 
     outputs = SimpleNamespace(logits=torch.from_numpy(winner.scaled()))
-    made: dict[str, Any] = prepared.recipe.predictions(outputs, {})
+    made: dict[str, Any] = with_accepted(recipe.predictions, processor=processor)(outputs, {})
     return made
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.evaluation import thresholds
-from toolkit.evaluation.checks.calibration import choose_temperature
+from toolkit.evaluation.checks.calibration import fitted
 from toolkit.evaluation.context import references
 from toolkit.evaluation.predict_rows import predict_rows
 from toolkit.inference.model import StoredModel
@@ -44,11 +44,8 @@ def settled(probabilities: Sequence[Any], truth: Sequence[int], stored: StoredMo
         stored: The model.
         fitted_on: What the rows are.
     """
-    settings = stored.config.evaluation
-    fit = choose_temperature(probabilities, truth, settings.confidence, stored.config.training.seed)
-    facts: dict[str, Any] = {"fitted_on": fitted_on, "rows": fit.rows, "fit": fit.as_dict()}
-    if fit.kept:
-        facts["temperature"] = fit.temperature
+    settings, seed = stored.config.evaluation, stored.config.training.seed
+    facts = fitted(probabilities, truth, settings.confidence, seed, fitted_on)
     positive = thresholds.class_number(settings.positive_class, stored.labels)
     if positive is not None:
         facts["screening"] = thresholds.choose(probabilities, truth, positive, settings.operating_points).as_dict()

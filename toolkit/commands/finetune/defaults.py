@@ -6,6 +6,7 @@ batches and more passes.
 
 import math
 
+from toolkit.commands.finetune.from_scratch import NAME
 from toolkit.config import Resolved
 
 STEPS = 400  # optimizer steps that a run has at least, while that takes no more than `PASSES` passes
@@ -29,7 +30,8 @@ def fill(resolved: Resolved, rows: int) -> Resolved:
     training = resolved.config.training
     unset = {key.partition(".")[2] for key in KEYS if resolved.origin(key) == "default"}
     batch = batch_size(rows) if "batch_size" in unset else training.batch_size
-    need = FROM_SCRATCH if resolved.config.loading.from_scratch else 1
+    untrained = resolved.config.loading.from_scratch or resolved.config.model == NAME
+    need = FROM_SCRATCH if untrained else 1
     passes = epochs(rows, batch, need) if "epochs" in unset else training.epochs
     values = {
         "batch_size": (batch, f"from {rows:,} training rows: {_batch_rule(batch)}"),

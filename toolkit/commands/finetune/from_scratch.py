@@ -16,9 +16,14 @@ NAME = "from-scratch"
 
 
 def wanted(recipe: Recipe, resolved: Resolved) -> bool:
-    """Whether the run starts from scratch: without weights or a named architecture, with a recipe that creates one."""
-    unnamed = resolved.config.model == NAME or resolved.origin("model") in ("default", "recipe")
-    return resolved.config.loading.from_scratch and unnamed and recipe.start is not None
+    """Whether the run starts from scratch: without weights or a named architecture, with a recipe that creates one.
+
+    A recipe whose model is `NAME` always does, unless another is named.
+    """
+    if recipe.start is None:
+        return False
+    unnamed = resolved.origin("model") in ("default", "recipe")
+    return resolved.config.model == NAME or (resolved.config.loading.from_scratch and unnamed)
 
 
 def make(recipe: Recipe, config: RunConfig, splits: Splits, observe: Observe) -> checkpoints.Checkpoint:
@@ -33,7 +38,7 @@ def make(recipe: Recipe, config: RunConfig, splits: Splits, observe: Observe) ->
     made_of = json.dumps([table_digest(rows, rows.column_names), runs.digest(catalogue.find(config.recipe)), *settings])
     folder = environment.cache_folder() / "fresh" / hashlib.sha256(made_of.encode()).hexdigest()[:32]
     if not (folder / "config.json").is_file():
-        observe(Stage("Training the tokenizer"))
+        observe(Stage("Writing a model with random weights"))
         with runs.aside(folder) as draft:
             recipe.start(rows, draft, config)
     facts = runs.read_object(folder / "config.json")

@@ -15,7 +15,6 @@ from toolkit.config import Layer, Resolved, RunConfig, leaves, resolve, validate
 from toolkit.config.time_budget import written
 from toolkit.data.load import Splits, load_splits
 from toolkit.data.sources.acquire import fallback_data
-from toolkit.data.targets import target_kind
 from toolkit.errors import ConfigError
 from toolkit.evaluation import thresholds
 from toolkit.evaluation.checks import generation_quality
@@ -79,8 +78,7 @@ def configure_stored(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe,
     recipe = loading.load(recipe_name)
     resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.defaults), *layers])
     if resolved.config.data.target is not None:
-        target_kind.check(recipe, resolved.config.data.target)
-        recipe = recipe.for_target(resolved.config.data.target)
+        recipe = loading.load(recipe_name, resolved.config.data.target)
         resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.defaults), *layers])
     options = recipe.options
     if options is not None:
@@ -129,7 +127,7 @@ def prepare(
         resolved = resolved.with_values("evaluation.query_column", {"data": {"group_column": query}})
     afresh = from_scratch.wanted(recipe, resolved)
     if afresh:
-        resolved = resolved.with_values("recipe", {"model": from_scratch.NAME})
+        resolved = resolved.with_values("recipe", {"model": from_scratch.NAME, "loading": {"from_scratch": True}})
     else:
         checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
         notes += [checkpoint.note] if checkpoint.note else []

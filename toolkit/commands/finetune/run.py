@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -25,8 +26,8 @@ from toolkit.commands.time_budget import limits as time_budget_limits
 from toolkit.commands.time_budget.limits import Limits
 from toolkit.config import RunConfig
 from toolkit.config.files import to_yaml
-from toolkit.data.images import image_columns
 from toolkit.data.load import Splits
+from toolkit.data.media import columns as media_columns
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted, RunError
 from toolkit.evaluation import baselines, thresholds
@@ -125,6 +126,7 @@ def finetune(
             fit=calibration.get("fit"),
             thresholds=thresholds.Thresholds.of(calibration.get("screening")),
             repeated=compared.repeated if kept is None else None,
+            known_entities=train_fingerprint.known_entities(run),
             stored=stored,
         )
         report_context = ReportContext(
@@ -151,7 +153,7 @@ def _keep_model(run: runs.Run, best: Path, prepared: Prepared, calibration: Mapp
     """Copy the best weights into the run directory: the model with its facts, and the adapter if there is one."""
     with runs.aside(run.model) as draft:
         shutil.copytree(best, draft, ignore=shutil.ignore_patterns(ADAPTER))
-        splits, inputs = prepared.splits, _learned(prepared.recipe.task, prepared.splits.train)
+        splits, inputs = prepared.splits, _inputs(prepared.recipe.task, prepared.splits.train)
         write_card(draft, prepared.config, splits.labels, splits.label_map, calibration, inputs)
     if (best / ADAPTER).is_dir():
         with runs.aside(run.path / ADAPTER) as draft:
@@ -189,7 +191,7 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
         source = Path(prepared.recipe.file)
         runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
     _keep_held_out(run, prepared.splits)
-    train_fingerprint.remember(run, prepared.recipe, prepared.splits.train)
+    train_fingerprint.remember(run, prepared.recipe, prepared.splits.train, prepared.splits.labels)
 
 
 @contextmanager
@@ -224,7 +226,7 @@ def _keep_held_out(run: runs.Run, splits: Splits) -> None:
     parts = {"validation": splits.validation, "test": splits.test}
     kept = {name: rows for name, rows in parts.items() if rows.num_rows}  # with few labels there is no validation
     for name, rows in kept.items():
-        runs.write_table(run.path / "data" / f"{name}.parquet", image_columns.embedded(rows))
+        runs.write_table(run.path / "data" / f"{name}.parquet", media_columns.embedded(rows))
     checksums.record(run.path, [f"data/{name}.parquet" for name in kept])
 
 
@@ -247,7 +249,8 @@ def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limit
     predictions: dict[str, list[Any]] = {}
     if prepared.config.evaluation.baselines:
         for name in recipe.baselines or {}:
-            predicted = time_budget_limits.within(partial(baselines.predict, name, recipe), splits, limits, seed)
+            predict = partial(baselines.predict, name, recipe, options=prepared.config.options)
+            predicted = time_budget_limits.within(predict, splits, limits, seed)
             predictions |= {name: predicted} if predicted is not None else {}
         if limits is None or limits.suffices_for_answers:
             predictions |= _before(prepared, observe)
@@ -273,10 +276,16 @@ def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
     return {BEFORE: list(predict_rows(before, splits.test, "held-out test", observe).predictions.columns["prediction"])}
 
 
-def _learned(task: Task, train: pa.Table) -> dict[str, bool]:
-    """Return the inputs that training rows have, each with whether every row has a value."""
-    there = (column for column in task.inputs if column.role in train.column_names)
-    return {c.role: c.required or all(str(value or "").strip() for value in train[c.role].to_pylist()) for c in there}
+def _inputs(task: Task, train: pa.Table) -> dict[str, dict[str, Any]]:
+    """Return the inputs that training rows have: role → its entry in a card, as `Task.learned` takes it."""
+    entries: dict[str, dict[str, Any]] = {}
+    for column in task.inputs:
+        if column.role in train.column_names:
+            values = train[column.role]
+            required = column.required or all(str(value or "").strip() for value in values.to_pylist())
+            learned = column.kind.learned
+            entries[column.role] = {"required": required, **({} if learned is None else {"learned": learned(values)})}
+    return entries
 
 
 def write_card(
@@ -285,11 +294,11 @@ def write_card(
     labels: Sequence[str],
     label_map: Mapping[str, str | None],
     calibration: Mapping[str, Any],
-    inputs: Mapping[str, bool],
+    inputs: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
     """Store next to the weights what later commands need: the recipe, and the preparation of inputs.
 
-    `inputs`, role → whether every training row had a value, is empty where that is not known.
+    `inputs` is as of `Task.learned`, and empty where the training rows are not known.
     """
     keep: dict[str, Any] = {
         "max_length": config.data.max_length,

@@ -1,6 +1,7 @@
-"""Digests of the rows that a run was trained on, so that an evaluation on them is reported."""
+"""What a run keeps of its training rows: digests, so that an evaluation on them is reported, and texts of entities."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,16 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit import runs
-from toolkit.data.images import image_columns
+from toolkit.data.media import columns as media_columns
+from toolkit.evaluation import entities
 from toolkit.runs.trust import damage
 from toolkit.tasks.contract import Recipe
 
 FILE = "data/train.npy"  # digests of the training rows, sorted
+ENTITIES = "data/train_entities.json"  # texts of the entities of the training rows, where words have labels
 
 
 def digests(recipe: Recipe, rows: pa.Table) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Return a digest of each row's inputs: of texts without the space around them, of decoded pictures."""
-    inputs = recipe.task.inputs_in(rows)
+    """Return a digest of each row's inputs: of texts without the space around them, of decoded files.
+
+    There are none where equal inputs are not the same example.
+    """
+    inputs = recipe.task.identifying_in(rows)
     parts = rows.select(inputs).to_batches(max_chunksize=10_000)
     every = (row for part in parts for row in zip(*map(_plain, part.columns), strict=True))
     return np.frombuffer(b"".join(map(_digest, every)), np.uint64)
@@ -27,10 +33,30 @@ def _digest(row: tuple[Any, ...]) -> bytes:
     return hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
-def remember(run: runs.Run, recipe: Recipe, rows: pa.Table) -> None:
-    """Keep the digests of a run's training rows."""
+def remember(run: runs.Run, recipe: Recipe, rows: pa.Table, labels: Sequence[str]) -> None:
+    """Keep the digests of a run's training rows, and the texts of their entities.
+
+    Args:
+        run: The run.
+        recipe: The task.
+        rows: Its training rows.
+        labels: Names of the classes.
+    """
     with runs.aside(run.path / FILE) as draft:
         np.save(draft, np.unique(digests(recipe, rows)))
+    task = recipe.task
+    if task.labels_words:
+        words, numbers = (rows[role].to_pylist() for role in (task.inputs[0].role, task.target.role))
+        runs.write_json(run.path / ENTITIES, {"texts": sorted(entities.known_texts(words, numbers, labels))})
+
+
+def known_entities(run: runs.Run) -> frozenset[str] | None:
+    """Return the texts of the entities of a run's training rows; None where they are not kept."""
+    file = run.path / ENTITIES
+    if not file.is_file():
+        return None
+    with damage(file):
+        return frozenset(map(str, runs.read_object(file)["texts"]))
 
 
 def count(run: runs.Run, recipe: Recipe, rows: pa.Table) -> int:
@@ -44,6 +70,6 @@ def count(run: runs.Run, recipe: Recipe, rows: pa.Table) -> int:
 
 
 def _plain(column: pa.Array) -> list[Any]:
-    if image_columns.is_type(column.type):
+    if media_columns.is_type(column.type):
         column = pc.struct_field(column, "digest")
     return [value.strip() if isinstance(value, str) else value for value in column.to_pylist()]

@@ -1,6 +1,6 @@
 """Rows of the input of `predict`: read in chunks, their columns assigned to the inputs of the model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,15 @@ def in_chunks(rows: Iterator[Row], size: int, *, arriving: bool) -> Iterator[lis
     yield from row_stream.in_chunks(rows, size)
 
 
-def without_taken_columns(chunk: list[Row]) -> list[Row]:
-    """Refuse rows with a column that the output needs, anywhere in the file; return them otherwise."""
+def without_taken_columns(chunk: list[Row], written: Collection[str] = ()) -> list[Row]:
+    """Refuse rows with a column that the output needs, anywhere in the file; return them otherwise.
+
+    Args:
+        chunk: The rows.
+        written: Columns that the target writes.
+    """
     names = {name for row in chunk for name in row.values}
-    taken = sorted(name for name in names if name in ADDED or name.startswith("score: "))
+    taken = sorted(name for name in names if name in (*ADDED, *written) or name.startswith("score: "))
     if taken:
         raise DataError(
             f"The input already has a column `{taken[0]}`, which the output needs.",
@@ -67,9 +72,9 @@ def assign_columns(
 
 
 def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
-    """Return the error for texts given to a picture model, or pictures to a text model; None for neither."""
-    of_pictures = any(column.kind.files is not None for column in inputs)
-    folder = None if of_pictures else root_of(source)
+    """Return the error for texts given to a model of files, or files to a text model; None for neither."""
+    of_files = next((column.kind.nouns[1] for column in inputs if column.kind.files is not None), None)
+    folder = None if of_files else root_of(source)
     if folder is not None and folder.is_dir():
         tables = [file for file in files(folder) if file.suffix.lower() in row_stream.SUFFIXES]
         if 0 < len(tables) <= MOST_TABLES:
@@ -80,14 +85,14 @@ def _other_kind(source: str, inputs: Sequence[Column]) -> DataError | None:
                 id="source.ambiguous",
             )
         return DataError(
-            f"{source} is a folder, but this model reads texts, not pictures.",
+            f"{source} is a folder, but this model reads texts, not files.",
             "Give a file with one text per line, or a table with a column of texts.",
             id="data.wrong-kind",
         )
-    if of_pictures and (source == row_stream.STANDARD_INPUT or Path(source).suffix.lower() in (".txt", ".po")):
+    if of_files and (source == row_stream.STANDARD_INPUT or Path(source).suffix.lower() in (".txt", ".po")):
         return DataError(
-            f"{source} contains lines of text, but this model reads pictures.",
-            "Give a folder of pictures, or a table with a column of their paths.",
+            f"{source} contains lines of text, but this model reads {of_files}.",
+            f"Give a folder of {of_files}, or a table with a column of their paths.",
             id="data.wrong-kind",
         )
     return None

@@ -1,7 +1,7 @@
 """Predict rows as they arrive: those of a file (`predict`) or of a request (`serve`)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from toolkit.commands.explain.service import Explainer
 from toolkit.data.sources.row_stream import Row
 from toolkit.data.tables import columns
 from toolkit.errors import DataError, RecipeError
-from toolkit.evaluation.checks.calibration import scaled
+from toolkit.evaluation.checks.calibration import at_temperature
 from toolkit.events import Observe
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import StoredModel
 from toolkit.inference.predict_features import predict_features
+from toolkit.tasks.spans import WORD_PROBABILITIES
 from toolkit.tasks.task import AnswerFormat, Column, Reading, Values
 
 
@@ -54,8 +55,10 @@ class Predictor:
         problems = [row.problem or self._problem(read, number) for number, row in enumerate(rows)]
         good = [number for number, problem in enumerate(problems) if problem is None]
         taken = {name: values.column.take(pa.array(good, pa.int64())) for name, values in read.items()}
+        located = next((values.located for values in read.values() if values.located), [None] * len(rows))
+        places = [located[number] for number in good]
         answers: list[dict[str, Any]] = [{} for _ in rows]
-        for number, answer in zip(good, self._predicted(taken, len(good), observe), strict=True):
+        for number, answer in zip(good, self._predicted(taken, places, observe), strict=True):
             answers[number] = answer
         self._check_columns(next((answers[number] for number in good), {}))
         if self.explainer is not None:
@@ -69,12 +72,13 @@ class Predictor:
 
     def _read(self, rows: Sequence[Row]) -> dict[str, Values]:
         """Convert the values of each input column: column of the rows → values."""
-        reading = Reading(self.root, self.stored.config.data.max_pixels)
+        data, learned = self.stored.config.data, self.stored.learned
         values_of = {}
         for column in self.inputs:
             if column.role in self.roles:
                 name = self.roles[column.role]
                 values = [row.values.get(name) if row.problem is None else None for row in rows]
+                reading = Reading(self.root, data, learned.get(column.role, {}))
                 values_of[name] = column.kind.read(values, name, reading)
         return values_of
 
@@ -103,26 +107,24 @@ class Predictor:
         }
         return {"method": explanation["method"]["name"], **kept}
 
-    def _predicted(self, taken: Mapping[str, Any], rows: int, observe: Observe | None) -> Iterator[dict[str, Any]]:
-        if not rows:
+    def _predicted(
+        self, taken: Mapping[str, Any], located: Sequence[Any], observe: Observe | None
+    ) -> Iterator[dict[str, Any]]:
+        if not located:
             return
         table = columns.take_roles(pa.table(dict(taken)), self.roles, self.stored.recipe.columns)
         predictions = self._model_predictions(table, observe)
-        probabilities = predictions.get("probabilities")
-        calibrated = (
-            scaled(_array(probabilities), self.temperature) if probabilities is not None and self.temperature else None
-        )
-        for number, prediction in enumerate(predictions["prediction"]):
-            yield self.stored.recipe.target.answer(
-                prediction,
-                None if probabilities is None else probabilities[number],
-                None if calibrated is None else calibrated[number],
-                self._how,
-            )
+        probabilities = predictions.get("probabilities", predictions.get(WORD_PROBABILITIES))
+        for number, (prediction, places) in enumerate(zip(predictions["prediction"], located, strict=True)):
+            own = None if probabilities is None else probabilities[number]
+            calibrated = at_temperature(own, self.temperature) if own is not None and self.temperature else None
+            how = replace(self._how, located=places)
+            yield self.stored.recipe.target.answer(prediction, own, calibrated, how)
 
     @property
     def _how(self) -> AnswerFormat:
-        return AnswerFormat(self.stored.labels, self.temperature is not None, self.all_scores, self.stored.calibration)
+        calibration = self.stored.calibration
+        return AnswerFormat(self.stored.labels, self.temperature is not None, self.all_scores, calibration=calibration)
 
     def _empty(self) -> dict[str, Any]:
         """Return the columns of a row without a prediction."""
@@ -162,9 +164,3 @@ class Predictor:
             table[role].to_pylist(), predictions["prediction"], predict_texts, config.options
         )
         return {**predictions, "prediction": finished}
-
-
-def _array(probabilities: Any) -> Any:
-    import numpy as np
-
-    return np.asarray(probabilities, np.float64)

@@ -32,6 +32,7 @@ from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.events import Counted, Event, Note, Observe, Stage
 from toolkit.inference.model import StoredModel
 from toolkit.runs.lock import sole_writer
+from toolkit.tasks.task import AnswerFormat
 
 CHUNK = 4096  # rows in memory at a time, and in a part on disk; within them batches are of like lengths
 EXPLAINED = 64  # where each is explained, which takes long: so many are done again after a kill
@@ -82,7 +83,8 @@ def predict(
     size = EXPLAINED if explained else WRITTEN if recipe.generate is not None else CHUNK
     arriving = receive is not None and source == row_stream.STANDARD_INPUT
     chunks = in_chunks(read_rows(source, values, config.options), size, arriving=arriving)
-    chunks = map(without_taken_columns, chunks)
+    written = recipe.target.empty(AnswerFormat(labels, calibrated=False, all_scores=False))
+    chunks = map(partial(without_taken_columns, written=written), chunks)
     head = _first_chunk(source, chunks)
     roles = assign_columns(source, head, inputs, config.data.columns)
     explainer = _explainer(target, stored) if explained else None

@@ -8,36 +8,40 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit.data.images import image_columns
+from toolkit.data.media import columns as media_columns
 
 CHUNK = 2000  # rows that are handed to a recipe at a time
-PICTURES = 256  # of them where a row holds a picture
+FILES = 256  # of them where a row holds a picture or a recording
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
 class Ragged:
-    """Rows of integers of different lengths, end to end.
+    """Rows of numbers, or of vectors, of different lengths, end to end.
 
     Attributes:
-        values: All integers. Shape (total,).
+        values: All of them: integers (total,), as of tokens; or fractions (total, …), as of recordings.
         offsets: Row i is values[offsets[i]:offsets[i + 1]]. Shape (rows + 1,).
     """
 
-    values: np.ndarray[Any, np.dtype[np.int32]]
+    values: np.ndarray[Any, Any]
     offsets: Integers
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, row: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+    def __getitem__(self, row: int) -> np.ndarray[Any, Any]:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    @classmethod
+    def of(cls, rows: Sequence[np.ndarray[Any, Any]]) -> "Ragged":
+        """Join arrays that differ in their first axis alone; at least one."""
+        return cls(np.concatenate(rows), np.cumsum([0, *map(len, rows)]))
 
     def take(self, rows: Integers) -> "Ragged":
         """Return these rows, in this order."""
-        values = [self[int(row)] for row in rows]
-        return Ragged(np.concatenate(values), np.cumsum([0, *map(len, values)]))
+        return Ragged.of([self[int(row)] for row in rows])
 
     @property
     def lengths(self) -> Integers:
@@ -53,7 +57,7 @@ class Features:
     """Model inputs of a whole split.
 
     Attributes:
-        columns: Name → one entry a row: a `Ragged` of integers or an array of numbers.
+        columns: Name → one entry a row: a `Ragged` or an array of numbers.
         lengths: What an example costs, in tokens. Shape (rows,).
         truncated: How many examples were cut to fit.
         cut: Of examples of several texts, in how many each text was cut; empty for others.
@@ -93,8 +97,8 @@ def encode(
     Args:
         rows: The split.
         preprocess: Takes columns of raw values, returns columns of numbers, lists of integers, lists of as many
-            fractions each, or an array with a row for each example. A column "truncated" says which examples were cut,
-            or which texts of each; it is counted and does not reach the model.
+            fractions each, a `Ragged`, or an array with a row for each example. A column "truncated" says which
+            examples were cut, or which texts of each; it is counted and does not reach the model.
         chunk: Rows handed over at a time.
     """
     return join(encode_chunks(rows, preprocess, chunk))
@@ -104,8 +108,8 @@ def encode_chunks(
     rows: pa.Table, preprocess: Callable[[dict[str, list[Any]]], dict[str, Any]], chunk: int = CHUNK
 ) -> Iterator[Columns]:
     """Yield what `encode` joins, one chunk of rows at a time; "truncated" is among the columns."""
-    if any(image_columns.is_type(field.type) for field in rows.schema):
-        chunk = min(chunk, PICTURES)
+    if any(media_columns.is_type(field.type) for field in rows.schema):
+        chunk = min(chunk, FILES)
     for batch in rows.to_batches(max_chunksize=chunk):
         yield {name: _compact(values) for name, values in preprocess(batch.to_pydict()).items()}
 
@@ -136,7 +140,7 @@ def count_truncated(parts: Iterable[Any]) -> list[int]:
 def assemble(columns: Columns, truncated: Sequence[int]) -> Features:
     """Return whole columns as the features of a split; `truncated` is of `count_truncated`.
 
-    The first column of integers determines an example's cost; together with the labels, where these are texts.
+    The first ragged column determines an example's cost; together with the labels, where these are texts.
     """
     ragged = [column.lengths for column in columns.values() if isinstance(column, Ragged)]
     rows = len(next(iter(columns.values()), ()))
@@ -147,8 +151,8 @@ def assemble(columns: Columns, truncated: Sequence[int]) -> Features:
     return Features(columns, lengths, truncated[0], tuple(truncated[1:]))
 
 
-def _compact(values: Sequence[Any]) -> Ragged | np.ndarray[Any, Any]:
-    if isinstance(values, np.ndarray):
+def _compact(values: Sequence[Any] | Ragged) -> Ragged | np.ndarray[Any, Any]:
+    if isinstance(values, np.ndarray | Ragged):
         return values
     if len(values) and isinstance(values[0], Sequence | np.ndarray):
         if len(values[0]) and np.asarray(values[0]).dtype.kind == "f":

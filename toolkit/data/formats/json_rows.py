@@ -45,7 +45,7 @@ def read_json(path: Path, encoding: str | None) -> tuple[pa.Table, pa.Array]:
     with open_text(path, encoding) as stream:
         source = Source(stream)
         unit = "item" if source.is_list else "line"
-        objects_of = list_items if source.is_list else _line_objects
+        objects_of = list_items if source.is_list else line_objects
         for batch in _batches(objects_of(path, source), source):
             numbers, objects = zip(*batch, strict=True)
             starts.extend(numbers)
@@ -138,8 +138,12 @@ class Source:
         return text
 
 
-def _line_objects(path: Path, source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the object of each line, with the line's number."""
+def line_objects(path: Path, source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the object of each line, with the line's number.
+
+    Raises:
+        DataError: With the line, if it is not an object.
+    """
     for number, line in enumerate(text_decoding.whole_lines(source, path), source.line):
         if line.strip("\ufeff\r\n\t "):
             yield number, _object(f"{path}:{number}", _parse(path, number, line.rstrip()))

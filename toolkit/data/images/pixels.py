@@ -43,7 +43,7 @@ def _decoded(row: Mapping[str, Any], most_pixels: int) -> Any:
         raise DataError(
             f"The picture {image_columns.name(row)} {error}; it was readable when it was validated.",
             "Do not change files while a command runs. Start it again.",
-            id="image.changed",
+            id="media.changed",
         ) from None
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from toolkit.data.audio.decoding import SUFFIXES as RECORDINGS
 from toolkit.data.formats import arrow_files
 from toolkit.data.formats.csv_files import ADDED, check_delimiter, clean_names, read_csv
 from toolkit.data.formats.json_rows import read_json
@@ -54,6 +55,10 @@ SPLITS = {
 _SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
 _OF_PICTURES = (
     "Pictures are data of the recipe image (`toolkit inspect DATA --recipe image`): a folder for each class "
+    "(at least two), or a table with file names and labels."
+)
+_OF_RECORDINGS = (
+    "Recordings are data of the recipe speech (`toolkit inspect DATA --recipe speech`): a folder for each class "
     "(at least two), or a table with file names and labels."
 )
 # A sample submission, as in competitions: its labels are placeholders.
@@ -260,13 +265,17 @@ def _find_unnamed(folder: Path, entries: list[Path]) -> tuple[dict[str, list[Pat
     kinds = sorted({suffix for suffix in inside if suffix})
     below = f"; files in them end in {', '.join(kinds[:5])}" if folders and kinds else ""
     advice = f"Data files end in {KNOWN}. If the data is in one of the folders, give that folder."
-    if any(suffix in PICTURES for suffix in kinds):
-        advice = _OF_PICTURES
+    advice = next((text for suffix in kinds if (text := _of_media(suffix))), advice)
     raise DataError(
         f"{folder} holds no readable data; it holds {_listed(entries)}{below}.",
         advice,
         id="source.no-data-in-folder",
     )
+
+
+def _of_media(suffix: str) -> str | None:
+    """Return how to read files of a medium; None for other files."""
+    return _OF_PICTURES if suffix in PICTURES else _OF_RECORDINGS if suffix in RECORDINGS else None
 
 
 def _lines(entries: list[Path]) -> dict[str, list[Path]]:
@@ -328,9 +337,7 @@ def _read_file(file: Path, root: Path, form: _Form) -> tuple[pa.Table, Sequence[
     if not suffix:
         raise DataError(
             f"{file} has an unknown format: its name ends in {file.suffix or 'no extension'}.",
-            _OF_PICTURES
-            if file.suffix.lower() in PICTURES
-            else f"Save it as one of {KNOWN}; a spreadsheet program can save CSV.",
+            _of_media(file.suffix.lower()) or f"Save it as one of {KNOWN}; a spreadsheet program can save CSV.",
             id="data.unknown-format",
         )
     if file.stat().st_size == 0:

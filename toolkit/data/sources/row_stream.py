@@ -73,7 +73,7 @@ def check_input(source: str) -> None:
     if _kind(path) not in SUFFIXES:
         raise DataError(
             f"{source} has a format that cannot be read row by row.",
-            f"Give a file that ends in {', '.join(SUFFIXES)} (text also with .gz), or a folder of pictures.",
+            f"Give a file that ends in {', '.join(SUFFIXES)} (text also with .gz), or a folder of files.",
             id="data.unknown-format",
         )
 

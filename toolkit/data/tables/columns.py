@@ -159,7 +159,7 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
             arrays[role] = by_role[role].kind.in_shape(table, name)
         except cells.BrokenListError as error:
             raise DataError(
-                f"{_place(table, error.row)}: `{name}` {error}.",
+                f"{place(table, error.row)}: `{name}` {error}.",
                 "Write the whole list, such as ['O', 'B-PER'], or the items separated by spaces.",
                 id="data.malformed-list",
             ) from None
@@ -194,7 +194,7 @@ def _single(table: pa.Table, name: str) -> pa.ChunkedArray:
         _refuse_nested(name, values.type)
     if several:
         first = rows[several[0]]
-        raise several_labels(len(several), len(rows), f"{_place(table, several[0])}: {', '.join(map(str, first))}")
+        raise several_labels(len(several), len(rows), f"{place(table, several[0])}: {', '.join(map(str, first))}")
     single = [row[0] if row else None for row in rows]
     return pa.chunked_array([pa.array(single)])
 
@@ -209,7 +209,7 @@ def several_labels(count: int, rows: int, first: str) -> DataError:
     )
 
 
-def _place(table: pa.Table, row: int) -> str:
+def place(table: pa.Table, row: int) -> str:
     """Return the position of a row in the user's files."""
     if not set(POSITION) <= set(table.column_names):
         return f"row {row + 1}"

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.data.images import image_columns
+from toolkit.data.media import columns as media_columns
 
 
 def table_digest(table: pa.Table, columns: Sequence[str]) -> str:
@@ -22,7 +22,7 @@ def table_digest(table: pa.Table, columns: Sequence[str]) -> str:
 
 def _add(chunks: Sequence[pa.Array], kind: pa.DataType, digest: Any) -> None:
     """Add a column: first the missing values and lengths, then the concatenated values."""
-    if image_columns.is_type(kind):  # the same pictures in other files are the same data
+    if media_columns.is_type(kind):  # the same pictures or recordings in other files are the same data
         _add([pc.struct_field(chunk, "digest") for chunk in chunks], pa.string(), digest)
         return
     if pa.types.is_dictionary(kind):

@@ -84,7 +84,8 @@ def number_labels(
         notes += [] if problem is None else [f"{REFUSED} {problem.problem} {problem.fix}"]
         classes = labels_.name_classes(list(counted), label_map, _names_for_numbers(recipe), order)
         notes += _assumed(classes, recipe, config)
-        notes += labels_.hints(counted, classes, label_map) if problem is None else []
+        if problem is None:
+            notes += labels_.hints(counted, classes, label_map, may_be_ratings=not recipe.targets)
         notes += recipe.label_remarks(labels_.class_names(classes))
         mapping, remarks = _without_rare(classes, by_part, target, config)
         notes += remarks

@@ -81,7 +81,7 @@ def carve(
     carved = dict(parts)
     random = np.random.default_rng(seed)
     train = carved["train"]
-    groups = _numbers(_names(train, column))
+    groups = numbered(train, column)
     classes = classes_of(train, label)
     counts = np.zeros((int(groups.max()) + 1, max(len(labels), 1)), np.int64)  # (groups, classes)
     np.add.at(counts, (groups, classes), 1)
@@ -124,9 +124,9 @@ def _names(rows: pa.Table, column: str) -> pa.ChunkedArray:
     return values.cast(pa.string())
 
 
-def _numbers(names: pa.ChunkedArray) -> Integers:
-    """Number the groups from 0; each row without one is a group of its own. Shape (rows,)."""
-    values = names.combine_chunks()
+def numbered(rows: pa.Table, column: str) -> Integers:
+    """Number the groups of a column from 0; each row without one is a group of its own. Shape (rows,)."""
+    values = _names(rows, column).combine_chunks()
     numbers = values.dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.float64)
     alone = np.isnan(numbers)
     first = int(np.nanmax(numbers)) + 1 if not alone.all() else 0

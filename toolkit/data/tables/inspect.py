@@ -63,7 +63,7 @@ def inspect(table: Table, columns: Sequence[Column], lengths_of: Any | None, uni
 def _part(name: str, rows: pa.Table, labels: Sequence[str], task: Task, lengths_of: Any | None, unit: str) -> Part:
     present, inputs = task.present(rows), task.inputs_in(rows)
     target = task.target.role if task.target.role in present else None
-    keys = split_.row_keys(rows, inputs)
+    keys = split_.row_keys(rows, task.identifying_in(rows))
     if lengths_of is not None:
         encoded = encode(rows.select(present), lengths_of)
         ragged = [column.lengths for column in encoded.columns.values() if isinstance(column, Ragged)]
@@ -72,7 +72,8 @@ def _part(name: str, rows: pa.Table, labels: Sequence[str], task: Task, lengths_
         lengths = np.array(
             [
                 sum(column.kind.length(row[column.role]) for column in task.inputs if column.role in row)
-                for row in rows.select(inputs).to_pylist()
+                for batch in rows.select(inputs).to_batches(max_chunksize=10_000)
+                for row in batch.to_pylist()
             ],
             np.int64,
         )

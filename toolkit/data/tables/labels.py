@@ -14,7 +14,7 @@ from toolkit.config import normal_form as written_
 from toolkit.errors import DataError
 
 FEW = 20  # so many values or fewer always count as classes
-_MISSING = {"na", "n/a", "nan", "null", "none", "?", "#n/a", "<na>"}
+MISSING = {"na", "n/a", "nan", "null", "none", "?", "#n/a", "<na>"}
 _JOINED = re.compile(r"[;|]")
 _UNLABELLED = {"unsup", "unlabeled", "unlabelled"}  # labels, or folders, that mean "no label"
 _NO_LABEL = "-1"  # written by benchmarks in test parts with secret labels
@@ -39,7 +39,7 @@ def has_none(counted: Mapping[str, int], learned: Mapping[str, int]) -> bool:
         counted: Labels of the part.
         learned: Labels of the train part.
     """
-    nothing = {_NO_LABEL, *_MISSING, *_UNLABELLED}
+    nothing = {_NO_LABEL, *MISSING, *_UNLABELLED}
     return all(label.casefold() in nothing and label not in learned for label in counted)
 
 
@@ -107,13 +107,17 @@ def amounts(names: Sequence[str]) -> str:
     values = [float(name) for name in names]
     return (
         f"The labels are {len(names):,} different numbers, from {min(values):g} to {max(values):g}. If they are "
-        "quantities rather than class numbers, bin them into ranges (low, middle, high) in a column of their own: "
-        "classes have no order."
+        "quantities rather than class numbers, predict numbers with the recipe `text` or `image` and --target number, "
+        "or bin them into ranges (low, middle, high) in a column of their own: classes have no order."
     )
 
 
 def hints(
-    counted: Mapping[str, int], mapping: Mapping[str, str | None], label_map: Mapping[str, str | None]
+    counted: Mapping[str, int],
+    mapping: Mapping[str, str | None],
+    label_map: Mapping[str, str | None],
+    *,
+    may_be_ratings: bool = True,
 ) -> list[str]:
     """Return notes on labels that are unusual but valid.
 
@@ -121,6 +125,7 @@ def hints(
         counted: Label as written → how often.
         mapping: From `name_classes`.
         label_map: The user's mapping.
+        may_be_ratings: Whether to note that labels look like ratings; not where the kind of target was inferred.
     """
     notes = []
     idle = [label for label in label_map if label not in counted]
@@ -137,7 +142,7 @@ def hints(
             f"Labels {listed(alike)} differ only in capitalization and are different classes. To merge them, map all "
             f"labels with `data.label_map`{line}."
         )
-    blank = [label for label in mapping if label.casefold() in _MISSING]
+    blank = [label for label in mapping if label.casefold() in MISSING]
     if blank and not label_map:
         notes.append(
             f"Label {listed(blank)} looks like a missing value and is used as a class. To leave its rows out, "
@@ -161,9 +166,10 @@ def hints(
     if unlabelled and not label_map:
         notes.append(f"Rows of {listed(unlabelled)} have no label and are left out; `data.label_map` changes that.")
     unnamed = [label for label, name in mapping.items() if label == name]
-    if not label_map and len(unnamed) >= 4 and set(unnamed) <= {"1", "2", "3", "4", "5"}:
+    if may_be_ratings and not label_map and len(unnamed) >= 4 and set(unnamed) <= {"1", "2", "3", "4", "5"}:
         notes.append(
-            f"Labels {', '.join(unnamed)} look like ratings and are used as {len(unnamed)} classes. To use fewer, "
+            f"Labels {', '.join(unnamed)} look like ratings and are used as {len(unnamed)} classes; the recipes `text` "
+            "and `image` take them as ordered ones (--target stars). To use fewer, "
             "map them: --set 'data.label_map={1: negative, 2: negative, 3: null, 4: positive, 5: positive}'."
         )
     return notes

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.data.batching.batch import Integers
-from toolkit.data.images import image_columns
+from toolkit.data.media import columns as media_columns
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables.digest import table_digest
 from toolkit.errors import DataError
@@ -140,7 +140,7 @@ def _times(train: pa.Table, numbers: Sequence[int], number: int, label: str) -> 
 def row_keys(table: pa.Table, columns: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Return a 64-bit key for each row. Shape (rows,).
 
-    It is equal for texts that differ only in case and white space, and for pictures with the same pixels.
+    It is equal for texts that differ only in case and white space, and for files with the same content.
     """
     if not columns:
         return np.arange(table.num_rows, dtype=np.uint64)  # nothing to compare: all rows count as different
@@ -163,8 +163,8 @@ def _plain(value: Any) -> str:
 
 
 def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the values by which rows are compared; for pictures, the digest of the pixels."""
-    return pc.struct_field(column, "digest") if image_columns.is_type(column.type) else column
+    """Return the values by which rows are compared; for files, the digest of their content."""
+    return pc.struct_field(column, "digest") if media_columns.is_type(column.type) else column
 
 
 def separate(
@@ -172,12 +172,15 @@ def separate(
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
     """Find the texts that occur in two parts, and remove them from the one used for training.
 
-    Test is unchanged; validation loses rows that occur in test; train loses rows that occur in either.
+    Test is unchanged; validation loses rows that occur in test; train loses rows that occur in either. Without columns
+    to compare by, no two rows are the same.
 
     Returns:
         The parts, and how many rows of train occur in the held-out parts, of validation in test, and
         how many rows that train keeps repeat an earlier one.
     """
+    if not columns:
+        return dict(parts), dict.fromkeys(("train_in_held_out", "validation_in_test", "repeated_in_train"), 0)
     keys = {part: row_keys(table, columns) for part, table in parts.items()}
     leaked = {
         "train": np.isin(keys["train"], np.concatenate([keys["validation"], keys["test"]])),
@@ -202,5 +205,7 @@ def fingerprint(parts: Mapping[str, pa.Table], columns: Sequence[str]) -> str:
 
 
 def shared_rows(table: pa.Table, other: pa.Table, columns: Sequence[str]) -> int:
-    """Count the rows of `table` whose text also occurs in `other`."""
+    """Count the rows of `table` whose text also occurs in `other`; none without columns to compare by."""
+    if not columns:
+        return 0
     return int(np.isin(row_keys(table, columns), row_keys(other, columns)).sum())

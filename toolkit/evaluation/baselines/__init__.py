@@ -14,6 +14,7 @@ from toolkit.evaluation.baselines.constant import (
     source_itself,
 )
 from toolkit.evaluation.baselines.linear import (
+    log_mel_logistic_regression,
     one_against_rest_pixels,
     one_against_rest_tfidf,
     pixel_logistic_regression,
@@ -25,6 +26,7 @@ from toolkit.evaluation.baselines.train_and_predict import predict
 
 __all__ = [
     "frequent_classes",
+    "log_mel_logistic_regression",
     "majority",
     "mean_value",
     "median_class",

@@ -1,4 +1,4 @@
-"""What baselines learn from: the target, texts, and pictures of a few pixels."""
+"""What baselines learn from: the target, texts, pictures of a few pixels, and bands of recordings."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit.data.audio import decoding as audio_decoding
+from toolkit.data.audio.log_mel import log_mel
 from toolkit.data.images import image_decoding
 
 SMALL = 12  # pixels
+RATE = 16_000  # samples a second of the recordings that are compared
 CHUNK = 10_000  # rows that are predicted at a time
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -42,6 +45,17 @@ def pixels(rows: pa.Table) -> Floats:
 
     pictures = (rows["image"].slice(start, CHUNK // 20).to_pylist() for start in range(0, rows.num_rows, CHUNK // 20))
     return np.array([numbers for chunk in pictures for numbers in image_decoding.in_groups(chunk, small)])
+
+
+def log_mel_statistics(rows: pa.Table) -> Floats:
+    """Return the mean and the deviation over time of each log-mel band of each recording. Shape (N, 2 × BANDS)."""
+
+    def statistics(recording: Any) -> Any:
+        bands = log_mel(*audio_decoding.decode(recording, sys.maxsize, RATE))  # (frames, BANDS)
+        return np.concatenate([bands.mean(axis=0), bands.std(axis=0)])
+
+    parts = (rows["audio"].slice(start, CHUNK // 20).to_pylist() for start in range(0, rows.num_rows, CHUNK // 20))
+    return np.array([vector for part in parts for vector in audio_decoding.in_groups(part, statistics)])
 
 
 def texts(rows: pa.Table) -> list[str]:

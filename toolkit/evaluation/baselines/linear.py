@@ -13,7 +13,7 @@ from toolkit.metrics.classification import membership
 
 MOST_ROWS = 100_000
 MOST_ANSWERS = 1_000_000  # rows × classes, where there is a classifier for each class
-MOST_PICTURES = 5_000
+MOST_FILES = 5_000  # pictures, or recordings
 MOST_TERMS = 200_000  # of the most frequent, where there is a classifier for each class
 _WEIGHTS = 20_000_000  # of classifiers that are held at a time
 _MOST_CHOSEN_ON = 2_000  # texts on which the penalty is chosen: its matrix has their square
@@ -49,20 +49,35 @@ def tfidf_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[
 
 
 def pixel_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int]:
-    """Predict with logistic regression on pictures of 12 × 12 pixels, learnt from at most `MOST_PICTURES`."""
+    """Predict with logistic regression on pictures of 12 × 12 pixels, learnt from at most `MOST_FILES`."""
+    return _logistic_regression(train, test, labels, features.pixels)
+
+
+def log_mel_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[int]:
+    """Predict with logistic regression on the mean and the deviation of a recording's log-mel bands over time.
+
+    It is learnt from at most `MOST_FILES` recordings.
+    """
+    return _logistic_regression(train, test, labels, features.log_mel_statistics)
+
+
+def _logistic_regression(
+    train: pa.Table, test: pa.Table, labels: Sequence[str], vectors: Callable[[pa.Table], Any]
+) -> list[int]:
+    """Predict with logistic regression on `vectors`: rows → numbers (N, D)."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    learned = features.at_most(train, MOST_PICTURES)
+    learned = features.at_most(train, MOST_FILES)
     classes = features.target(learned)
     if len(set(classes)) < 2:
         return majority(train, test, labels)
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200, tol=1e-3))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline that has not quite converged is still one
-        pipeline.fit(features.pixels(learned), classes)
-    return [int(number) for number in pipeline.predict(features.pixels(test))]
+        pipeline.fit(vectors(learned), classes)
+    return [int(number) for number in pipeline.predict(vectors(test))]
 
 
 def one_against_rest_tfidf(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[list[int]]:
@@ -88,11 +103,11 @@ def one_against_rest_tfidf(train: pa.Table, test: pa.Table, labels: Sequence[str
 
 
 def one_against_rest_pixels(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[list[int]]:
-    """Predict each class with a logistic regression of its own on 12 × 12 pixels, learnt from `MOST_PICTURES`."""
+    """Predict each class with a logistic regression of its own on 12 × 12 pixels, learnt from `MOST_FILES`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    learned = features.at_most(train, MOST_PICTURES)
+    learned = features.at_most(train, MOST_FILES)
     scaler = StandardScaler()
     table = scaler.fit_transform(features.pixels(learned))
     return _one_against_rest(
@@ -162,12 +177,12 @@ def ridge_tfidf(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[
 
 
 def ridge_pixels(train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[float]:
-    """Predict numbers with ridge regression on pictures of 12 × 12 pixels, learnt from at most `MOST_PICTURES`."""
+    """Predict numbers with ridge regression on pictures of 12 × 12 pixels, learnt from at most `MOST_FILES`."""
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    learned = features.at_most(train, MOST_PICTURES)
+    learned = features.at_most(train, MOST_FILES)
     pipeline = make_pipeline(StandardScaler(), RidgeCV(tuple(np.logspace(-1, 5, 13).tolist())))
     pipeline.fit(features.pixels(learned), np.asarray(features.target(learned), np.float64))
     return [float(number) for number in pipeline.predict(features.pixels(test))]

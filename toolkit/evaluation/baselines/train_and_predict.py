@@ -1,6 +1,7 @@
 """Train a recipe's baseline, and check what it returns."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,22 @@ from toolkit.data.load import Splits
 from toolkit.errors import RecipeError
 from toolkit.metrics import column, load
 from toolkit.metrics.base import VALUE_NAMES, VALUES, ValueType
-from toolkit.tasks.contract import Recipe
+from toolkit.tasks.contract import Recipe, with_accepted
 
 
-def predict(name: str, recipe: Recipe, splits: Splits) -> list[Any]:
+def predict(name: str, recipe: Recipe, splits: Splits, options: Mapping[str, Any] = MappingProxyType({})) -> list[Any]:
     """Train a baseline of a recipe on train and predict test.
+
+    Args:
+        name: Of the baseline.
+        recipe: The task.
+        splits: The rows.
+        options: The recipe's own keys.
 
     Raises:
         RecipeError: It fails, or does not return one prediction a row of the type that the first metric compares.
     """
-    function: Callable[..., Any] = (recipe.baselines or {})[name]
+    function = with_accepted((recipe.baselines or {})[name], options=options)
     rows = splits.test.num_rows
     loaded = (definition for _, definition in map(load, recipe.metrics))
     value_type = next((d.value_type for d in loaded if d is not None and column(d) == "prediction"), None)
@@ -42,6 +49,8 @@ def _is_of_type(value: Any, value_type: ValueType | None, classes: int) -> bool:
         return True
     if not isinstance(value, VALUES[value_type]):
         return False
+    if value_type == "ranking":
+        return all(isinstance(item, str) for item in value)
     if value_type == "labels":
         return all(_is_of_type(item, "int64", classes) for item in value)
     return value_type != "int64" or not classes or 0 <= int(value) < classes

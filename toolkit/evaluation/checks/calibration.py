@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from toolkit.config.settings import EvaluationConfig
+from toolkit.evaluation import entities
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
 from toolkit.metrics.means import mean
 from toolkit.metrics.probability import brier, log_loss, probability_matrix
+from toolkit.tasks.spans import WORD_PROBABILITIES
 
 BINS = 10
 FOLDS = 10  # folds, each scaled by the temperature of the others
@@ -21,6 +23,34 @@ MISTAKES = 10  # wrong predictions that fitting a temperature needs
 REDRAWS = 1000  # simulated draws of a perfectly calibrated model
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How confident some decisions were, and whether they are right.
+
+    Attributes:
+        confidence: Probability of each decision. Shape (N,).
+        right: 1 for a right one, 0 for a wrong one. Shape (N,).
+        losses: Name of a loss → the loss of each: "brier" and "log_loss". Shape (N,).
+    """
+
+    confidence: Floats
+    right: Floats
+    losses: Mapping[str, Floats]
+
+
+def of_classes(probabilities: Floats, true: Integers) -> Outcomes:
+    """Return the outcomes of choosing the most probable class. Shapes (N, C) and (N,)."""
+    losses = {"brier": brier(probabilities, true), "log_loss": log_loss(probabilities, true)}
+    right = (probabilities.argmax(axis=1) == true).astype(np.float64)
+    return Outcomes(probabilities.max(axis=1), right, losses)
+
+
+def of_decisions(confidence: Floats, right: Floats) -> Outcomes:
+    """Return the outcomes of decisions of which only the confidence is known. Shapes (N,) and (N,)."""
+    given = np.where(right > 0, confidence, 1 - confidence)
+    return Outcomes(confidence, right, {"brier": (1 - given) ** 2, "log_loss": -np.log(given.clip(1e-15))})
 
 
 def section(
@@ -31,7 +61,7 @@ def section(
     temperature: float | None,
     fit: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the report's section on calibration.
+    """Return the report's section on calibration of the classes of rows.
 
     Args:
         probabilities: Of each class, for each example. Shape (N, C).
@@ -42,28 +72,50 @@ def section(
         fit: How it was fitted, or why there is none: `Fit.as_dict`.
     """
     probs, true = probability_matrix(probabilities), np.asarray(references, np.int64)
-    confidence, right = probs.max(axis=1), (probs.argmax(axis=1) == true).astype(np.float64)
+    at = None if temperature is None else of_classes(scaled(probs, temperature), true)
+    return of_outcomes(of_classes(probs, true), at, config, seed, temperature, fit)
+
+
+def of_outcomes(
+    outcomes: Outcomes,
+    scaled_outcomes: Outcomes | None,
+    config: EvaluationConfig,
+    seed: int,
+    temperature: float | None,
+    fit: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the report's section on calibration of any decisions.
+
+    Args:
+        outcomes: Of the decisions.
+        scaled_outcomes: Of the same decisions at the temperature; None where there is none.
+        config: Confidence and resamples.
+        seed: Of the draws.
+        temperature: By which the logits may be divided.
+        fit: How it was fitted, or why there is none.
+    """
+    confidence, right = outcomes.confidence, outcomes.right
     result: dict[str, Any] = {
         "confidence": config.confidence,
         "mean_confidence": float(confidence.mean()),
         "accuracy": float(right.mean()),
         "bins": _bins(confidence, right, config.confidence),
-        **_figures(probs, true, config, seed),
+        **_figures(outcomes, config, seed),
         "p": calibrated_p(confidence, right, seed),
         "temperature": temperature,
         "fit": fit,
     }
-    if temperature is not None:
-        result["scaled"] = _figures(scaled(probs, temperature), true, config, seed)
+    if scaled_outcomes is not None:
+        result["scaled"] = _figures(scaled_outcomes, config, seed)
     return result
 
 
-def _figures(probabilities: Floats, true: Integers, config: EvaluationConfig, seed: int) -> dict[str, Any]:
-    confidence, right = probabilities.max(axis=1), (probabilities.argmax(axis=1) == true).astype(np.float64)
+def _figures(outcomes: Outcomes, config: EvaluationConfig, seed: int) -> dict[str, Any]:
+    confidence, right = outcomes.confidence, outcomes.right
     error = calibration_error(confidence, right, config.confidence, seed)
     figures: dict[str, Any] = {"ece": _as_dict(error), "ece_plain": plain_error(confidence, right)}
-    for name, loss in (("brier", brier), ("log_loss", log_loss)):
-        statistics = np.stack([loss(probabilities, true), np.ones(len(true))], axis=1)
+    for name, losses in outcomes.losses.items():
+        statistics = np.stack([losses, np.ones(len(losses))], axis=1)
         figures[name] = _as_dict(
             bootstrap(statistics, mean, confidence=config.confidence, resamples=config.resamples, seed=seed)
         )
@@ -211,7 +263,31 @@ class Fit:
         return asdict(self)
 
 
-def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], confidence: float, seed: int) -> Fit:
+def fitted(
+    probabilities: Any, truth: Any, confidence: float, seed: int, fitted_on: str, groups: Any = None
+) -> dict[str, Any]:
+    """Return what is stored with a model of a temperature that is fitted to rows, as of `choose_temperature`.
+
+    Args:
+        probabilities: Of each class, for each row. Shape (N, C).
+        truth: The true classes.
+        confidence: Of the interval.
+        seed: Decides which rows are scaled together.
+        fitted_on: What the rows are.
+        groups: Number of the group of each row, such as the sentence of a word; None where each is its own.
+    """
+    fit = choose_temperature(probabilities, truth, confidence, seed, groups)
+    facts: dict[str, Any] = {"fitted_on": fitted_on, "rows": fit.rows, "fit": fit.as_dict()}
+    return {**facts, "temperature": fit.temperature} if fit.kept else facts
+
+
+def choose_temperature(
+    probabilities: Sequence[Any] | Floats,
+    references: Sequence[int] | Integers,
+    confidence: float,
+    seed: int,
+    groups: Integers | None = None,
+) -> Fit:
     """Fit a temperature, and test by cross-validation whether it helps on other rows.
 
     A temperature that was fitted on few rows overfits, and harms a calibrated model. So each
@@ -224,6 +300,8 @@ def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], 
         references: The true classes.
         confidence: Of the interval.
         seed: Decides which rows are scaled together.
+        groups: Number of the group of each row, from 0, such as the sentence of a word; the rows of a group depend on
+            each other, so they are scaled together and count as one observation. None where each row is its own.
     """
     probs, true = probability_matrix(probabilities), np.asarray(references, np.int64)
     rows, right = len(true), (probs.argmax(axis=1) == true).astype(np.float64)
@@ -232,14 +310,15 @@ def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], 
     if temperature is None or wrong < MISTAKES:
         reason = f"only {wrong} of these rows are predicted wrongly; at least {MISTAKES} are needed"
         return Fit(rows, temperature, None, False, reason)
-    number = np.random.default_rng(seed).permutation(rows) % FOLDS
+    group = np.arange(rows) if groups is None else groups
+    number = (np.random.default_rng(seed).permutation(int(group.max()) + 1) % FOLDS)[group]
     held_out = probs.copy()
     for inside in (number == fold for fold in range(FOLDS)):
         fitted = fit_temperature(probs[~inside], true[~inside])
         if fitted is not None:
             held_out[inside] = scaled(probs[inside], fitted)
     saved = log_loss(probs, true) - log_loss(held_out, true)
-    middle, error = float(saved.mean()), float(saved.std(ddof=1)) / math.sqrt(rows)
+    middle, error = float(saved.mean()), _standard_error(saved, group)
     spread = NormalDist().inv_cdf(0.5 + confidence / 2) * error
     gain = Interval(middle, middle - spread, middle + spread)
     before, after = (plain_error(part.max(axis=1), right) for part in (probs, held_out))
@@ -252,6 +331,13 @@ def choose_temperature(probabilities: Sequence[Any], references: Sequence[int], 
     return Fit(rows, temperature, gain, False, reason)
 
 
+def _standard_error(values: Floats, group: Integers) -> float:
+    """Return the standard error of a mean over values that depend on each other within groups. Shapes (N,) and (N,)."""
+    sums = np.bincount(group, values - values.mean())
+    count = len(np.unique(group))
+    return float(np.sqrt((sums**2).sum() * count / (count - 1)) / len(values)) if count > 1 else math.inf
+
+
 def scaled(probabilities: Floats, temperature: float) -> Floats:
     """Return the probabilities at another temperature. Shape (N, C)."""
     powers = np.log(np.maximum(probabilities, 1e-300)) / temperature
@@ -260,12 +346,47 @@ def scaled(probabilities: Floats, temperature: float) -> Floats:
     return result
 
 
+def at_temperature(probabilities: Sequence[Any], temperature: float) -> list[Any]:
+    """Return the probabilities of one row, or of each of its words, at another temperature.
+
+    Args:
+        probabilities: Of each class, shape (C,); or a list of these, or None, for each word.
+        temperature: By which the logits are divided.
+    """
+    if probabilities and (probabilities[0] is None or isinstance(probabilities[0], Sequence | np.ndarray)):
+        return [None if word is None else at_temperature(word, temperature) for word in probabilities]
+    changed: list[Any] = scaled(np.asarray([probabilities], np.float64), temperature)[0].tolist()
+    return changed
+
+
 def _run(context: EvaluationContext) -> dict[str, Any] | None:
+    settings, temperature = context.config.evaluation, context.temperature
+    if context.task.labels_words:
+        return _of_entities(context)
     probabilities = context.columns.get("probabilities")
     if probabilities is None:
         return None
-    settings = context.config.evaluation
-    return section(probabilities, context.references, settings, context.seed, context.temperature, context.fit)
+    return section(probabilities, context.references, settings, context.seed, temperature, context.fit)
 
 
-CHECK = Check("calibration", _run, applies=lambda task: task.stratum is not None)
+def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
+    """Return the section on predicted entities; the temperature is that of the words' probabilities."""
+    rows, temperature = context.columns.get(WORD_PROBABILITIES), context.temperature
+    plain = None if rows is None else entities.outcomes(context, rows)
+    if rows is None or plain is None:
+        return None
+    at = None
+    if temperature is not None:
+        at = entities.outcomes(context, [at_temperature(words, temperature) for words in rows])
+    result = of_outcomes(
+        of_decisions(*plain),
+        None if at is None else of_decisions(*at),
+        context.config.evaluation,
+        context.seed,
+        temperature,
+        context.fit,
+    )
+    return {"unit": entities.UNIT, **result}
+
+
+CHECK = Check("calibration", _run, applies=lambda task: task.stratum is not None or task.labels_words)

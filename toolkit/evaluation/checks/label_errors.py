@@ -11,17 +11,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit.evaluation import entities
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.scores import shown_text, thumbnail
+from toolkit.evaluation.statistics.intervals import Floats
 from toolkit.evaluation.statistics.label_noise import noise
 from toolkit.metrics.probability import probability_matrix
 from toolkit.tasks.task import Column
 
 SHOWN = 20
 
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 
-def doubted(probabilities: Sequence[Any], references: Sequence[int]) -> list[tuple[int, int]]:
+
+def doubted(probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers) -> list[tuple[int, int]]:
     """Return (row, predicted class) of suspect labels, the most suspect first.
 
     Args:
@@ -78,6 +82,8 @@ def section(
 
 
 def _run(context: EvaluationContext) -> dict[str, Any] | None:
+    if context.task.labels_words:
+        return _of_entities(context)
     probabilities = context.columns.get("probabilities")
     if probabilities is None:
         return None
@@ -85,4 +91,16 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     return section(probabilities, context.references, context.rows, context.labels, inputs)
 
 
-CHECK = Check("label_errors", _run, applies=lambda task: task.stratum is not None)
+def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
+    """Return the section for labels of words, whose entities are listed; the words of a sentence are no random sample,
+    so the share of wrong labels is not estimated.
+    """
+    words = entities.read_words(context.columns, context.references)
+    if words is None:
+        return None
+    flagged = {words.places[number] for number, _ in doubted(words.probabilities, words.labels)}
+    count, examples = entities.suspects(context, flagged)
+    return {"unit": entities.UNIT, "doubted": count, "noise": None, "examples": examples}
+
+
+CHECK = Check("label_errors", _run, applies=lambda task: task.stratum is not None or task.labels_words)

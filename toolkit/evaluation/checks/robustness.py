@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.data.audio import columns as audio_columns
 from toolkit.data.images import image_columns, image_decoding
 from toolkit.evaluation import scores
 from toolkit.evaluation.check import Check, named
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.perturbations import image_changes
+from toolkit.evaluation.perturbations import audio_changes, image_changes
 from toolkit.evaluation.perturbations.counterfactual import (
     CounterfactualModel,
     Example,
@@ -23,12 +24,18 @@ from toolkit.evaluation.perturbations.counterfactual import (
     counterfactual_model,
     examples,
 )
-from toolkit.evaluation.perturbations.text_changes import Lists, Perturbation, of_examples, perturbations
+from toolkit.evaluation.perturbations.text_changes import (
+    Lists,
+    Perturbation,
+    of_examples,
+    perturbations,
+    word_perturbations,
+)
 from toolkit.tasks.task import Task
 
 SHOWN = 5  # failures of each test
 MOST_ROWS = 1000  # examples that are changed; chosen at random from more
-MOST_PICTURES = 500
+MOST_FILES = 500  # pictures, or recordings
 SHOWN_PICTURES = 2  # failures of each change; many pictures would make the page large
 TOLERANCE = 0.05  # tolerated change of a score in the wrong direction
 
@@ -74,7 +81,7 @@ def section(
 
 def of_pictures(
     model: CounterfactualModel,
-    pictures: Sequence[tuple[Mapping[str, Any]]],
+    pictures: Sequence[Example],
     places: Sequence[tuple[Any, Any]],
     truth: Sequence[int],
 ) -> dict[str, Any]:
@@ -82,20 +89,73 @@ def of_pictures(
 
     Args:
         model: The model.
-        pictures: Of each example of the data: one, with "bytes" or "path".
+        pictures: Of each example of the data: one or more, each with "bytes" or "path".
         places: File and row of each.
         truth: The true class of each.
     """
-    pictures, places, truth = _chosen(model, MOST_PICTURES, pictures, places, truth)
-    pictures = [(image_changes.reduced(picture),) for (picture,) in pictures]
+    pictures, places, truth = _chosen(model, MOST_FILES, pictures, places, truth)
+    pictures = [tuple(map(image_changes.reduced, example)) for example in pictures]
     before = model.predict(pictures)
-    changes = [_of_picture(change) for change in image_changes.changes()]
+    changes = [_of_each(change) for change in image_changes.changes()]
     result = _invariances(model, changes, pictures, places, truth, before, _thumbnails, SHOWN_PICTURES)
     return {
         **result,
         "kind": "image",
         "expectations": [],
         "not_tested": "Rotation, occlusion, other cameras or places, and adversarial pictures.",
+    }
+
+
+def of_words(
+    model: CounterfactualModel,
+    sentences: Sequence[tuple[Sequence[str]]],
+    places: Sequence[tuple[Any, Any]],
+    truth: Sequence[Sequence[int]],
+) -> dict[str, Any]:
+    """Return the report's section on robustness of labels of words.
+
+    Args:
+        model: The model.
+        sentences: Of each example of the data: its words alone.
+        places: File and row of each.
+        truth: The true labels of each.
+    """
+    sentences, places, truth = _chosen(model, MOST_ROWS, sentences, places, truth)
+    before = model.predict(sentences)
+    changes = [_of_each(change) for change in word_perturbations()]
+    result = _invariances(model, changes, sentences, places, truth, before, _sentences)
+    return {
+        **result,
+        "kind": "text",
+        "metric": "accuracy" if model.metric is None else model.metric.title,
+        "expectations": [],
+        "not_tested": "Changes that add, remove or join words: each word keeps its label.",
+    }
+
+
+def of_recordings(
+    model: CounterfactualModel,
+    recordings: Sequence[Example],
+    places: Sequence[tuple[Any, Any]],
+    truth: Sequence[int],
+) -> dict[str, Any]:
+    """Return the report's section on robustness of a classifier of recordings.
+
+    Args:
+        model: The model.
+        recordings: Of each example of the data: one or more, each with "bytes" or "path", and "seconds".
+        places: File and row of each.
+        truth: The true class of each.
+    """
+    recordings, places, truth = _chosen(model, MOST_FILES, recordings, places, truth)
+    before = model.predict(recordings)
+    changes = [_of_each(change) for change in audio_changes.changes()]
+    result = _invariances(model, changes, recordings, places, truth, before, _names)
+    return {
+        **result,
+        "kind": "audio",
+        "expectations": [],
+        "not_tested": "Echo, other voices, other microphones, background speech and compression.",
     }
 
 
@@ -106,18 +166,28 @@ def _chosen(model: CounterfactualModel, most: int, *columns: Sequence[Any]) -> l
     return [[column[row] for row in rows] for column in columns]
 
 
-def _of_picture(change: Perturbation) -> Perturbation:
-    return replace(change, change=lambda example, chance: (change.change(example[0], chance),))
+def _of_each(change: Perturbation) -> Perturbation:
+    """Return the change of all inputs of an example."""
+    return replace(change, change=lambda example, chance: tuple(change.change(value, chance) for value in example))
 
 
 def _texts(texts: Texts, changed: Texts, _title: str) -> dict[str, Any]:
     return {"text": scores.joined(texts), "changed": scores.joined(changed)}
 
 
+def _sentences(example: Example, changed_example: Example, _title: str) -> dict[str, Any]:
+    (words,), (changed,) = example, changed_example
+    return {"text": " ".join(words), "changed": " ".join(changed)}
+
+
 def _thumbnails(example: Example, changed_example: Example, title: str) -> dict[str, Any]:
-    (picture,), (changed,) = example, changed_example
+    picture, changed = example[0], changed_example[0]
     small = {"picture": image_decoding.thumbnail(picture), "changed_picture": image_decoding.thumbnail(changed)}
     return {"text": image_columns.name(picture), "changed": title, **small}
+
+
+def _names(example: Example, _changed: Example, title: str) -> dict[str, Any]:
+    return {"text": audio_columns.name(example[0]), "changed": title}
 
 
 def _invariances(
@@ -134,9 +204,7 @@ def _invariances(
     return {
         "rows": len(inputs),
         "confidence": model.confidence,
-        "accuracy": float(
-            np.mean([predicted == reference for predicted, reference in zip(before["prediction"], truth, strict=True)])
-        ),
+        "accuracy": model.figure(before, truth),
         "invariance": [
             _invariance(model, change, inputs, places, truth, before, joint, show, most)
             for change in changes
@@ -164,20 +232,23 @@ def _invariance(
     if not rows:
         return result
     predictions = model.predict([changed[row] for row in rows])
-    right = np.array([before["prediction"][row] == truth[row] for row in rows], np.float64)
-    still = np.array([now == truth[row] for now, row in zip(predictions["prediction"], rows, strict=True)], np.float64)
+    true = [truth[row] for row in rows]
+    right = [before["prediction"][row] == truth[row] for row in rows]
+    still = [now == reference for now, reference in zip(predictions["prediction"], true, strict=True)]
     flipped = [now != before["prediction"][row] for now, row in zip(predictions["prediction"], rows, strict=True)]
-    # The change of accuracy among the changed inputs: the others cannot fall.
-    result |= {"difference": model.mean(still - right, joint), "flipped": model.share(flipped)}
+    # The change among the changed inputs: the others cannot fall.
+    changes = model.change([before["prediction"][row] for row in rows], predictions["prediction"], true, joint)
+    result |= {"difference": changes, "flipped": model.share(flipped)}
     fallen = [index for index, row in enumerate(rows) if right[index] and not still[index]]
-    fallen.sort(key=lambda index: -max(before["probabilities"][rows[index]]))
+    if "probabilities" in before:
+        fallen.sort(key=lambda index: -max(before["probabilities"][rows[index]]))
     result["failures"] = [
         {
             "file": places[rows[index]][0],
             "row": places[rows[index]][1],
             **show(inputs[rows[index]], changed[rows[index]], change.title),
-            "before": model.labels[before["prediction"][rows[index]]],
-            "after": model.labels[predictions["prediction"][index]],
+            "before": model.shown(inputs[rows[index]], before["prediction"][rows[index]]),
+            "after": model.shown(changed[rows[index]], predictions["prediction"][index]),
         }
         for index in fallen[:most]
     ]
@@ -276,7 +347,9 @@ def _expectation(
 def _run(context: EvaluationContext) -> dict[str, Any]:
     kind = context.task.input_kind
     if kind is None or kind.changes is None:
-        return {"not_tested": "The robustness check is only for the classification of texts, of pairs and of pictures."}
+        return {
+            "not_tested": "The robustness check is only for classes of texts, pairs, words, pictures or recordings."
+        }
     section: dict[str, Any] = kind.changes(
         counterfactual_model(context), examples(context), context.places, context.references, context.config.evaluation
     )

@@ -7,17 +7,20 @@ examples.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.evaluation import entities
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import wilson
+from toolkit.tasks.spans import Span, types_of
 
 SMALLEST = 20  # examples in a group
 SHUFFLES = 1000
@@ -53,6 +56,8 @@ def section(
     roles: Sequence[str],
     confidence: float,
     seed: int,
+    clusters: Integers | None = None,
+    further: Mapping[str, Sequence[Any]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the report's section on groups of examples.
 
@@ -64,14 +69,17 @@ def section(
         roles: The recipe's columns.
         confidence: Of the intervals; one minus it is the chance of any false alarm among the worst groups.
         seed: Of the shuffles.
+        clusters: As of `adjusted`.
+        further: Grouping → value of each example.
     """
     wrong = ~np.asarray(right, bool)
     texts = [" ".join(row) for row in zip(*inputs.values(), strict=True)]
     where = {role: f" in {role}" if len(inputs) > 1 else "" for role in inputs}
     lengths = [group for role, values in inputs.items() for group in by_length(values, where[role])]
     overlap = by_overlap(*inputs.values()) if len(inputs) == 2 else []
-    slices = [*lengths, *overlap, *by_class(classes), *by_column(rows, roles), *by_word(texts)]
-    p_values = adjusted(wrong, slices, seed)
+    others = [group for by, values in further.items() for group in _by_value(by, values)]
+    slices = [*lengths, *overlap, *by_class(classes), *others, *by_column(rows, roles), *by_word(texts)]
+    p_values = adjusted(wrong, slices, seed, clusters)
     described = [_described(group, wrong, p, confidence) for group, p in zip(slices, p_values, strict=True)]
     clear = [number for number, p in enumerate(p_values) if p < 1 - confidence]
     clear.sort(key=lambda number: (p_values[number], -float(wrong[slices[number].members].mean())))
@@ -181,7 +189,9 @@ def _large(slices: list[Slice]) -> list[Slice]:
     return [group for group in slices if len(group.members) >= SMALLEST] if len(slices) > 1 else []
 
 
-def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) -> list[float]:
+def adjusted(
+    wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int, clusters: Integers | None = None
+) -> list[float]:
     """Return for each group the probability that shuffled mistakes make some group at least as bad.
 
     A group is measured by the hypergeometric probability of so many mistakes or more among so many examples, which puts
@@ -193,6 +203,9 @@ def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) ->
         wrong: Whether each prediction is wrong. Shape (N,).
         slices: The groups.
         seed: Of the shuffles.
+        clusters: Number of the cluster of each example, such as the sentence of an entity; the mistakes in a cluster
+            depend on each other, so clusters of the same size exchange all of theirs. Shape (N,). None where each
+            example is its own.
     """
     from scipy.sparse import csr_matrix
 
@@ -203,7 +216,8 @@ def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) ->
     starts = np.concatenate([[0], np.cumsum(sizes)])
     matrix = csr_matrix((np.ones(len(members), np.float32), members, starts), shape=(len(slices), len(wrong)))
     random = np.random.default_rng(seed)
-    shuffled = np.stack([random.permutation(wrong) for _ in range(SHUFFLES)], axis=1).astype(np.float32)  # (N, B)
+    shuffle = random.permutation if clusters is None else _of_clusters(clusters, random)
+    shuffled = np.stack([shuffle(wrong) for _ in range(SHUFFLES)], axis=1).astype(np.float32)  # (N, B)
     counts = np.rint(matrix @ shuffled).astype(np.int64)  # (S, B)
     observed = np.rint(matrix @ wrong.astype(np.float32)).astype(np.int64)  # (S,)
     luck = np.ones(SHUFFLES)
@@ -217,6 +231,25 @@ def adjusted(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int) ->
     return [float(p) for p in (1 + as_small) / (1 + SHUFFLES)]
 
 
+def _of_clusters(clusters: Integers, random: np.random.Generator) -> Callable[[Any], Any]:
+    """Return a function that shuffles values (N,) by exchanging clusters of the same size."""
+    order = np.argsort(clusters, kind="stable")
+    _, starts, counts = np.unique(clusters[order], return_index=True, return_counts=True)
+    blocks = [
+        order[starts[counts == size][:, None] + np.arange(size)]  # (clusters of this size, size)
+        for size in np.unique(counts)
+    ]
+
+    def shuffle(values: Any) -> Any:
+        shuffled = np.empty_like(values)
+        for members in blocks:
+            exchanged = members[random.permutation(len(members))]
+            shuffled[members] = values[random.permuted(exchanged, axis=1)]
+        return shuffled
+
+    return shuffle
+
+
 def _tails(sizes: Integers, mistakes: int, examples: int) -> Mapping[int, np.ndarray[Any, np.dtype[np.float64]]]:
     """Return for each size of a group the chances of 0, 1, 2, … or more mistakes in it."""
     from scipy.stats import hypergeom
@@ -224,14 +257,53 @@ def _tails(sizes: Integers, mistakes: int, examples: int) -> Mapping[int, np.nda
     return {int(size): hypergeom.sf(np.arange(-1, size), examples, mistakes, size) for size in sizes}
 
 
-def _run(context: EvaluationContext) -> dict[str, Any]:
+def _run(context: EvaluationContext) -> dict[str, Any] | None:
     task, rows, references = context.recipe.task, context.rows, context.references
+    if task.labels_words and types_of(context.labels):
+        return _of_entities(context)
     right = [given == true for given, true in zip(context.classes, references, strict=True)]
-    plain = {column.role: column.kind.plain for column in task.inputs}
-    inputs = {role: [plain[role](value) for value in rows[role].to_pylist()] for role in task.texts_in(rows)}
     classes = [context.labels[number] for number in references] if task.stratum is not None else None
     roles = [column.role for column in task.columns]
-    return section(right, rows, inputs, classes, roles, context.config.evaluation.confidence, context.seed)
+    return section(right, rows, _inputs(context), classes, roles, context.config.evaluation.confidence, context.seed)
+
+
+def _inputs(context: EvaluationContext) -> dict[str, list[str]]:
+    """Return the text of each row for the role of each input that is text."""
+    task, rows = context.recipe.task, context.rows
+    plain = {column.role: column.kind.plain for column in task.inputs}
+    return {role: [plain[role](value) for value in rows[role].to_pylist()] for role in task.texts_in(rows)}
+
+
+def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
+    """Return the section on entities, true and predicted ones: a missed or invented one, too, is a mistake.
+
+    Their length is that of their sentence, their class is their type.
+    """
+    pairs = entities.compared(context.columns["prediction"], context.references, context.labels)
+    if not pairs:
+        return None
+    inputs, confidence = _inputs(context), context.config.evaluation.confidence
+    spans = [pair.true or pair.predicted or Span(0, 0, "") for pair in pairs]
+    numbers = np.array([pair.row for pair in pairs], np.int64)
+    further: dict[str, Sequence[Any]] = {}
+    if context.known_entities is not None:
+        known = [
+            entities.text(entities.sentence(context, pair.row), span) in context.known_entities
+            for pair, span in zip(pairs, spans, strict=True)
+        ]
+        further["seen in training"] = ["yes" if seen else "no" for seen in known]
+    result = section(
+        [pair.right for pair in pairs],
+        context.rows.take(pa.array(numbers)),
+        {role: [texts[row] for row in numbers] for role, texts in inputs.items()},
+        [span.type for span in spans],
+        [column.role for column in context.recipe.task.columns],
+        confidence,
+        context.seed,
+        numbers,
+        further,
+    )
+    return {"unit": entities.UNIT, **result}
 
 
 CHECK = Check("slices", _run, applies=lambda task: task.labelled is not None)

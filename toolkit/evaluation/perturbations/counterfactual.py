@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit.evaluation import entities
 from toolkit.evaluation.context import EvaluationContext, chosen_classes
-from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
+from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, paired_difference, wilson
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.predict_features import predict_features
+from toolkit.metrics import Metric, load
 from toolkit.metrics.means import mean
 from toolkit.metrics.probability import probability_matrix
 
@@ -30,6 +32,7 @@ class CounterfactualModel:
         confidence: Of the intervals.
         resamples: Bootstrap samples behind them.
         seed: Of every draw.
+        metric: What a change is measured by where the rows have a label for each word; None for accuracy.
     """
 
     predict: Callable[[Sequence[Example]], PredictionColumns]
@@ -38,6 +41,33 @@ class CounterfactualModel:
     confidence: float
     resamples: int
     seed: int
+    metric: Metric | None = None
+
+    def figure(self, predictions: PredictionColumns, truth: Sequence[Any]) -> float:
+        """Return the metric, or the accuracy, of predictions."""
+        given = predictions["prediction"]
+        if self.metric is not None:
+            return float(self.metric.aggregate(self.metric.statistics(given, truth, self.labels).sum(axis=0)))
+        return float(np.mean([predicted == true for predicted, true in zip(given, truth, strict=True)]))
+
+    def change(
+        self, before: Sequence[Any], after: Sequence[Any], truth: Sequence[Any], confidence: float
+    ) -> dict[str, float]:
+        """Return how much the metric, or the accuracy, of the same rows changes, with a paired interval."""
+        if self.metric is None:
+            right, still = (
+                np.array([predicted == true for predicted, true in zip(given, truth, strict=True)], np.float64)
+                for given in (before, after)
+            )
+            return self.mean(still - right, confidence)
+        now, then = (self.metric.statistics(given, truth, self.labels) for given in (after, before))
+        aggregate, resamples = self.metric.aggregate, self.resamples
+        difference = paired_difference(now, then, aggregate, confidence=confidence, resamples=resamples, seed=self.seed)
+        return as_dict(difference)
+
+    def shown(self, example: Example, prediction: Any) -> str:
+        """Return a prediction as text: its class, or the entities among the words of an example."""
+        return entities.listed(example[0], prediction, self.labels) if self.metric else self.labels[prediction]
 
     def scores(self, predictions: PredictionColumns) -> Floats:
         """Return the score of each text, from -1 (negative) to 1 (positive). Shape (N,)."""
@@ -100,4 +130,8 @@ def counterfactual_model(context: EvaluationContext) -> CounterfactualModel:
         return {**predicted, "prediction": chosen_classes(predicted)}
 
     weights = polarity(stored.recipe, stored.labels) if len(inputs) == 1 else None  # a relation has no polarity
-    return CounterfactualModel(predict, stored.labels, weights, settings.confidence, settings.resamples, context.seed)
+    first = load(context.recipe.metrics[0])[1] if context.task.labels_words else None
+    metric = first if isinstance(first, Metric) else None
+    return CounterfactualModel(
+        predict, stored.labels, weights, settings.confidence, settings.resamples, context.seed, metric
+    )

@@ -114,9 +114,23 @@ def _within(change: Perturbation, numbers: range, name: str, title: str) -> Pert
     return Perturbation(f"{change.name}{name}", f"{change.title}{title}", changed, change.adds)
 
 
+def word_perturbations() -> list[Perturbation]:
+    """Return the changes to the words of a text that keep each word in its place, and so its label."""
+    return [
+        Perturbation("typos", "A typo in every eighth word", misspelt),
+        Perturbation("lower_case", "Lower case", lambda words, _: [word.lower() for word in words]),
+        Perturbation("upper_case", "Upper case", lambda words, _: [word.upper() for word in words]),
+    ]
+
+
 def typos(text: str, chance: random.Random) -> str:
     """Swap, leave out or double a letter in about every eighth word of four letters or more; at least in one."""
-    words = re.split(r"(\s+)", text)
+    return "".join(misspelt(re.split(r"(\s+)", text), chance))
+
+
+def misspelt(pieces: Sequence[str], chance: random.Random) -> list[str]:
+    """Return words, or words and the white space between them, with the same changes."""
+    words = list(pieces)
     long = [place for place, word in enumerate(words) if len(word) > 3 and word.isalpha()]
     for place in chance.sample(long, k=min(len(long), max(1, round(len(long) / 8)))):
         word = words[place]
@@ -128,7 +142,7 @@ def typos(text: str, chance: random.Random) -> str:
             words[place] = word[:at] + word[at + 1 :]
         else:
             words[place] = word[:at] + word[at] + word[at:]
-    return "".join(words)
+    return words
 
 
 def replace(text: str, pairs: list[tuple[str, str]]) -> str:

@@ -64,6 +64,31 @@ def resampled_sums(statistics: Floats, resamples: int, seed: int) -> Floats:
     return _drawn_sums(*distinct(statistics), resamples, seed)
 
 
+def by_cluster(statistics: Floats, clusters: np.ndarray[Any, np.dtype[np.int64]] | None) -> Floats:
+    """Sum the statistics of the rows of each cluster, which are then drawn and left out together. (N, S) → (U, S).
+
+    Source: Field and Welsh 2007, "Bootstrapping Clustered Data".
+
+    Args:
+        statistics: One row an example. Shape (N, S).
+        clusters: Number of each example's cluster, from 0; None where examples are independent. Shape (N,).
+    """
+    if clusters is None:
+        return statistics
+    sums = np.zeros((int(clusters.max()) + 1, statistics.shape[1]))
+    np.add.at(sums, clusters, statistics)
+    return sums
+
+
+def of_clusters(
+    figure: Callable[[Floats], Floats], examples: int, clusters: np.ndarray[Any, np.dtype[np.int64]] | None
+) -> tuple[Callable[[Floats], Floats], int]:
+    """Return a figure of weighted examples as one of weighted clusters, and their number."""
+    if clusters is None:
+        return figure, examples
+    return lambda weights: figure(weights[:, clusters]), int(clusters.max()) + 1
+
+
 def distinct(statistics: Floats) -> tuple[Floats, Floats]:
     """Return the distinct rows and their counts; unchanged where all differ. (U, S) and (U,)."""
     rows, counts = np.unique(statistics, axis=0, return_counts=True)

@@ -231,9 +231,10 @@ def _never_predicted(symptoms: Symptoms) -> Iterator[Advice]:
     """Classes that are never predicted; the weights of classes help where these are rare, and training where not."""
     confusion = symptoms.report["evaluation"].get("confusion") or {}
     labels, matrix = confusion.get("labels") or [], confusion.get("matrix") or []
+    unit = symptoms.report["evaluation"].get("unit") or ""
     missing = [
         number
-        for number in range(len(labels))
+        for number in range(len(labels) - bool(unit))  # the last one stands for no entity
         if sum(matrix[number]) >= 5 and not sum(row[number] for row in matrix)  # of fewer, chance may have it so
     ]
     if not missing:
@@ -250,7 +251,7 @@ def _never_predicted(symptoms: Symptoms) -> Iterator[Advice]:
     longer = symptoms.again(epochs=f"{2 * epochs:g}") if epochs else None
     yield _piece(
         "classes.never-predicted",
-        f"{listed} {'is' if len(missing) == 1 else 'are'} never predicted, although {truth:,} rows have "
+        f"{listed} {'is' if len(missing) == 1 else 'are'} never predicted, although {truth:,} {unit or 'rows'} have "
         f"{'this label' if len(missing) == 1 else 'these labels'}.{rows}",
         "Increase the weight of rare classes, or add examples of them."
         if rare

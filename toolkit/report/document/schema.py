@@ -21,6 +21,7 @@ _DIFFERENCE = {
 
 _FIGURES = {"ece": _INTERVAL, "ece_plain": float, "brier": _INTERVAL, "log_loss": _INTERVAL}
 _CALIBRATION = {
+    "unit": str,
     **dict.fromkeys(("confidence", "mean_confidence", "accuracy", "p", "temperature"), float),
     "bins": [{"count": float, "confidence": float, "accuracy": _INTERVAL}],
     **_FIGURES,
@@ -30,12 +31,14 @@ _CALIBRATION = {
 
 _GROUP = {"by": str, "name": str, "rows": float, "accuracy": _INTERVAL, "p": float}
 _SLICES = {
+    "unit": str,
     **dict.fromkeys(("confidence", "accuracy", "looked_at", "smallest", "clear", "worst_confidence"), float),
     "groups": [_GROUP],
     "worst": [_GROUP],
 }
 
 _LABEL_ERRORS = {
+    "unit": str,
     "doubted": float,
     "noise": {"rate": float, "p": float},
     "examples": [
@@ -61,6 +64,7 @@ _CHANGED = {
 }
 _ROBUSTNESS = {
     "kind": str,
+    "metric": str,
     **dict.fromkeys(("rows", "confidence", "accuracy"), float),
     "invariance": [
         {
@@ -148,6 +152,12 @@ _WRITING = {
     },
 }
 
+_RECOMMENDATIONS = {
+    **dict.fromkeys(("confidence", "users", "items", "coverage", "unseen", "repeats", "items_in_history"), float),
+    "popularity_ratio": _INTERVAL,
+    "exclude_seen": bool,
+}
+
 _COST = {
     "device": str,
     "timed": str,
@@ -225,14 +235,18 @@ REPORT: dict[str, Any] = {
         "labels": [str],
         "loss": float,
         "metrics": [_METRIC],
+        "unit": str,
         "per_class": [{"label": str, "support": float, "precision": _INTERVAL, "recall": _INTERVAL, "f1": _INTERVAL}],
         "confusion": {"labels": [str], "matrix": [[float]]},
-        "errors": [{**_PLACE, "text": str, "label": str, "prediction": str, "picture": str, "confidence": float}],
+        "errors": [
+            {**_PLACE, **dict.fromkeys(("text", "label", "prediction", "kind", "picture"), str), "confidence": float}
+        ],
         "calibration": _CALIBRATION,
         "slices": _SLICES,
         "label_errors": _LABEL_ERRORS,
         "near_duplicates": _NEAR_DUPLICATES,
         "writing": _WRITING,
+        "recommendations": _RECOMMENDATIONS,
         "robustness": _ROBUSTNESS,
         "bias": _BIAS,
         "explanations": _EXPLANATIONS,

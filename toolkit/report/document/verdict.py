@@ -55,9 +55,11 @@ def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
     others = [row for row in rows if row is not weakest]
     if all(weakest["f1"]["high"] >= row["f1"]["low"] for row in others):
         return []
+    unit = evaluation.get("unit") or "examples"
+    what = "type" if evaluation.get("unit") else "class"
     return [
-        f"Weakest class “{weakest['label']}”: F1 {shown(weakest['f1']['value'], 'fraction')}, "
-        f"recall {shown(weakest['recall']['value'], 'fraction')} on {weakest['support']:,} examples."
+        f"Weakest {what} “{weakest['label']}”: F1 {shown(weakest['f1']['value'], 'fraction')}, "
+        f"recall {shown(weakest['recall']['value'], 'fraction')} on {weakest['support']:,} {unit}."
     ]
 
 
@@ -87,10 +89,10 @@ def _weak_groups(evaluation: Mapping[str, Any]) -> list[str]:
     worst = [group for group in worst if group["by"] != "class"]
     if not worst:
         return []
-    group = worst[0]
+    group, unit = worst[0], evaluation["slices"].get("unit") or "examples"
     right = shown(group["accuracy"]["value"], "fraction")
     overall = shown(evaluation["slices"]["accuracy"], "fraction")
-    return [f"Weaker on {_group_name(group)}: accuracy {right} on {group['rows']:,} examples, {overall} on all."]
+    return [f"Weaker on {_group_name(group)}: accuracy {right} on {group['rows']:,} {unit}, {overall} on all."]
 
 
 def _group_name(group: Mapping[str, Any]) -> str:
@@ -107,7 +109,8 @@ def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
         return []
     worst = min(costly, key=lambda change: change["difference"]["value"])
     size, _, interval = sizes(turned(worst["difference"]), "fraction", evaluation["robustness"]["confidence"])
-    return [f"Not robust: “{worst['title']}” lowers accuracy by {size} {interval}."]
+    metric = evaluation["robustness"].get("metric") or "accuracy"
+    return [f"Not robust: “{worst['title']}” lowers {metric} by {size} {interval}."]
 
 
 def _unfaithful(evaluation: Mapping[str, Any]) -> list[str]:
@@ -157,6 +160,9 @@ def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None
     confusion = evaluation.get("confusion")
     if not confusion or sum(any(row) for row in confusion["matrix"]) < 2:
         return []
+    if evaluation.get("unit"):
+        predicted = any(row[:-1] for row in confusion["matrix"] if any(row[:-1]))
+        return [] if predicted else ["No entity is predicted: train for longer, or with a higher learning rate."]
     given = [
         label
         for label, column in zip(confusion["labels"], zip(*confusion["matrix"], strict=True), strict=True)

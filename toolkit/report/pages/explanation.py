@@ -77,8 +77,10 @@ def _measured(trust: Mapping[str, Any], of_pictures: bool) -> list[Method]:
 def _text(explanation: Explanation, probabilities: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
     example, target = explanation.example, explanation.target
     picture = {"grid": list(example.grid)} if isinstance(example, Picture) else {}
+    asked = None if isinstance(example, Picture) else example.asked
     return {
         **picture,
+        "asked": None if asked is None else {"number": asked + 1, "word": example.words[asked]},
         "text": " ⏎ ".join(example.texts),
         "prediction": labels[target] if target < len(labels) else str(target),
         "probability": float(probabilities[target]),
@@ -221,7 +223,10 @@ def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], example
             continue
         largest = max((abs(score) for score in scores), default=0) or 1.0
         special = text["special"].get(name)
-        words = [_shaded(word, score, largest) for word, score in zip(text["words"], scores, strict=True)]
+        words = [
+            {**_shaded(word, score, largest), "asked": number == example.asked}
+            for number, (word, score) in enumerate(zip(text["words"], scores, strict=True))
+        ]
         rows.append(
             {
                 "method": method,
@@ -245,7 +250,8 @@ def _by_text(words: Sequence[Any], sources: Sequence[int]) -> list[list[Any]]:
 
 def _shaded(word: str, score: float, largest: float) -> dict[str, Any]:
     share = min(1.0, abs(score) / largest)
-    return {"word": word, "score": score, "share": f"{share:.2f}", "against": score < 0 and share >= 0.05}
+    against = score < 0 and share >= 0.05
+    return {"word": word, "score": score, "share": f"{share:.2f}", "against": against, "asked": False}
 
 
 def _picture(methods: Sequence[Mapping[str, Any]], trust: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _TASKS = {
     "text-classification": "Text classification",
     "token-classification": "Token classification",
     "image-classification": "Image classification",
+    "audio-classification": "Audio classification",
     "translation": "Translation",
 }
 

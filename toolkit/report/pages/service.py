@@ -18,7 +18,14 @@ def page(described: Mapping[str, Any], inputs: Sequence[Column], characters: int
         characters: How long a text may be.
     """
     fields = [
-        {"role": c.role, "kind": c.kind.name, "required": c.required, "title": c.role.replace("_", " ").capitalize()}
+        {
+            "role": c.role,
+            "kind": c.kind.name,
+            "file": c.kind.files is not None,
+            "noun": c.kind.nouns[0],
+            "required": c.required,
+            "title": c.role.replace("_", " ").capitalize(),
+        }
         for c in inputs
     ]
     return (

@@ -7,12 +7,22 @@ from toolkit.inference.generate import SPARE
 TEXT = "A text of your own."
 SECOND = "The text that goes with it."
 PICTURE = "picture.jpg"
+RECORDING = "recording.wav"
 
 _CLASSIFIER = """
 from transformers import pipeline
 
 predict = pipeline({task}, model={name})
 print(predict({given}))
+"""
+
+_RECORDING = """
+import soundfile
+from transformers import pipeline
+
+predict = pipeline({task}, model={name})
+samples, rate = soundfile.read({given})  # of one channel
+print(predict({{"raw": samples, "sampling_rate": rate}}))  # another rate than the model's needs torchaudio
 """
 
 _TOKENS = """
@@ -72,6 +82,8 @@ def code(
         prompt = f"{json.dumps(prefix, ensure_ascii=False)} + {text}" if prefix else text
         bounds = {"longest": max_length or 512, "factor": length_factor, "spare": SPARE}
         return _TRANSLATION.format(**known, **bounds, text=prompt, behind="[2:]" if forced else "").lstrip()
+    if task == "audio-classification":
+        return _RECORDING.format(**known, task=json.dumps(task), given=json.dumps(RECORDING)).lstrip()
     if task == "image-classification":
         given = json.dumps(PICTURE)
     elif pairs:

@@ -49,7 +49,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
     checks = sections_findings.checks(full)
     conditions = {
         "results": ("Results", drawn["comparison"]),
-        "classes": ("Metrics by class", drawn["classes"]),
+        "classes": ("Metrics by type" if evaluation["unit"] else "Metrics by class", drawn["classes"]),
         "confusion": ("Confusion matrix", drawn["confusion"]),
         **{section.key: (section.title, True) for section in findings},
         "mistakes": ("Most confident mistakes", drawn["mistakes"]),

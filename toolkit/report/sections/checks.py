@@ -6,7 +6,13 @@ from typing import Any
 from toolkit.report import formats
 from toolkit.report.sections.blocks import Block, Cell, Example, Examples, Section, Table, Text, estimated, place
 
-_NOUNS = {"text": "text", "pair": "pair", "image": "picture"}  # kind of example → its name
+# Kind of input in a report → plural, singular, and the language of its perturbations
+_INPUTS = {
+    "text": ("Texts", "text", ", in English"),
+    "pair": ("Pairs", "pair", ", in English"),
+    "image": ("Pictures", "picture", ""),
+    "audio": ("Recordings", "recording", ""),
+}
 
 
 def robustness(result: Mapping[str, Any]) -> list[Section]:
@@ -20,10 +26,12 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
         ]
         for row in result["invariance"]
     ]
-    title, noun = "Robustness", _NOUNS.get(result["kind"], "text")
+    title = "Robustness"
+    what, row, language = _INPUTS.get(result["kind"], _INPUTS["text"])
     if not rows:
         return [Section("robustness", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
-    columns = ["Perturbation", f"{noun.capitalize()}s changed", "Change of accuracy", "Predictions that changed"]
+    metric = result["metric"] or "accuracy"
+    columns = ["Perturbation", f"{what} changed", f"Change of {metric}", "Predictions that changed"]
     blocks: list[Block] = [Table("Perturbations that preserve the meaning", columns, rows)]
     expected = [
         [Cell(row["title"] or row["name"]), Cell(formats.count(row["tried"])), estimated(row["failed"])]
@@ -40,10 +48,10 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
     ]
     if failures:
         blocks.append(Examples("Failures", failures))
-    language = "" if result["kind"] == "image" else ", in English"
-    lead = f"{formats.count(result['rows'])} {noun}s were perturbed in ways that preserve their meaning{language}. "
-    lead += "Predictions before and after are compared pairwise; the intervals of the accuracy hold jointly for all "
-    lead += "perturbations."
+    language = "" if result["metric"] else language  # changes to single words need no lists
+    lead = f"{formats.count(result['rows'])} {row}s were perturbed in ways that preserve their meaning{language}. "
+    lead += "Predictions before and after are compared pairwise; the intervals of the "
+    lead += f"{metric} hold jointly for all perturbations."
     return [Section("robustness", title, lead, blocks)]
 
 

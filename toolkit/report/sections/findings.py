@@ -20,6 +20,7 @@ from toolkit.report.sections.blocks import (
 from toolkit.report.sections.checks import bias, cost, explanations, fairness, faithfulness, robustness, untested
 from toolkit.report.sections.comparison import comparison, seeds
 from toolkit.report.sections.generated_text import writing
+from toolkit.report.sections.recommendations import recommendations
 
 LABELS = 10  # suspect labels that the page shows
 
@@ -38,6 +39,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
         *calibration(evaluation["calibration"], rows),
         *groups(evaluation["slices"]),
         *writing(evaluation["writing"]),
+        *recommendations(evaluation["recommendations"], evaluation["rows"]),
     ]
 
 
@@ -113,10 +115,8 @@ def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -
         for row, right in zip(bins, accuracies, strict=True)
     ]
     plot = geometry.reliability(points)
-    caption = (
-        "Each dot is a tenth of the examples, sorted by confidence. On the dashed line confidence equals accuracy; "
-    )
-    caption += "below it the model is overconfident, above it underconfident."
+    caption = f"Each dot is a tenth of the {result['unit'] or 'examples'}, sorted by confidence. On the dashed line "
+    caption += "confidence equals accuracy; below it the model is overconfident, above it underconfident."
     blocks: list[Block] = [Reliability(plot, caption)] if plot is not None else []
     scaled, temperature = result["scaled"], result["temperature"]
     columns = ["", "Uncalibrated"]
@@ -135,6 +135,7 @@ def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -
     plain += [Cell(formats.measure(part["ece_plain"], "fraction")) for part in (result, scaled)[: len(columns) - 1]]
     blocks.append(Table("Calibration metrics", columns, [rows[0], plain, *rows[1:]]))
     if temperature is not None:
+        fitted_on = f"words of {fitted_on}" if result["unit"] else fitted_on
         text = f"The temperature {temperature:.3f} was fitted on {_rows(result['fit'])}{fitted_on} and is stored "
         text += "with the model as an option: it divides the logits and changes no prediction. The weights are not "
         text += f"changed.{_gain(result['fit'], result['confidence'])}"
@@ -143,12 +144,16 @@ def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -
             text += " On these rows the calibration error is larger with it."
         blocks.append(Text(text))
     elif result["fit"]["reason"]:
+        fitted_on = f"words of {fitted_on}" if result["unit"] else fitted_on
         text = f"No temperature is stored with the model: {_rows(result['fit'])}{fitted_on} were examined, and "
         text += f"{result['fit']['reason']}.{_gain(result['fit'], result['confidence'])}"
         blocks.append(Text(text))
-    lead = f"Mean confidence {formats.measure(result['mean_confidence'], 'fraction')}, accuracy "
+    what = f"Of the predicted {result['unit']}: mean confidence" if result["unit"] else "Mean confidence"
+    lead = f"{what} {formats.measure(result['mean_confidence'], 'fraction')}, accuracy "
     lead += f"{formats.measure(result['accuracy'], 'fraction')}. A perfectly calibrated model would show an error this "
     lead += f"large with probability {formats.p_value(result['p'])}."
+    if result["unit"]:
+        lead += " The confidence of one is the smallest probability of the label of any of its words."
     return [Section("calibration", "Calibration", lead, blocks)]
 
 
@@ -170,35 +175,42 @@ def groups(result: Mapping[str, Any]) -> list[Section]:
     """Accuracy of groups of examples, the significantly worse ones first."""
     if not result["looked_at"]:
         return []
-    lead = f"{formats.count(result['looked_at'])} groups of at least {formats.count(result['smallest'])} examples were "
+    unit = result["unit"] or "examples"
+    lead = f"{formats.count(result['looked_at'])} groups of at least {formats.count(result['smallest'])} {unit} were "
+    named = {"class": "type"} if result["unit"] else {}
     known = ("length", "overlap", "class")
-    by = list(dict.fromkeys(group["by"] if group["by"] in known else "column" for group in result["groups"]))
+    by = list(
+        dict.fromkeys(group["by"] if group["by"] in known or result["unit"] else "column" for group in result["groups"])
+    )
+    by = [named.get(name, name) for name in by]
     words = ["the words in them"] if result["looked_at"] > len(result["groups"]) else []
     lead += f"examined: by {', by '.join([*by, *words])}. "
+    if result["unit"]:
+        lead += f"True and predicted {unit} count once each; accuracy is the share of those that are correct. "
     level = 1 - result["confidence"] if result["confidence"] is not None else 0.05
     blocks: list[Block] = []
     if result["clear"]:
         lead += f"{formats.count(result['clear'])} of them are significantly worse than the rest: the probability "
         lead += f"of any false alarm among all groups is below {formats.measure(level, 'fraction')}."
-        blocks.append(_group_table("Significantly worse groups", result["worst"]))
+        blocks.append(_group_table("Significantly worse groups", result["worst"], unit, named))
         if result["worst_confidence"] is not None:
             text = f"Intervals at {100 * result['worst_confidence']:.4g} %, wider because these groups were selected "
             blocks.append(Text(text + "for their low accuracy."))
     else:
         lead += "No group is significantly worse than the rest."
     if result["groups"]:
-        blocks.append(_group_table(f"By {', '.join(by)}", result["groups"]))
+        blocks.append(_group_table(f"By {', '.join(by)}", result["groups"], unit, named))
     return [Section("groups", "Metrics by group", lead, blocks)]
 
 
-def _group_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+def _group_table(title: str, rows: Sequence[Mapping[str, Any]], unit: str, named: Mapping[str, str]) -> Table:
     return Table(
         title,
-        [title, "By", "Examples", "Accuracy", "p-value"],
+        [title, "By", unit.capitalize(), "Accuracy", "p-value"],
         [
             [
                 Cell(row["name"]),
-                Cell(row["by"]),
+                Cell(named.get(row["by"], row["by"])),
                 Cell(formats.count(row["rows"])),
                 estimated(row["accuracy"]),
                 Cell(formats.p_value(row["p"])),
@@ -265,7 +277,8 @@ def label_errors(result: Mapping[str, Any]) -> list[Section]:
     ]
     if not rows:
         return []
-    lead = f"{formats.count(result['doubted'])} labels are suspect: the model contradicts them with high confidence "
+    what = f"labels of {result['unit']}" if result["unit"] else "labels"
+    lead = f"{formats.count(result['doubted'])} {what} are suspect: the model contradicts them with high confidence "
     lead += "(confident learning). Either the model or the label is wrong; the most suspect labels come first."
     return [Section("labels", "Labels to check", lead, [Examples("Labels to check", rows)])]
 

@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 
-from toolkit.config.settings import DataConfig
-from toolkit.data.formats.cells import BrokenListError
-from toolkit.data.tables import columns, empty_values
+from toolkit.config.settings import DataConfig, EvaluationConfig
+from toolkit.data.formats import cells
+from toolkit.data.tables import columns, empty_values, word_splitting
+from toolkit.evaluation.checks import robustness
+from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel
 from toolkit.tasks.inputs.text import LIKENESS, invalid_unicode, json
 from toolkit.tasks.task import Checked, Column, Input, Reading, Values
 
@@ -18,39 +20,60 @@ def _check(parts: Mapping[str, pa.Table], column: Column, _config: DataConfig) -
     return empty_values.leave_out(parts, column, empty_values.has_items)
 
 
-def _read(values: Sequence[Any], name: str, _reading: Reading) -> Values:
-    """Bring values of rows into a column of lists of strings."""
+def _read(values: Sequence[Any], name: str, reading: Reading) -> Values:
+    """Bring values of rows into a column of lists of strings; a text is cut into words as the training rows are."""
+    splitting = word_splitting.Splitting.of(reading.learned)
     read: list[list[str] | None] = []
     problems: list[str | None] = []
+    located = []
     for value in values:
-        words, problem = _words(value, name)
-        read.append(words)
+        problem = _problem(value, name)
+        try:
+            text, places = ("", []) if problem is not None else _located(value, splitting)
+        except cells.BrokenListError as error:
+            text, places, problem = "", [], f"`{name}` {error}"
+        if problem is None and not places:
+            problem = f"`{name}` is empty"
+        read.append([text[start:end] for start, end in places] if problem is None else None)
         problems.append(problem)
-    return Values(pa.array(read, pa.list_(pa.string())), problems, values)
+        located.append((text, places))
+    return Values(pa.array(read, pa.list_(pa.string())), problems, values, located)
 
 
-def _words(value: Any, name: str) -> tuple[list[str] | None, str | None]:
-    """Return the words of a value, and any problem with it."""
+def _problem(value: Any, name: str) -> str | None:
     if isinstance(value, dict):
-        return None, f"`{name}` is not text"
+        return f"`{name}` is not text"
     if not value or not (isinstance(value, list) or str(value).strip()):
-        return None, f"`{name}` is empty"
-    problem = invalid_unicode(value, name)
-    if problem is not None:
-        return None, problem
-    if isinstance(value, list):
-        return ["" if word is None else str(word) for word in value], None
-    try:
-        words = columns.words_of(str(value))
-    except BrokenListError as error:
-        return None, f"`{name}` {error}"
-    return (words, None) if words else (None, f"`{name}` is empty")
+        return f"`{name}` is empty"
+    return invalid_unicode(value, name)
+
+
+def _located(value: Any, splitting: word_splitting.Splitting) -> tuple[str, word_splitting.Places]:
+    """Return the text of a value, and the place of each word in it.
+
+    Raises:
+        BrokenListError: It begins like a list and is not one.
+    """
+    listed = value if isinstance(value, list) else cells.items(str(value))
+    if listed is not None:
+        return word_splitting.joined(["" if word is None else str(word) for word in listed])
+    return str(value), word_splitting.places(str(value), splitting)
 
 
 def _json(most: int) -> Any:
     from pydantic import Field
 
-    return Annotated[list[json(most)], Field(min_length=1, max_length=most)]  # type: ignore[misc]
+    return json(most) | Annotated[list[json(most)], Field(min_length=1, max_length=most)]  # type: ignore[misc]
+
+
+def _changes(
+    model: CounterfactualModel,
+    examples: Sequence[tuple[Sequence[str]]],
+    places: Sequence[Any],
+    truth: Sequence[Sequence[int]],
+    _settings: EvaluationConfig,
+) -> dict[str, Any]:
+    return robustness.of_words(model, examples, places, truth)
 
 
 WORDS = Input(
@@ -61,12 +84,14 @@ WORDS = Input(
     in_shape=columns.word_lists,
     check=_check,
     read=_read,
+    learned=lambda values: word_splitting.learned(values.to_pylist()).as_dict(),
     length=lambda value: len(value or ()),
     length_unit="words",
     json=_json,
-    about="The words of a text",
+    about="A text, or the list of its words",
     plain=lambda value: " ".join(map(str, value or ())),
     preparing="Tokenizing",
     likeness=LIKENESS,
+    changes=_changes,
     samples=(_SAMPLE, [*_SAMPLE, *_SAMPLE]),
 )

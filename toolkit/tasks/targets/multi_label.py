@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 
 from toolkit.config import normal_form
 from toolkit.data.formats import cells
+from toolkit.data.tables import columns as columns_
 from toolkit.data.targets import iterative_split
 from toolkit.evaluation import class_thresholds
 from toolkit.evaluation.baselines import frequent_classes, one_against_rest_pixels, one_against_rest_tfidf
 from toolkit.tasks.shown_labels import counted
-from toolkit.tasks.task import AnswerFormat, Target
+from toolkit.tasks.task import AnswerFormat, LabelColumn, Target
 from toolkit.training.adaptation import probe_kinds
 from toolkit.training.loss.objective import Batch, Objective, class_weights
 
@@ -56,6 +57,29 @@ def _cut(cell: str, signs: str) -> list[str]:
 def _written(labels: Sequence[Any]) -> list[str]:
     named = (normal_form.label(label) for label in labels if label is not None)
     return list(dict.fromkeys(label for label in named if label))
+
+
+def _recognizes(column: LabelColumn) -> str:
+    """Recognise lists, and cells that hold several labels with `|` or `;` between them, or a list."""
+    if columns_.is_list(column.values.type):
+        several = pc.any(pc.not_equal(pc.list_value_length(column.values), 1)).as_py()
+        return f"`{column.name}` holds lists of labels" if several else ""
+    sign = cells.separator(column.different)
+    if sign is not None and sign in SEPARATORS:
+        example = next(label for label in column.different if sign in label)
+        return f"`{column.name}` holds several labels in a cell, such as `{example[:40]}`"
+    listed = bool(column.different) and all(label.startswith("[") for label in column.different)
+    several = listed and any(_items(label) != 1 for label in column.different)
+    return f"`{column.name}` holds lists in its cells" if several else ""
+
+
+def _items(cell: str) -> int:
+    """Return the number of items of a list in a cell; 1 where it holds no complete list."""
+    try:
+        listed = cells.items(cell, bare=True)
+    except cells.BrokenListError:
+        return 1
+    return 1 if listed is None else len(listed)
 
 
 def _predictions(outputs: Any, _batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -162,6 +186,8 @@ MULTI_LABEL = Target(
     same=lambda ours, theirs: list(ours) == list(theirs),
     summary=_summary,
     classes=True,
+    recognizes=_recognizes,
+    from_binary_columns=True,
     predictions=_predictions,
     metrics=(
         *("micro_f1", "macro_f1", "samples_f1", "exact_match"),

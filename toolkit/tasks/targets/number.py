@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config.settings import DataConfig
+from toolkit.data.tables.labels import FEW
 from toolkit.errors import DataError
 from toolkit.evaluation.baselines import mean_value, median_value, ridge_pixels, ridge_tfidf
 from toolkit.evaluation.statistics.conformal import half_width
-from toolkit.tasks.task import AnswerFormat, Checked, Column, Target
+from toolkit.tasks.task import AnswerFormat, Checked, Column, LabelColumn, Target
 from toolkit.training.adaptation import probe_kinds
 from toolkit.training.adaptation.number_head import Scale
 from toolkit.training.loss.objective import Batch, Objective, count_items
@@ -42,6 +43,25 @@ def parse(value: Any) -> float | None:
     except ValueError:
         return None
     return number if np.isfinite(number) else None
+
+
+def _recognizes(column: LabelColumn) -> str:
+    """Recognise many numbers with decimals.
+
+    Raises:
+        DataError: There are many whole numbers, which may be quantities or the numbers of classes.
+    """
+    numbers = column.numbers
+    if numbers is None or len(numbers) <= FEW:
+        return ""
+    if all(number.is_integer() for number in numbers):
+        raise DataError(
+            f"The column `{column.name}` holds {len(numbers):,} different whole numbers, from {min(numbers):g} to "
+            f"{max(numbers):g}: quantities, or the numbers of classes?",
+            "Add --target number to predict quantities, or --target class if each number is the name of a class.",
+            id="label.class-or-number",
+        )
+    return f"`{column.name}` holds {len(numbers):,} different numbers with decimals"
 
 
 def _check(parts: Mapping[str, pa.Table], column: Column, _config: DataConfig) -> Checked:
@@ -140,6 +160,7 @@ NUMBER = Target(
     shown=_shown,
     same=_same,
     summary=_summary,
+    recognizes=_recognizes,
     predictions=_predictions,
     metrics=("mae", "rmse", "r2", "pearson", "spearman"),
     best_metric="mae",

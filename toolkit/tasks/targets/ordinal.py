@@ -1,5 +1,6 @@
 """One class for each row, of classes in an order: stars, grades, severities."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,11 @@ import numpy as np
 from toolkit.evaluation.baselines import majority, median_class, pixel_logistic_regression, tfidf_logistic_regression
 from toolkit.inference.predict import probabilities
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
+from toolkit.tasks.task import LabelColumn
 from toolkit.training.loss.objective import Batch, Objective, count_items
+
+_ORDERED_NAMES = {"stars", "star", "rating", "ratings", "grade", "grades", "score", "severity", "level"}
+_MOST = 10
 
 
 def predictions(outputs: Any, _batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -50,10 +55,20 @@ def cumulative(classes: int) -> Objective:
     return Objective("cumulative log loss of ordered classes", count_items, mean)
 
 
+def _recognizes(column: LabelColumn) -> str:
+    """Recognise three to ten whole numbers in a column whose name says that they are ordered."""
+    numbers = column.numbers
+    if numbers is None or not 3 <= len(numbers) <= _MOST or not all(number.is_integer() for number in numbers):
+        return ""
+    says = any(word in _ORDERED_NAMES for word in re.findall(r"[a-z]+", column.name.lower()))
+    return f"`{column.name}` holds ratings from {min(numbers):g} to {max(numbers):g}" if says else ""
+
+
 ORDINAL = replace(
     SINGLE_LABEL,
     name="ordinal",
     title="one of several ordered classes for each row",
+    recognizes=_recognizes,
     predictions=predictions,
     exclusive=True,
     metrics=("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"),

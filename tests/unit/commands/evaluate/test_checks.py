@@ -34,7 +34,7 @@ def context(recipe: str, rows: dict, *checks: str) -> EvaluationContext:
         ("sentiment", OF_ONE_TEXT, {"robustness", "bias", "cost"}),
         ("sentiment", {**OF_ONE_TEXT, "text_pair": ["b"]}, {"robustness", "bias", "cost"}),
         ("image", {"image": [b""], "label": [0]}, {"robustness", "cost"}),
-        ("tokens", {"words": [["a"]], "labels": [[0]]}, {"cost"}),
+        ("tokens", {"words": [["a"]], "labels": [[0]]}, {"robustness", "cost"}),
         (str(RECIPES / "topics.py"), OF_TOPICS, {"cost"}),
     ],
 )

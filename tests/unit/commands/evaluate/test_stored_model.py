@@ -33,6 +33,7 @@ def test_a_model_without_a_card_is_of_the_recipe_that_its_classes_fit(tmp_path, 
 
 def test_a_model_has_the_inputs_that_it_learned_from(tmp_path):
     for inputs in ({"text": True}, {"text": True, "text_pair": True}):
-        (tmp_path / "toolkit.json").write_text(json.dumps({"recipe": "text", "inputs": inputs}), encoding="utf-8")
+        card = {"recipe": "text", "inputs": {role: {"required": value} for role, value in inputs.items()}}
+        (tmp_path / "toolkit.json").write_text(json.dumps(card), encoding="utf-8")
         recipe, _ = stored_configuration(located(tmp_path), {}, None)
         assert {column.role: column.required for column in recipe.task.inputs} == inputs

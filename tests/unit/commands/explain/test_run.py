@@ -16,6 +16,7 @@ from toolkit.commands.explain.run import explain
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError, ModelError, SourceError
 from toolkit.inference.model import LoadedModel
+from toolkit.tasks import loading
 
 
 @dataclass
@@ -61,9 +62,15 @@ def test_an_empty_text_is_refused_before_anything_is_looked_up():
             toolkit.explain("nowhere", texts, progress=False)
 
 
-def test_a_recipe_of_single_words_is_refused(tokens, write):
-    with refused(ModelError, "model.wrong-input", "tokens"):
-        read_texts(write("a.csv", "tokens,ner_tags\na,O\n"), RecipeAndConfig(tokens, RunConfig(recipe="tokens")))
+def test_texts_of_words_are_joined(tokens, write):
+    words = RecipeAndConfig(tokens, RunConfig(recipe="tokens"))
+    assert read_texts(write("a.jsonl", '{"tokens": ["a", "b"]}\n{"tokens": []}\n'), words) == [("a b",)]
+
+
+def test_a_recipe_that_generates_texts_is_refused(write):
+    generates = RecipeAndConfig(loading.load("translation"), RunConfig(recipe="translation"))
+    with refused(ModelError, "model.wrong-input", "translation"):
+        read_texts(write("a.csv", "source,target\na,b\n"), generates)
 
 
 def test_methods_are_checked_before_anything_is_loaded(monkeypatch):

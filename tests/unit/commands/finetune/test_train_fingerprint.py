@@ -16,7 +16,7 @@ def test_texts_are_known_again_whatever_their_label(tmp_path):
     recipe, run = loading.load("sentiment"), runs.Run(tmp_path)
     rows = pa.table({"text": ["one", "two ", "three", "née 🙂"], "label": [0, 1, 0, 1]})
     assert train_fingerprint.count(run, recipe, rows) == 0
-    train_fingerprint.remember(run, recipe, rows)
+    train_fingerprint.remember(run, recipe, rows, ())
     assert train_fingerprint.count(run, recipe, rows) == 4
     others = pa.table({"text": ["two", "four", None], "label": [0, 0, 0]})
     assert train_fingerprint.count(run, recipe, others) == 1
@@ -26,7 +26,7 @@ def test_pictures_are_known_again_in_other_files(tmp_path):
     recipe, run = loading.load("image"), runs.Run(tmp_path / "run")
     drawn.folder(tmp_path / "data", 3)
     rows = load_table(recipe, DataConfig(source=str(tmp_path / "data"))).parts["all"]
-    train_fingerprint.remember(run, recipe, rows.slice(0, 4))
+    train_fingerprint.remember(run, recipe, rows.slice(0, 4), ())
     (tmp_path / "data").rename(tmp_path / "moved")
     again = load_table(recipe, DataConfig(source=str(tmp_path / "moved"))).parts["all"]
     assert train_fingerprint.count(run, recipe, again) == 4
@@ -35,7 +35,7 @@ def test_pictures_are_known_again_in_other_files(tmp_path):
 def test_truncated_digests_are_damage(tmp_path):
     recipe, run = loading.load("sentiment"), runs.Run(tmp_path)
     rows = pa.table({"text": ["one"], "label": [0]})
-    train_fingerprint.remember(run, recipe, rows)
+    train_fingerprint.remember(run, recipe, rows, ())
     file = tmp_path / train_fingerprint.FILE
     file.write_bytes(file.read_bytes().replace(b"(1,), }      ", b"(9999999,), }"))
     with refused(SourceError, "run.damaged", "train.npy"):

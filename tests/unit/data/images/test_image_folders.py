@@ -12,6 +12,7 @@ from tests.support.pictures import folder, hostile, picture
 from toolkit.config.settings import DataConfig
 from toolkit.data.images import image_decoding, image_folders
 from toolkit.data.load import load_splits, load_table
+from toolkit.data.media import folders as media_folders
 from toolkit.errors import DataError
 from toolkit.tasks import loading
 from toolkit.tasks.contract import Recipe
@@ -84,7 +85,7 @@ def loose(path: Path, names: dict[str, str]) -> None:
 def test_parts_are_never_classes(tmp_path: Path, image: Recipe):
     loose(tmp_path / "train", {f"{label}.{n}.png": label for label in ("dark", "light") for n in range(9)})
     loose(tmp_path / "test", {f"{n}.png": "dark" for n in range(4)})
-    with refused(DataError, "image.no-class-folders", "test, train") as caught:
+    with refused(DataError, "media.no-class-folders", "test, train") as caught:
         load_table(image, DataConfig(source=str(tmp_path)))
     assert "dark (9), light (9)" in caught.value.fix
     assert "options.class_from_name=true" in caught.value.fix
@@ -102,12 +103,12 @@ def test_parts_are_never_classes(tmp_path: Path, image: Recipe):
     ],
 )  # fmt: skip
 def test_the_class_in_a_name(name: str, label: str | None):
-    assert image_folders._class_of(Path(name)) == label
+    assert media_folders._class_of(Path(name)) == label
 
 
 def test_names_that_hold_no_classes_are_refused(tmp_path: Path):
     loose(tmp_path / "train", {f"IMG_{n:03}.png": "dark" for n in range(9)})
-    with refused(DataError, "image.no-classes-in-names", "options.class_from_name"):
+    with refused(DataError, "media.no-classes-in-names", "options.class_from_name"):
         image_folders.read(tmp_path, class_from_name=True)
 
 
@@ -214,7 +215,7 @@ def test_a_folder_of_nothing_good_is_refused(tmp_path: Path, image: Recipe):
     for label in ("a", "b"):
         (tmp_path / label).mkdir()
         (tmp_path / label / "1.jpg").write_bytes(b"no picture")
-    with refused(DataError, "image.unreadable", "2 of 2", "a/1"):
+    with refused(DataError, "media.unreadable", "2 of 2", "a/1"):
         load_table(image, DataConfig(source=str(tmp_path)))
 
 
@@ -250,6 +251,6 @@ def test_the_form_of_an_answer_is_no_table_of_pictures(tmp_path: Path, image: Re
     lines = ["id,label", *(f"{n},0.5" for n in range(4))]
     (tmp_path / "sample_submission.csv").write_text("\n".join(lines), encoding="utf-8")
     for source in (tmp_path, tmp_path / "train"):
-        with refused(DataError, "image.no-class-folders") as raised:
+        with refused(DataError, "media.no-class-folders") as raised:
             load_table(image, DataConfig(source=str(source)))
         assert raised.value.fix.endswith("add --set options.class_from_name=true.")

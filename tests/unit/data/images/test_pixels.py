@@ -94,5 +94,5 @@ def test_a_checkpoint_without_a_processor_gets_the_usual_one(tmp_path):
 
 def test_changed_picture_is_named(tmp_path):
     file = tmp_path / "gone.png"
-    with refused(DataError, "image.changed", "gone.png"):
+    with refused(DataError, "media.changed", "gone.png"):
         pixels.prepared([{"bytes": None, "path": str(file)}], processor("vit"), 10_000)

@@ -199,3 +199,11 @@ def test_the_fingerprint_is_of_the_rows_and_their_parts():
     ):
         assert split.fingerprint(changed, columns) != original
     assert split.fingerprint({"train": train, "test": test}, ["text"]) != original
+
+
+def test_without_columns_to_compare_by_no_row_is_another(tmp_path):
+    parts = {part: pa.table({"history": [["a"], ["a"]]}) for part in split.PARTS}
+    kept, counts = split.separate(parts, [], remove=True)
+    assert kept == parts
+    assert set(counts.values()) == {0}
+    assert split.shared_rows(parts["train"], parts["test"], []) == 0

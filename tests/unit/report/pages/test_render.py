@@ -454,10 +454,30 @@ def test_the_curve_keeps_its_level() -> None:
 
 
 def test_groups_are_named_by_what_they_were_formed_by():
-    result = sample()["evaluation"]["slices"]
+    result = {**sample()["evaluation"]["slices"], "unit": ""}
     (section,) = sections_findings.groups(result)
     assert "examined: by length, by class, by the words in them. " in section.lead
     pictures = {**result, "looked_at": 1, "groups": [item for item in result["groups"] if item["by"] == "class"]}
     (section,) = sections_findings.groups(pictures)
     assert "examined: by class. " in section.lead
     assert section.blocks[-1].title == "By class"
+    (section,) = sections_findings.groups({**result, "unit": "entities"})
+    assert "examined: by length, by type, by the words in them. " in section.lead
+    assert section.blocks[-1].columns[2] == "Entities"
+
+
+def test_pages_count_entities_where_words_have_labels():
+    report = sample()
+    evaluation = report["evaluation"]
+    counts = {"labels": ["LOC", "no entity"], "matrix": [[3, 1], [2, 0]]}
+    error = {"file": "a.conll", "row": 3, "text": "in [Rome]", "label": "LOC “Rome”", "prediction": "no entity"}
+    per_class = [{**evaluation["per_class"][0], "label": "LOC"}]
+    errors = [{**error, "kind": "missed", "confidence": 0.9}]
+    evaluation |= {"unit": "entities", "confusion": counts, "per_class": per_class, "errors": errors}
+    evaluation["calibration"] |= {"unit": "entities"}
+    page, markdown = render.to_html(report), render.to_markdown(report)
+    assert "Metrics by type" in page
+    assert "Metrics by class" not in page
+    assert "<span>missed</span>" in page
+    assert "Of the predicted entities: mean confidence" in page
+    assert "| Type | Entities |" in markdown

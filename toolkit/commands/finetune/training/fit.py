@@ -249,7 +249,7 @@ def _units(setup: TrainingSetup, prepared: Prepared) -> Units:
         raise ModelError(
             f"The last layer of {type(setup.model).__name__} is not a linear layer with a bias.",
             "Use another model to predict numbers, such as one of BERT's family or a ViT.",
-            id="model.no-linear-output",
+            id="model.no-linear-head",
         )
     return Units(layer, Scale.of(setup.features[0].columns["labels"]))
 

@@ -3,7 +3,7 @@
   const form = document.getElementById("ask");
   const part = (name) => document.querySelector(`[data-part="${name}"]`);
   const percent = (value) => `${(100 * value).toFixed(1)} %`;
-  const pictures = new Map(); // role → data address of the picture that was chosen
+  const files = new Map(); // role → data address of the file that was chosen
   let latest = 0; // a response to an earlier request is not shown
 
   const element = (kind, text, name) => {
@@ -27,20 +27,27 @@
   const given = () => {
     const values = {};
     for (const field of form.elements) {
-      if (field.dataset.kind === "image") {
-        if (pictures.has(field.name)) values[field.name] = pictures.get(field.name);
+      if (field.dataset.kind === "file") {
+        if (files.has(field.name)) values[field.name] = files.get(field.name);
       } else if (field.dataset.kind && field.value.trim()) {
-        values[field.name] = field.dataset.kind === "words" ? field.value.trim().split(/\s+/) : field.value;
+        values[field.name] = field.value;
       }
     }
     return values;
   };
 
-  const show = (answer, words) => {
-    const several = Array.isArray(answer.prediction);
-    part("prediction").textContent = several
-      ? words.map((word, place) => `${word} (${answer.prediction[place]})`).join("  ")
-      : answer.prediction;
+  const labelled = (answer, text) => {
+    const entities = (answer.columns || {}).entities || [];
+    if (entities.length) {
+      return entities.map((one) => `${one.text} (${one.type}, ${percent(one.calibrated_score ?? one.score)})`).join("  ");
+    }
+    const words = text.trim().split(/\s+/);
+    const known = words.length === answer.prediction.length && answer.prediction.some((label) => label !== "O");
+    return known ? words.map((word, place) => `${word} (${answer.prediction[place]})`).join("  ") : "no entity";
+  };
+
+  const show = (answer, text) => {
+    part("prediction").textContent = Array.isArray(answer.prediction) ? labelled(answer, text) : answer.prediction;
     const sure = answer.score === undefined ? "" : `confidence ${percent(answer.score)}`;
     const calibrated = answer.calibrated_score === undefined ? "" : `, ${percent(answer.calibrated_score)} calibrated`;
     part("sure").textContent = sure + calibrated;
@@ -105,7 +112,7 @@
       if (number !== latest) return;
       const { problem, fix } = reply.predictions[0];
       if (problem) throw new Error(`${problem} ${fix}`);
-      show(reply.predictions[0], values.words || []);
+      show(reply.predictions[0], String(values.words || ""));
       if (form.dataset.explains === "yes") {
         const reasons = await post("explain", { input: values });
         if (number === latest) explain(reasons);
@@ -123,14 +130,14 @@
 
   for (const drop of document.querySelectorAll("[data-drop]")) {
     const field = drop.querySelector("input");
-    const image = drop.querySelector("img");
+    const shown = drop.querySelector("[data-shown]");
     const take = (file) => {
       if (!file) return;
       const reader = new FileReader();
       reader.addEventListener("load", () => {
-        pictures.set(drop.dataset.drop, reader.result);
-        image.src = reader.result;
-        image.hidden = false;
+        files.set(drop.dataset.drop, reader.result);
+        shown.src = reader.result;
+        shown.hidden = false;
         field.required = false;
         form.requestSubmit();
       });
@@ -148,7 +155,7 @@
       take(event.dataTransfer.files[0]);
     });
     document.addEventListener("paste", (event) => {
-      const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
+      const file = [...event.clipboardData.files].find((one) => one.type.startsWith(drop.dataset.media));
       if (file) take(file);
     });
   }

@@ -1,0 +1,98 @@
+"""Generated recordings of two classes, and small random checkpoints of the families that read recordings."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+RATE = 16_000
+CLASSES = {"low": 200.0, "high": 1200.0}  # frequency in Hz
+SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+_CONVOLUTIONS = {
+    "conv_dim": [8, 8, 8],
+    "conv_kernel": [10, 8, 4],
+    "conv_stride": [5, 8, 8],
+    "num_feat_extract_layers": 3,
+}
+_POSITIONS = {"num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
+
+
+def tone(
+    frequency: float, seconds: float = 0.5, seed: int = 0, rate: int = RATE
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return a tone with a little noise. Shape (T,)."""
+    random = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate)) / rate
+    wave = 0.3 * np.sin(2 * np.pi * (frequency * time + random.random()))
+    return (wave + random.normal(0, 0.01, len(time))).astype(np.float32)
+
+
+def encoded(samples: np.ndarray[Any, Any], rate: int = RATE, form: str = "WAV") -> bytes:
+    """Return samples as the bytes of a file of 16 bits."""
+    stream = io.BytesIO()
+    soundfile.write(stream, np.rint(samples * 32767).astype(np.int16), rate, format=form)
+    return stream.getvalue()
+
+
+def folder(path: Path, rows: int, parts: tuple[str, ...] = ("",)) -> Path:
+    """Write `rows` recordings of each class, of different lengths, into a folder for each class in each part."""
+    for start, part in enumerate(parts):
+        for label, frequency in CLASSES.items():
+            (path / part / label).mkdir(parents=True, exist_ok=True)
+            for row in range(rows):
+                seed = 10_000 * start + 100 * len(label) + row
+                samples = tone(frequency * (1 + row / rows / 4), 0.3 + 0.02 * (row % 10), seed)
+                (path / part / label / f"{row:03}.wav").write_bytes(encoded(samples))
+    return path
+
+
+def checkpoints(folder: Path) -> dict[str, Path]:
+    """Write a random checkpoint of each family for classification, with its feature extractor."""
+    import torch
+    import transformers as t
+
+    samples = {"feature_size": 1, "sampling_rate": RATE, "padding_value": 0.0, "do_normalize": True}
+    made = {
+        "wav2vec2": (  # layer normalisation, and a mask of the padding
+            t.Wav2Vec2Config(
+                **SMALL, **_CONVOLUTIONS, **_POSITIONS, feat_extract_norm="layer", do_stable_layer_norm=True,
+                classifier_proj_size=16,
+            ),
+            t.Wav2Vec2FeatureExtractor(**samples, return_attention_mask=True),
+        ),
+        "hubert": (  # group normalisation over time, and no mask
+            t.HubertConfig(
+                **SMALL, **_CONVOLUTIONS, **_POSITIONS, feat_extract_norm="group", classifier_proj_size=16
+            ),
+            t.Wav2Vec2FeatureExtractor(**samples, return_attention_mask=False),
+        ),
+        "wav2vec2-bert": (
+            t.Wav2Vec2BertConfig(
+                **SMALL, feature_projection_input_dim=160, conv_depthwise_kernel_size=5, classifier_proj_size=16
+            ),
+            t.SeamlessM4TFeatureExtractor(),
+        ),
+        "ast": (
+            t.ASTConfig(**SMALL, max_length=64, num_mel_bins=32, frequency_stride=8, time_stride=8),
+            t.ASTFeatureExtractor(max_length=64, num_mel_bins=32),
+        ),
+        "whisper": (
+            t.WhisperConfig(
+                d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2,
+                encoder_ffn_dim=24, decoder_ffn_dim=24, num_mel_bins=16, max_source_positions=50,
+                classifier_proj_size=16, vocab_size=64, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+                decoder_start_token_id=1,
+            ),
+            t.WhisperFeatureExtractor(feature_size=16, chunk_length=1),
+        ),
+    }  # fmt: skip
+    saved = {}
+    for name, (config, extractor) in made.items():
+        torch.manual_seed(0)
+        config.num_labels = 3
+        saved[name] = folder / name
+        t.AutoModelForAudioClassification.from_config(config).save_pretrained(saved[name])
+        extractor.save_pretrained(saved[name])
+    return saved

@@ -1,0 +1,117 @@
+"""The kind of target that a label column holds: inferred where it is plain, asked about where it is not."""
+
+import pytest
+
+from tests.support.errors import refused
+from toolkit.config.settings import DataConfig
+from toolkit.data.load import load_splits, load_table
+from toolkit.errors import ConfigError, DataError
+from toolkit.tasks import loading
+
+TEXT = loading.load("text")
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(header: str, rows: list[str]) -> str:
+        path = tmp_path / "rows.csv"
+        path.write_text(
+            "\n".join([header, *(f"text {n},{row}" for n, row in enumerate(rows))]) + "\n", encoding="utf-8"
+        )
+        return str(path)
+
+    return write
+
+
+def kind(path: str, **values: object) -> str:
+    found = load_table(TEXT, DataConfig(source=path, **values))
+    assert found.target is not None
+    return found.target[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "expected"),
+    [
+        ("text,label", ["sport", "food"] * 20, "class"),
+        ("text,tags", ["sport|food", "food", "sport", ""] * 10, "classes"),
+        ("text,tags", ["sport;food", "food", "sport", "food;sport"] * 10, "classes"),
+        ("text,tags", ['"[""sport"", ""food""]"', '"[""food""]"', "[]", '"[""sport""]"'] * 10, "classes"),
+        ("text,label", ['"[""sport""]"', '"[""food""]"'] * 20, "class"),
+        ("text,label", ['"Arts, Culture"', "Sport"] * 20, "class"),
+        ("text,stars", list("12345") * 8, "stars"),
+        ("text,label", list("12345") * 8, "class"),
+        ("text,rating", list("01") * 20, "class"),
+        ("text,price", [f"{n}.5" for n in range(40)], "number"),
+        ("text,price", [f'"{n},5"' for n in range(40)], "number"),
+        ("text,score", ["0.5", "1.5"] * 20, "class"),
+    ],
+)
+def test_kinds_are_inferred_from_the_values(table, header, values, expected):
+    column = header.partition(",")[2]
+    assert kind(table(header, values), columns={"label": column}) == expected
+
+
+def test_many_whole_numbers_are_asked_about(table):
+    path = table("text,label", [str(n % 30) for n in range(90)])
+    with refused(DataError, "label.class-or-number") as caught:
+        kind(path)
+    assert "--target number" in caught.value.fix
+    assert "--target class" in caught.value.fix
+    assert kind(path, target="number") == "number"
+    assert kind(path, target="class") == "class"
+
+
+def test_a_kind_that_the_recipe_does_not_take_is_refused_with_those_it_takes():
+    with refused(ConfigError, "config.unknown-choice") as caught:
+        loading.load("text", "text")
+    assert "translation" in caught.value.fix
+    with refused(ConfigError, "config.unknown-choice") as caught:
+        loading.load("sentiment", "number")
+    assert "`text`" in caught.value.fix
+
+
+def test_columns_of_0_and_1_are_classes(table):
+    path = table("text,sport,food,none", ["1,0,0", "0,1,0", "1,1,0", "0,0,0"] * 10)
+    found = load_table(TEXT, DataConfig(source=path, target="classes"))
+    assert found.labels == ("food", "sport")
+    rows = found.parts["all"]["label"].to_pylist()[:4]
+    assert [[found.labels[number] for number in row] for row in rows] == [["sport"], ["food"], ["food", "sport"], []]
+    named = load_table(TEXT, DataConfig(source=path, columns={"label": "sport,none"}))
+    assert named.target is not None
+    assert named.target[0] == "classes"
+    assert named.labels == ("sport",)
+
+
+def test_a_column_that_is_not_of_0_and_1_is_refused_as_a_class(table):
+    path = table("text,sport,food", ["1,0", "0,2"] * 10)
+    with refused(DataError, "label.not-binary") as caught:
+        kind(path, columns={"label": "sport,food"})
+    assert "`food`" in caught.value.problem
+    with refused(DataError, "data.column-missing"):
+        kind(path, columns={"label": "sport,drink"})
+
+
+def test_numbers_are_read_and_rows_without_one_left_out(table):
+    values = [f"{n}.25" for n in range(40)] + ["", "n/a", "NaN"]
+    splits = load_splits(TEXT, DataConfig(source=table("text,price", values), columns={"label": "price"}), 0)
+    rows = splits.train.num_rows + splits.validation.num_rows + splits.test.num_rows
+    assert rows == 40
+    assert splits.facts["counts"]["without_label"] == 3
+    assert splits.labels == ()
+    with refused(DataError, "label.not-a-number"):
+        kind(table("text,price", ["cheap", "dear"] * 20), columns={"label": "price"}, target="number")
+
+
+def test_parts_of_several_classes_keep_the_rare_ones(table):
+    values = ["common|often", "common", "often", "rare|common"] * 30
+    splits = load_splits(TEXT, DataConfig(source=table("text,tags", values), columns={"label": "tags"}), 0)
+    rare = splits.labels.index("rare")
+    for part in (splits.train, splits.validation, splits.test):
+        share = sum(rare in row for row in part["label"].to_pylist()) / part.num_rows
+        assert share == pytest.approx(0.25, abs=0.1)
+
+
+def test_a_stored_kind_is_not_inferred_again(table):
+    path = table("text,label", [f"{n}.5" for n in range(40)])
+    again = load_table(TEXT.for_target("number"), DataConfig(source=path, target="number"), ())
+    assert again.parts["all"].num_rows == 40

@@ -1,0 +1,1 @@
+"""Recordings as values of rows and as model inputs."""
