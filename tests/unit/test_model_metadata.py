@@ -72,6 +72,8 @@ def test_whatever_else_a_card_sets_is_refused(read, values):
         {"pruned_heads": {"one": [1]}},
         {"pruned_heads": {"0": "1"}},
         {"pruned_heads": {"0": [True]}},
+        {"inputs": {"text": True}},
+        {"inputs": {"words": {"learned": [1]}}},
     ],
 )
 def test_facts_of_another_kind_are_damage(read, values):
