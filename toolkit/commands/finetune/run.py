@@ -267,9 +267,9 @@ def _repeated(recipe: Recipe, splits: Splits) -> list[dict[str, Any]] | None:
 
 
 def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
-    """Return the predictions of the model before fine-tuning, where texts are generated."""
+    """Return the predictions of the model before fine-tuning, where it may have learned the task."""
     recipe, splits = prepared.recipe, prepared.splits
-    if recipe.generate is None or prepared.checkpoint.origin == from_scratch.NAME:
+    if not recipe.target.tried_before or prepared.completed or prepared.config.loading.from_scratch:
         return {}
     observe(Stage("Evaluating the model before fine-tuning"))
     before = StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)

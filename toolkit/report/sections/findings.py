@@ -20,6 +20,7 @@ from toolkit.report.sections.blocks import (
 from toolkit.report.sections.checks import bias, cost, explanations, fairness, faithfulness, robustness, untested
 from toolkit.report.sections.comparison import comparison, seeds
 from toolkit.report.sections.generated_text import writing
+from toolkit.report.sections.transcripts import transcripts
 from toolkit.report.sections.recommendations import recommendations
 
 LABELS = 10  # suspect labels that the page shows
@@ -38,6 +39,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
         *calibration(evaluation["calibration"], rows),
         *groups(evaluation["slices"]),
         *writing(evaluation["writing"]),
+        *transcripts(evaluation["transcripts"]),
         *recommendations(evaluation["recommendations"], evaluation["rows"]),
     ]
 
