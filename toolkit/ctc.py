@@ -123,7 +123,7 @@ def outputs(path: Path) -> list[str]:
 
 
 def remarks(texts: Iterable[str], processor: Processor) -> list[str]:
-    """Return notes on the vocabulary: its characters, and those of some texts that it lacks and that are not learned."""
+    """Return notes on the vocabulary: its characters, and those of some texts that it lacks."""
     known = processor.tokenizer.get_vocab()
     counted = Counter(sign for text in texts for sign in _composed(text))
     letters = sorted(token for token in known if len(token) == 1 and token != SPACE)
@@ -146,7 +146,9 @@ def learned(texts: Iterable[str], *, keep_case: bool, keep_punctuation: bool) ->
         keep_punctuation: Whether there is punctuation other than the apostrophe.
     """
     signs = {sign for text in texts for sign in _composed(text if keep_case else text.lower()) if not sign.isspace()}
-    signs = {sign for sign in signs if keep_punctuation or sign == "'" or not unicodedata.category(sign).startswith("P")}
+    signs = {
+        sign for sign in signs if keep_punctuation or sign == "'" or not unicodedata.category(sign).startswith("P")
+    }
     return sorted(signs - {SPACE})
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from toolkit.evaluation import scores
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.metrics import load
+from toolkit.metrics import Metric, load
 
 WORST = 20
 
@@ -14,6 +14,8 @@ WORST = 20
 def section(context: EvaluationContext) -> dict[str, Any]:
     """Return the report's section on the worst transcripts by the recipe's first metric."""
     _, metric = load(context.recipe.metrics[0])
+    if not isinstance(metric, Metric):
+        return {}
     written, references = context.columns["prediction"], context.references
     each = metric.aggregate(metric.statistics(written, references, ()))  # (N,)
     order = [int(row) for row in np.argsort(-each, kind="stable")[:WORST] if each[row] > 0]

@@ -17,7 +17,7 @@ from toolkit import runs
 from toolkit.commands.evaluate.checks import run_checks
 from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
 from toolkit.commands.few_labels.fit import fit_few_labels
-from toolkit.commands.finetune import from_scratch, train_fingerprint
+from toolkit.commands.finetune import train_fingerprint
 from toolkit.commands.finetune.calibrate import calibrate, settled
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import find_state, terminable, unfinished

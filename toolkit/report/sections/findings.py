@@ -20,8 +20,8 @@ from toolkit.report.sections.blocks import (
 from toolkit.report.sections.checks import bias, cost, explanations, fairness, faithfulness, robustness, untested
 from toolkit.report.sections.comparison import comparison, seeds
 from toolkit.report.sections.generated_text import writing
-from toolkit.report.sections.transcripts import transcripts
 from toolkit.report.sections.recommendations import recommendations
+from toolkit.report.sections.transcripts import transcripts
 
 LABELS = 10  # suspect labels that the page shows
 
