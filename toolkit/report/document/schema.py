@@ -151,6 +151,12 @@ _WRITING = {
     },
 }
 
+_TRANSCRIPTS = {
+    "worst_by": str,
+    "wrong": float,
+    "worst": [{**_PLACE, **dict.fromkeys(("source", "reference", "written"), str), "score": float}],
+}
+
 _RECOMMENDATIONS = {
     **dict.fromkeys(("confidence", "users", "items", "coverage", "unseen", "repeats", "items_in_history"), float),
     "popularity_ratio": _INTERVAL,
@@ -245,6 +251,7 @@ REPORT: dict[str, Any] = {
         "label_errors": _LABEL_ERRORS,
         "near_duplicates": _NEAR_DUPLICATES,
         "writing": _WRITING,
+        "transcripts": _TRANSCRIPTS,
         "recommendations": _RECOMMENDATIONS,
         "robustness": _ROBUSTNESS,
         "bias": _BIAS,
