@@ -97,7 +97,7 @@ _EXPLANATIONS = {
 
 _FAITHFULNESS = {
     **dict.fromkeys(("examples", "confidence"), float),
-    **dict.fromkeys(("best", "unit", "headline", "not_tested"), str),
+    **dict.fromkeys(("best", "unit", "change", "headline", "not_tested"), str),
     "methods": [{"name": str, "title": str, **_INTERVAL}],
     "statements": [str],
     "warnings": [str],

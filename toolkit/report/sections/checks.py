@@ -75,19 +75,21 @@ def explanations(result: Mapping[str, Any]) -> list[Section]:
     if not result["examples"]:
         return [Section("explanations", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     titles = [method["title"] for method in result["methods"]]
+    of_numbers = all(example["confidence"] is None for example in result["examples"])
+    headings = ("Small errors", "Large errors") if of_numbers else ("Correct predictions", "Wrong predictions")
     blocks: list[Block] = [
         Examples(heading, [_explained(example, titles) for example in result["examples"] if example["right"] is right])
-        for right, heading in ((True, "Correct predictions"), (False, "Wrong predictions"))
+        for right, heading in zip((True, False), headings, strict=True)
         if any(example["right"] is right for example in result["examples"])
     ]
     of_pictures = any(example["overlays"] for example in result["examples"])
-    lead = "Correct predictions first, then wrong ones, each explained by two methods, or by one if the model supports "
-    lead += "no other. "
+    lead = "Predictions with small errors first, then" if of_numbers else "Correct predictions first, then wrong ones,"
+    lead += " those with large ones," if of_numbers else ""
+    lead += " each explained by two methods, or by one if the model supports no other. "
     lead += "; ".join(f"{method['title']}: {method['about']}" for method in result["methods"]) + ". "
     if of_pictures:
-        lead += (
-            "Blue patches support the prediction, orange patches oppose it; the frame encloses the strongest patch and "
-        )
+        effects = ("raise the number", "lower it") if of_numbers else ("support the prediction", "oppose it")
+        lead += f"Blue patches {effects[0]}, orange patches {effects[1]}; the frame encloses the strongest patch and "
         lead += "the patches connected with it. "
     lead += "To measure how faithful each method is: --checks faithfulness, or toolkit explain RUN --measure."
     return [Section("explanations", title, lead, blocks)]
@@ -109,9 +111,10 @@ def faithfulness(result: Mapping[str, Any]) -> list[Section]:
     lead = f"{result['headline']} " if result["headline"] else ""
     if not fraction:
         lead += (
-            "Faithfulness is comprehensiveness minus sufficiency: the drop of the class probability when the top words "
+            "Faithfulness is comprehensiveness minus sufficiency: the "
+            f"{result['change'] or 'drop of the class probability'} when the top words "
         )
-        lead += "or patches are removed, minus the drop when only they are kept."
+        lead += "or patches are removed, minus the same when only they are kept."
     return [Section("faithfulness", title, lead.strip(), blocks)]
 
 
@@ -119,12 +122,12 @@ def _explained(example: Mapping[str, Any], titles: Sequence[str]) -> Example:
     pictures = [(example["picture"], "the picture")] if example["picture"] else []
     pictures += list(zip(example["overlays"], titles, strict=False))
     words = [f"{title}: {', '.join(listed)}" for title, listed in zip(titles, example["words"], strict=False) if listed]
-    sure = f"confidence {formats.measure(example['confidence'], 'fraction')}"
+    sure = [] if example["confidence"] is None else [f"confidence {formats.measure(example['confidence'], 'fraction')}"]
     return Example(
         [formats.clip(example["text"])],
         truth=example["label"],
-        taken="" if example["right"] else example["prediction"],
-        remarks=[sure, *words],
+        taken="" if example["right"] and sure else example["prediction"],
+        remarks=[*sure, *words],
         place=place(example["file"], example["row"]),
         pictures=pictures,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.evaluation.baselines import majority, median_class, pixel_logistic_regression, tfidf_logistic_regression
+from toolkit.explanation.question import ONE_CLASS
 from toolkit.inference.predict import probabilities
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
 from toolkit.tasks.task import LabelColumn
@@ -71,6 +72,7 @@ ORDINAL = replace(
     recognizes=_recognizes,
     predictions=predictions,
     exclusive=True,
+    outcome=replace(ONE_CLASS, chosen=lambda values, _stored: [int(medians(values))]),
     metrics=("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"),
     best_metric="ordinal_mae",
     baselines={
