@@ -235,6 +235,8 @@ class Target:
             a baseline.
         loss_keys: Keys under `loss` that have a meaning for it; None for all where a row, or each token of it, has
             exactly one class or a text is written, and for none elsewhere.
+        outcome: What is explained of its predictions, an `Outcome`; None for the usual of one class a row, where
+            `single`, and for none elsewhere. Predictions for changed inputs are compared where there is one.
         probe: What a linear probe predicts for it, a `ProbeKind`; None for one class where `exclusive`, and for none
             elsewhere.
         standardized: Whether the model's one output is a number, for which training uses standard units.
@@ -282,6 +284,7 @@ class Target:
     loss_of_rows: bool = False
     tried_before: bool = False
     loss_keys: Sequence[str] | None = None
+    outcome: Any = None
     probe: Any = None
     standardized: bool = False
     calibrate: Callable[..., dict[str, Any]] | None = None

@@ -131,7 +131,12 @@ class Task:
     def explained_by(self) -> str | None:
         """What explanations of a prediction score, `WORD` or `PATCH`; None where predictions cannot be explained."""
         units = {column.kind.unit for column in self.inputs}
-        return units.pop() if len(units) == 1 and self.target.kind.single else None
+        return units.pop() if len(units) == 1 and self._compared else None
+
+    @property
+    def _compared(self) -> bool:
+        """Whether the predictions for an input and for a changed one can be compared."""
+        return bool(self.target.kind.single) or self.target.kind.outcome is not None
 
     @property
     def takes_linear_probe(self) -> bool:
@@ -197,9 +202,9 @@ class Task:
 
     @property
     def single_input(self) -> Column | None:
-        """The input, where there is one alone and each row, or each of its words, gets a class; None for others."""
+        """The input, where there is one alone and predictions for it and changed ones can be compared; else None."""
         of_words = self.labels_words and pa.types.is_list(self.inputs[0].kind.type)
-        return self.inputs[0] if len(self.inputs) == 1 and (self.target.kind.single or of_words) else None
+        return self.inputs[0] if len(self.inputs) == 1 and (self._compared or of_words) else None
 
     def named(self, options: Mapping[str, Any]) -> list[Column]:
         """Return the columns; names in braces take the values of options, or are left out where these are not set."""

@@ -65,9 +65,9 @@ def test_every_method_scores_every_word(family):
 
 def test_explaining_leaves_the_model_as_it_was():
     model, made = real("bert")
-    before = model.probabilities([made.features])
+    before = model.values([made.features])
     attributions.explain(model, made, 0, attributions.available())
-    np.testing.assert_array_equal(model.probabilities([made.features]), before)
+    np.testing.assert_array_equal(model.values([made.features]), before)
     assert model.network.config._attn_implementation == "sdpa"
     assert all(parameter.grad is None for parameter in model.network.parameters())
 

@@ -83,7 +83,8 @@ def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> No
         return
     if recipe.task.stratum is None:
         raise ConfigError(
-            "`evaluation.group_column` compares classes by groups, and this task has no classes.",
+            "`evaluation.group_column` compares how often one class for each row is right in each group, and this task "
+            f"predicts {recipe.task.target.kind.title or 'something else'}.",
             "Unset it.",
             id="config.not-for-task",
         )

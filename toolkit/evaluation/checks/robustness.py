@@ -50,6 +50,10 @@ def section(
     result["kind"] = "text"
     if model.weights is None:
         reason = "the recipe does not define which classes are positive and negative (POLARITY)"
+        if model.measure != "score":
+            reason = (
+                "they need exactly one class for each text, of which some are positive and some negative (POLARITY)"
+            )
         return {**result, "expectations": [], "not_tested": f"Direction, negation and paraphrases: {reason}."}
     expectations = [
         *_directions(model, texts, places, before, lists),
@@ -104,8 +108,7 @@ def of_words(
     result = _invariances(model, word_perturbations(), sentences, places, truth, before, _sentences)
     return {
         **result,
-        "kind": "text",
-        "metric": "accuracy" if model.metric is None else model.metric.title,
+        "kind": "words",
         "expectations": [],
         "not_tested": "Changes that add, remove or join words: each word keeps its label.",
     }
@@ -174,6 +177,7 @@ def _invariances(
     return {
         "rows": len(inputs),
         "confidence": model.confidence,
+        **_measured_by(model),
         "accuracy": model.figure(before, truth),
         "invariance": [
             _invariance(model, change, inputs, places, truth, before, joint, show, most)
@@ -181,6 +185,14 @@ def _invariances(
             if len(inputs)
         ],
     }
+
+
+def _measured_by(model: CounterfactualModel) -> dict[str, Any]:
+    """Return the metric that the section is about, and its unit and direction; nothing for accuracy."""
+    if model.metric is None:
+        return {}
+    lower = {} if model.metric.higher_is_better else {"better": "lower"}
+    return {"metric": model.metric.title, "unit": model.metric.unit, **lower, "half_width": model.width}
 
 
 def _invariance(
@@ -203,15 +215,20 @@ def _invariance(
         return result
     predictions = model.predict([changed[row] for row in rows])
     true = [truth[row] for row in rows]
-    right = [before["prediction"][row] == truth[row] for row in rows]
-    still = [now == reference for now, reference in zip(predictions["prediction"], true, strict=True)]
-    flipped = [now != before["prediction"][row] for now, row in zip(predictions["prediction"], rows, strict=True)]
+    after, earlier = predictions["prediction"], [before["prediction"][row] for row in rows]
     # The change among the changed inputs: the others cannot fall.
-    changes = model.change([before["prediction"][row] for row in rows], predictions["prediction"], true, joint)
-    result |= {"difference": changes, "flipped": model.share(flipped)}
-    fallen = [index for index, row in enumerate(rows) if right[index] and not still[index]]
-    if "probabilities" in before:
-        fallen.sort(key=lambda index: -max(before["probabilities"][rows[index]]))
+    changes = model.change(earlier, after, true, joint)
+    result |= {"difference": changes, "flipped": model.changed(earlier, after)}
+    if model.of_numbers:
+        moves = np.abs(np.subtract(after, earlier))
+        result["moved"] = model.mean(moves)
+        fallen = [
+            index for index in np.argsort(-moves, kind="stable").tolist() if model.differ(earlier[index], after[index])
+        ]
+    else:
+        fallen = [index for index, truth_ in enumerate(true) if earlier[index] == truth_ and after[index] != truth_]
+        if "probabilities" in before:
+            fallen.sort(key=lambda index: -max(before["probabilities"][rows[index]]))
     result["failures"] = [
         {
             "file": places[rows[index]][0],
@@ -318,7 +335,8 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     column = context.task.single_input
     if column is None or not _applies(context.task):
         return {
-            "not_tested": "The robustness check is only for classes of single texts, words, pictures or recordings."
+            "not_tested": "The robustness check is only for classes and numbers of single texts, words, pictures or "
+            "recordings."
         }
     values = context.rows[column.role].to_pylist()
     section: dict[str, Any] = column.kind.changes(

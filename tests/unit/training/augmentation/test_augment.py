@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from tests.support.errors import refused
 from toolkit.data.images.pixels import normalised
+from toolkit.errors import ConfigError
 from toolkit.training.augmentation import augment
 from toolkit.training.loss.objective import OWN, cross_entropy
 
@@ -68,6 +70,25 @@ def test_mixed_pictures_have_mixed_labels(given):
             assert (own >= kept - 1e-5).all()
             assert torch.allclose(kept[own < 1], own[own < 1], atol=0.02)
     assert PIXELS.dtype == torch.uint8
+
+
+def test_several_classes_and_numbers_are_mixed_by_the_share_of_the_pictures():
+    rows, numbers = torch.eye(8), torch.arange(8.0) * 100
+    batch = {"pixel_values": PIXELS}
+    for given, classes in (({"mixup": 0.4}, 8), ({"cutmix": 1.0}, 8), ({"mixup": 0.4}, 0)):
+        change = augment.changer(augment.chosen("none", given), Processor(), classes)
+        mixed = []
+        for labels in (rows, torch.arange(8)) if classes else (rows, numbers):
+            torch.manual_seed(3)
+            mixed.append(change({**batch, "labels": labels})["labels"])
+        expected = mixed[1] if classes else mixed[0] @ numbers
+        torch.testing.assert_close(mixed[0] if classes else mixed[1], expected)
+        assert (mixed[0] < 1).any()
+
+
+def test_cutmix_of_numbers_is_refused():
+    with refused("config.not-for-task", ConfigError):
+        augment.changer(augment.chosen("none", {"cutmix": 1.0}), Processor(), 0)
 
 
 def test_erasing_changes_only_rectangles():
