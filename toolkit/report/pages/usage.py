@@ -34,6 +34,8 @@ samples, rate = soundfile.read({given})  # of one channel
 print(transcribe({{"raw": samples, "sampling_rate": rate}})["text"])  # another rate than the model's needs torchaudio
 """
 
+_OF_SOUND = {"audio-classification": _RECORDING, "automatic-speech-recognition": _TRANSCRIPTION}
+
 _TOKENS = """
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -91,9 +93,9 @@ def code(
         prompt = f"{json.dumps(prefix, ensure_ascii=False)} + {text}" if prefix else text
         bounds = {"longest": max_length or 512, "factor": length_factor, "spare": SPARE}
         return _TRANSLATION.format(**known, **bounds, text=prompt, behind="[2:]" if forced else "").lstrip()
-    if task in ("audio-classification", "automatic-speech-recognition"):
-        program = _RECORDING if task == "audio-classification" else _TRANSCRIPTION
-        return program.format(**known, task=json.dumps(task), given=json.dumps(RECORDING)).lstrip()
+    of_sound = _OF_SOUND.get(task)
+    if of_sound is not None:
+        return of_sound.format(**known, task=json.dumps(task), given=json.dumps(RECORDING)).lstrip()
     if task == "image-classification":
         given = json.dumps(PICTURE)
     elif pairs:

@@ -8,9 +8,9 @@ import torch
 
 from tests.support import recordings
 from tests.support.errors import refused
-from toolkit import ctc
 from toolkit.config.settings import LoadingConfig
 from toolkit.errors import ModelError
+from toolkit.families import ctc
 
 LOADING = LoadingConfig()
 
