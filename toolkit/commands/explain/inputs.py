@@ -58,8 +58,8 @@ def class_number(name: str | None, subject: RecipeAndConfig, labels: Sequence[st
         return None
     if labels_words(subject) or subject.recipe.task.labelled is None:
         raise ConfigError(
-            "--class is for models that predict classes of texts or pictures.",
-            "Remove it.",
+            f"The class `{name}` cannot be explained: this model predicts {subject.recipe.task.target.kind.title}.",
+            "Name no class.",
             id="config.not-for-task",
         )
     if name not in labels:
