@@ -35,7 +35,6 @@ def predict(
     extract: Callable[[Any, Mapping[str, Any]], dict[str, list[Any]]],
     *,
     batch_size: int,
-    device: Any,
     precision: str = "fp32",
     observe: Callable[[int, int], None] | None = None,
     team: Team = ALONE,
@@ -50,7 +49,6 @@ def predict(
         collate: Stacks examples into a batch of tensors.
         extract: (outputs, batch) → columns of one value an example; the batch also holds what `collate` left out.
         batch_size: Examples in one forward pass.
-        device: Where the model is.
         precision: "fp32", or "bf16" to multiply in 16 bits.
         observe: Called with (examples done, examples in all).
         team: The processes that share the work; each predicts some of the batches and returns all predictions.
@@ -59,6 +57,7 @@ def predict(
     """
     import torch
 
+    device = model.device
     plan = plan_evaluation(features.lengths, batch_size)
     answers = []
     done = 0

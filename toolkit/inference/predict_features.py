@@ -37,7 +37,6 @@ def predict_features(
     recipe, settings = loaded.recipe, loaded.config.evaluation
     common: dict[str, Any] = {
         "batch_size": settings.batch_size,
-        "device": loaded.model.device,
         "precision": settings.precision,
         "observe": None if observe is None else lambda done, total: observe(Counted(done, total)),
         "team": team,
@@ -60,7 +59,8 @@ def predict_features(
         return Predictions({}, loss)
     generate = partial(recipe.generate, processor=loaded.processor, config=loaded.config)
     tokens = settings.batch_tokens
-    return Predictions(write(loaded.model, features, collate, generate, tokens=tokens, **common), loss)
+    device = loaded.model.device
+    return Predictions(write(loaded.model, features, collate, generate, tokens=tokens, device=device, **common), loss)
 
 
 def _outside(predictions: Predictions, loaded: LoadedModel) -> Predictions:
