@@ -57,7 +57,7 @@ def predict(
     """
     import torch
 
-    device = model.device
+    device = getattr(model, "device", "cpu")
     plan = plan_evaluation(features.lengths, batch_size)
     answers = []
     done = 0
