@@ -53,7 +53,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *("finetune", "transcribe", "--model", "families/wav2vec2", "--data", "data", "--output", "other"),
             *("--epochs", "1", "--batch-size", "16", *QUICK),
         ],
-        ["finetune", "transcribe", "--model", "other/model", "--data", "data", "--output", "third", "--epochs", "1", *QUICK],
+        [
+            "finetune",
+            "transcribe",
+            "--model",
+            "other/model",
+            "--data",
+            "data",
+            "--output",
+            "third",
+            "--epochs",
+            "1",
+            *QUICK,
+        ],
         ["evaluate", "run", "--fresh"],
         ["compare", "run", "other"],
         ["predict", "run", "--input", "data/test.csv", "--output", "table.csv"],
@@ -95,7 +107,13 @@ def test_worst_transcripts_are_shown(home: Path) -> None:
 
 def test_a_new_vocabulary_lies_beside_the_model(home: Path) -> None:
     for run in ("run", "other"):
-        assert sorted(json.loads((home / run / "model" / "vocab.json").read_text())) == ["<pad>", "<unk>", "a", "b", "|"]
+        assert sorted(json.loads((home / run / "model" / "vocab.json").read_text())) == [
+            "<pad>",
+            "<unk>",
+            "a",
+            "b",
+            "|",
+        ]
     assert not (home / "families" / "wav2vec2" / "vocab.json").exists()
 
 
@@ -134,7 +152,9 @@ def test_a_request_holds_a_recording_in_base64(home: Path) -> None:
         status, answer = post(f"{address}/predict", {"inputs": [data, "%"]})
     assert status == 200
     first, unwritten = answer["predictions"]
-    stored = {row["_file"]: row["prediction"] for row in pq.read_table(home / "run" / "predictions.parquet").to_pylist()}
+    stored = {
+        row["_file"]: row["prediction"] for row in pq.read_table(home / "run" / "predictions.parquet").to_pylist()
+    }
     assert isinstance(first["prediction"], str)
     assert "base64" in unwritten["problem"]
     assert len(stored) > 0
