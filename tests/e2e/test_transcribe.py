@@ -89,7 +89,8 @@ def test_run_learns_and_reports(home: Path) -> None:
     assert faults(REPORT, report) == []
     figures = {figure["name"]: figure for figure in report["evaluation"]["metrics"]}
     assert list(figures) == ["wer", "cer", "wer_as_written", "cer_as_written"]
-    assert figures["cer"]["value"] < 0.4 < figures["wer_as_written"]["value"] + 0.4
+    assert figures["cer"]["value"] < 0.3
+    assert figures["wer"]["value"] < figures["wer_as_written"]["value"]  # the vocabulary has small letters alone
     assert figures["wer"]["signature"].startswith("unit:word|case:folded")
     assert [baseline["name"] for baseline in report["baselines"]] == ["Empty transcript", "Most frequent transcript"]
     assert report["baselines"][0]["metrics"][0]["value"] == 1
@@ -99,9 +100,9 @@ def test_run_learns_and_reports(home: Path) -> None:
 def test_worst_transcripts_are_shown(home: Path) -> None:
     report = report_of(home / "other")
     worst = report["evaluation"]["transcripts"]["worst"]
-    assert len(worst) == report["evaluation"]["transcripts"]["wrong"] == 16
+    assert len(worst) == report["evaluation"]["transcripts"]["wrong"] > 0
     assert worst[0]["score"] >= worst[-1]["score"] > 0
-    assert {row["reference"] for row in worst} == {*TEXTS}
+    assert {row["reference"] for row in worst} <= {*TEXTS}
     assert "The worst by" in (home / "other" / "report.html").read_text(encoding="utf-8")
 
 
@@ -152,12 +153,9 @@ def test_a_request_holds_a_recording_in_base64(home: Path) -> None:
         status, answer = post(f"{address}/predict", {"inputs": [data, "%"]})
     assert status == 200
     first, unwritten = answer["predictions"]
-    stored = {
-        row["_file"]: row["prediction"] for row in pq.read_table(home / "run" / "predictions.parquet").to_pylist()
-    }
-    assert isinstance(first["prediction"], str)
+    rows = pq.read_table(home / "run" / "predictions.parquet").to_pylist()
+    assert first["prediction"] in {row["prediction"] for row in rows if row["audio"]["path"] == "test-0.wav"}
     assert "base64" in unwritten["problem"]
-    assert len(stored) > 0
 
 
 def test_pushed_model_is_tagged_for_transcription(home: Path) -> None:
