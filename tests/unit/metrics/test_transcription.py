@@ -67,8 +67,11 @@ def test_normalisation():
     assert AS_WRITTEN("  It's\tA ") == "It's A"
     assert PLAIN("e\u0301") == "é"
     assert PLAIN("3 $ = three") == "3 $ = three"  # neither numbers nor symbols are spelt out
-    assert ours("wer", ["hello world"], ["Hello, world!"]) == 0
-    assert ours("wer_as_written", ["hello world"], ["Hello, world!"]) > 0
+    assert (
+        ours("wer", ["hello world"], ["Hello, world!"])
+        == 0
+        < ours("wer_as_written", ["hello world"], ["Hello, world!"])
+    )
 
 
 def test_empty_texts():
@@ -82,7 +85,9 @@ def test_as_a_module_with_a_signature():
     module, definition = load("wer")
     assert module.compute(predictions=["a b"], references=["a c"])["wer"] == pytest.approx(0.5)
     assert not definition.higher_is_better
-    signature = "unit:word|case:folded|punctuation:removed|space:single|unicode:NFC|numbers:as-written"
-    assert definition.signature() == signature
+    assert (
+        definition.signature()
+        == "unit:word|case:folded|punctuation:removed|space:single|unicode:NFC|numbers:as-written"
+    )
     assert METRICS["cer_as_written"].signature().startswith("unit:character|case:kept|punctuation:kept")
     assert as_module(METRICS["cer"]).compute(predictions=["ab"], references=["abcd"])["cer"] == 0.5
