@@ -6,6 +6,7 @@ import torch
 from tests.support.errors import refused
 from toolkit.data.images.pixels import normalised
 from toolkit.errors import ConfigError
+from toolkit.tasks.targets.ordinal import cumulative
 from toolkit.training.augmentation import augment
 from toolkit.training.loss.objective import OWN, cross_entropy
 
@@ -87,7 +88,7 @@ def test_several_classes_and_numbers_are_mixed_by_the_share_of_the_pictures():
 
 
 def test_cutmix_of_numbers_is_refused():
-    with refused("config.not-for-task", ConfigError):
+    with refused(ConfigError, "config.not-for-task", "cutmix"):
         augment.changer(augment.chosen("none", {"cutmix": 1.0}), Processor(), 0)
 
 
@@ -106,6 +107,8 @@ def test_losses_of_shares_are_those_of_the_classes_they_are_shares_of():
     sure = torch.nn.functional.one_hot(LABELS, 3).float()
     expected = torch.nn.functional.cross_entropy(Outputs.logits, LABELS)
     assert torch.allclose(OWN.mean(Outputs, {"labels": sure}), expected)
+    ordered = cumulative(3)
+    assert torch.allclose(ordered.mean(Outputs, {"labels": LABELS}), ordered.mean(Outputs, {"labels": sure}), atol=1e-6)
     for settings in ((None, 0.0, 0.1), ([1.0, 2.0, 5.0], 0.0, 0.0), (None, 2.0, 0.0), ([1.0, 3.0, 0.5], 2.0, 0.0)):
         objective = cross_entropy(*settings)
         hard, soft = ({"labels": labels} for labels in (LABELS, sure))
