@@ -69,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def draw(folder: Path) -> None:
-    """Write the recordings: a folder for each part, and in it one for each word.
+def check_installed() -> None:
+    """Refuse to begin without the programs that speak.
 
     Raises:
         MissingError: A package is not installed.
@@ -79,21 +79,30 @@ def draw(folder: Path) -> None:
         raise MissingError("the Debian package espeak-ng is not installed")
     if not (ASTERISK / "0.wav").is_file():
         raise MissingError("the Debian package asterisk-core-sounds-en-wav is not installed")
+
+
+def draw(folder: Path) -> None:
+    """Write the recordings: a folder for each part, and in it one for each word.
+
+    Raises:
+        MissingError: A package is not installed.
+    """
+    check_installed()
     for part, (accents, voices) in VOICES.items():
         for word in WORDS:
             (folder / part / word).mkdir(parents=True)
             for accent in accents:
                 for voice in voices:
                     for speed in SPEEDS[part]:
-                        _speak(word, f"{accent}+{voice}", speed, folder / part / word / f"{accent}-{voice}-{speed}.wav")
+                        speak(word, f"{accent}+{voice}", speed, folder / part / word / f"{accent}-{voice}-{speed}.wav")
     for digit, word in enumerate(WORDS):
         (folder / "person" / word).mkdir(parents=True)
         shutil.copy(ASTERISK / f"{digit}.wav", folder / "person" / word)
 
 
-def _speak(word: str, voice: str, speed: int, file: Path) -> None:
-    """Write a spoken word at the rate of a telephone."""
-    command = ["espeak-ng", "-v", voice, "-s", str(speed), "--stdout", word]
+def speak(words: str, voice: str, speed: int, file: Path) -> None:
+    """Write spoken words at the rate of a telephone."""
+    command = ["espeak-ng", "-v", voice, "-s", str(speed), "--stdout", words]
     said = subprocess.run(command, check=True, capture_output=True).stdout
     samples, rate = decoding.decode({"bytes": said}, 60)
     file.write_bytes(decoding.encode(decoding.resampled(samples, rate, RATE), RATE))
@@ -106,12 +115,12 @@ def measured(folder: Path) -> dict[str, Any]:
     (folder / "recordings" / "person").rename(person)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     run = folder / "run"
-    _toolkit(
+    toolkit(
         *("finetune", "speech", "--from-scratch", "--data", folder / "recordings", "--output", run),
         *("--epochs", EPOCHS, "--batch-size", 32, "--set", "training.device=cpu"),
     )
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    _toolkit("predict", run, "--input", person, "--output", folder / "person.csv")
+    toolkit("predict", run, "--input", person, "--output", folder / "person.csv")
     with (folder / "person.csv").open(encoding="utf-8", newline="") as stream:
         right = [row["file"].startswith(f"{row['prediction']}/") for row in csv.DictReader(stream)]
     interval = wilson(float(sum(right)), float(len(right)), 0.95)
@@ -124,7 +133,7 @@ def measured(folder: Path) -> dict[str, Any]:
     }
 
 
-def _toolkit(*arguments: Any) -> None:
+def toolkit(*arguments: Any) -> None:
     """Run a command on one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     command = [sys.executable, "-m", "toolkit", *map(str, arguments)]

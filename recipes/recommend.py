@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from toolkit import models, recommender
+from toolkit import models
 from toolkit.config import DataConfig, RunConfig
 from toolkit.data.interactions.arrange import LogSettings
 from toolkit.data.interactions.arrange import arrange as arrange_log
 from toolkit.data.interactions.division import Division
-from toolkit.evaluation.item_baselines import item_neighbours, most_frequent_successor, most_popular
+from toolkit.evaluation.baselines.items import item_neighbours, most_frequent_successor, most_popular
+from toolkit.families import recommender
 from toolkit.metrics.ranking import LISTED
 from toolkit.tasks.contract import Tables
 from toolkit.tasks.inputs.history import HISTORY, LEARNED, RATING, TIME, USER

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from toolkit import speech
 from toolkit.config import DataConfig, RunConfig
 from toolkit.data.audio import feature_extraction
 from toolkit.data.audio.columns import RECORDINGS
 from toolkit.data.batching.batch import pad
 from toolkit.data.media import folders
 from toolkit.evaluation.baselines import log_mel_logistic_regression, majority
+from toolkit.families import speech
 from toolkit.tasks.contract import Tables
 from toolkit.tasks.inputs.audio import AUDIO
 from toolkit.tasks.targets.single_label import SINGLE_LABEL

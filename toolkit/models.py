@@ -341,7 +341,7 @@ def save_processor(processor: Any, model: Any, folder: Path) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
     processor.save_pretrained(folder)
-    if (folder / "tokenizer_config.json").is_file():
+    if (folder / "tokenizer_config.json").is_file() and not hasattr(processor, "extractor"):
         compatibility.settle_tokenizer(processor, model, folder)
 
 

@@ -238,7 +238,7 @@ def run(made: Made, output: Path, **changes: Any) -> Any:
 def test_disagreeing_export_writes_nothing(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = graph.trace
 
-    def broken(model: Any, sample: Any, form: str) -> Any:
+    def broken(model: Any, sample: Any, form: str, *further: Any) -> Any:
         import copy
 
         import torch
@@ -246,7 +246,7 @@ def test_disagreeing_export_writes_nothing(made: Made, tmp_path: Path, monkeypat
         other = copy.deepcopy(model)
         with torch.no_grad():
             other.classifier.weight.neg_()
-        return trace(other, sample, form)
+        return trace(other, sample, form, *further)
 
     monkeypatch.setattr(graph, "trace", broken)
     with refused(RunError, "export.different-predictions", "of 80 held-out rows", "0.10%") as error:

@@ -17,7 +17,7 @@ from toolkit.report.document.schema import REPORT, faults
 WORDS = {"food": "bread soup rice", "sport": "ball goal race", "music": "song drum choir"}
 GRADES = {1: "awful broken useless", 2: "poor weak dull", 3: "plain usual fair", 4: "good nice solid", 5: "superb best"}
 ROWS = 160
-COMMANDS = 10
+COMMANDS = 11
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         "table": ["predict", "run", "--input", "new.csv", "--output", "out.csv"],
         "lines": ["predict", "run", "--input", "new.csv", "--output", "out.jsonl", "--all-scores"],
         "evaluate": ["evaluate", "run", "--fresh"],
-        "elsewhere": ["evaluate", "run", "--data", "rows.csv", "--output", "elsewhere"],
+        "elsewhere": ["evaluate", "run", "--data", "rows.csv", "--output", "elsewhere", "--checks", "robustness,bias"],
+        "explain": ["explain", "run", kind.typed, "--output", "explained"],
         "other": ["finetune", "text", "--model", TINY, "--data", "rows.csv", "--output", "other", *column],
         "compare": ["compare", "run", "other", "--output", "compared"],
         "export": ["export", "run", "--to", "onnx"],
@@ -170,6 +171,33 @@ def test_tables_have_a_prediction_for_each_row(home: Home) -> None:
     else:
         assert lines[0]["low"] < first < lines[0]["high"]
         assert first == pytest.approx(500_000, rel=0.3)
+
+
+def test_explanations_are_of_each_predicted_class_or_of_the_number(home: Home) -> None:
+    explained = json.loads((home.path / "explained" / "explanation.json").read_text(encoding="utf-8"))
+    predicted = json.loads((home.path / "out.jsonl").read_text(encoding="utf-8").splitlines()[0])["prediction"]
+    if home.kind == "number":
+        (text,) = explained["texts"]
+        assert text["value"] == pytest.approx(predicted, rel=1e-3)
+        assert max(map(abs, text["scores"]["leave-one-out"])) > 1000  # in the units of the data
+    else:
+        names = predicted if isinstance(predicted, list) else [predicted]
+        assert {text["prediction"] for text in explained["texts"]} == set(names)
+        assert all(text["predicted"] for text in explained["texts"])
+    assert explained["of_numbers"] is (home.kind == "number")
+
+
+def test_robustness_and_bias_are_of_the_kind(home: Home) -> None:
+    evaluation = json.loads((home.path / "elsewhere" / "report.json").read_text(encoding="utf-8"))["evaluation"]
+    assert faults(REPORT["evaluation"], evaluation) == []
+    metric = {"classes": "Micro F1", "stars": None, "number": "Mean absolute error"}[home.kind]
+    assert evaluation["robustness"].get("metric") == metric
+    changed = [change for change in evaluation["robustness"]["invariance"] if change["changed"]]
+    assert len(changed) >= 4
+    assert all(("moved" in change) is (home.kind == "number") for change in changed)
+    gaps = [gap for study in evaluation["bias"]["studies"] for gap in study["gaps"]]
+    labels = {"classes": {"food", "sport", "music"}, "stars": set(), "number": {None}}[home.kind]
+    assert {gap["label"] for gap in gaps} == labels
 
 
 def test_predictions_of_the_file_on_disk_are_in_units_of_the_data(home: Home) -> None:

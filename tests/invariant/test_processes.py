@@ -206,11 +206,12 @@ def test_errors_are_reported_once(place: Path) -> None:
 def test_error_of_another_process_is_reported_once(place: Path) -> None:
     recipe = place / "mine.py"
     source = (ROOT / "recipes" / "sentiment.py").read_text(encoding="utf-8")
-    hurdle = 'import os\n    if os.environ["RANK"] == "1":\n        raise ValueError("a hurdle")\n    '
-    recipe.write_text(
-        source.replace('return pad(features, {"input_ids"', f'{hurdle}return pad(features, {{"input_ids"')
-    )
-    assert "hurdle" in recipe.read_text(encoding="utf-8")
+    failing = [
+        *("def collate(features, processor):", "    import os"),
+        *('    if os.environ["RANK"] == "1":', '        raise ValueError("a hurdle")'),
+        *("    from toolkit.data.batching import batch", "    return batch.collate(features, processor)"),
+    ]
+    recipe.write_text("\n".join([source, *failing, ""]), encoding="utf-8")
     outcome = toolkit("finetune", str(recipe), *COMMON, *TWO, cwd=place)
     assert outcome.code == 1
     assert "ValueError: a hurdle" in outcome.err

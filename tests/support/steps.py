@@ -102,7 +102,7 @@ def case_of_pairs(team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
 
     def loss(model: Any) -> dict[str, float]:
         nothing: Any = lambda _outputs, _batch: {}  # noqa: E731
-        outcome = predict(model, pairs(), collate_pairs, nothing, batch_size=4, device="cpu", team=team)
+        outcome = predict(model, pairs(), collate_pairs, nothing, batch_size=4, team=team)
         return {"loss": float(outcome.loss or 0)}
 
     result = fit(model, team, CASES[PAIRS], features=pairs(), collate=collate_pairs, validate=loss)
@@ -133,7 +133,7 @@ def ask(model: Any, team: Team) -> Any:
         probs = probabilities(outputs.logits)
         return {"prediction": probs.argmax(-1).tolist(), "probabilities": probs.tolist()}
 
-    return predict(model, data(), collate, extract, batch_size=4, device="cpu", team=team)
+    return predict(model, data(), collate, extract, batch_size=4, team=team)
 
 
 def fit(model: Any, team: Team, config: Mapping[str, Any], **more: Any) -> Any:

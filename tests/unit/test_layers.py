@@ -23,7 +23,7 @@ FLOORS = (
     ("tasks", "sources", "runs", "distributed"),
     (
         *("attention", "model_metadata", "data", "checkpoints", "models", "weights", "metrics", "seq2seq"),
-        *("compatibility", "speech", "hub.responses", "hub.benchmarks", "recommender"),
+        *("compatibility", "families", "hub.responses", "hub.benchmarks"),
     ),
     ("events", "training", "inference", "evaluation", "explanation", "exporting"),
     ("report", "hub", "tasks.inputs", "tasks.targets", "tasks.parts", "tasks.loading", "tasks.old_names"),
@@ -164,7 +164,7 @@ KINDS_COMPARED = {
     "toolkit.commands.explain.inputs": (2, "explanations score words or patches"),
     "toolkit.commands.inspect_images": (1, "a contact sheet is of images"),
     "toolkit.report.pages.explanation": (1, "a page draws words or patches"),
-    "toolkit.report.pages.usage": (4, "a program for each task that the Hub has"),
+    "toolkit.report.pages.usage": (3, "a program for each task that the Hub has"),
     "toolkit.report.sections.checks": (1, "reports hold the kind of input by name"),
     "toolkit.report.sections.findings": (1, "reports hold the kind of input by name"),
 }

@@ -76,6 +76,7 @@ def explain(
     file: str | Path | None = None,
     method: str | Sequence[str] | None = None,
     word: int | None = None,
+    class_: str | None = None,
     measure: bool = False,
     rows: int | None = None,
     png: bool = False,
@@ -99,6 +100,7 @@ def explain(
         method: One or several, or "all"; the most faithful one when None.
         word: Number of the word whose label is explained, from 1, where each word has a label; the first word of each
             predicted entity when None.
+        class_: Name of the class to explain; the predicted ones when None.
         measure: Measure once how faithful the methods are, and keep the result.
         rows: Number of held-out examples to measure on.
         png: Also draw a PNG file for each.
@@ -143,7 +145,7 @@ def explain(
             )
         again = measuring_command(target, has_data=subject.run is not None)
         request = ExplanationRequest(
-            inputs, methods, number, png, None if gold is None else Path(gold), minutes, again, word
+            inputs, methods, number, png, None if gold is None else Path(gold), minutes, again, word, class_
         )
         if not inputs:
             return Explanation(None, {"verdict": measure_methods(subject, request, caller.observe)})

@@ -201,6 +201,18 @@ def check_writer(checkpoint: Checkpoint) -> None:
     )
 
 
+def check_transcriber(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint of a family that does not write a character for each frame of a recording.
+
+    Raises:
+        ModelError: With its family.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CTC_MAPPING_NAMES
+
+    work = "write a character for each frame of a recording (CTC)"
+    _check_family(checkpoint, MODEL_FOR_CTC_MAPPING_NAMES, work, "Use another, such as wav2vec2 or hubert.")
+
+
 def unasked(checkpoint: Checkpoint, options: Mapping[str, Any]) -> list[str]:
     """Warn that a model of the T5 family lacks its task prefix where the languages are not named."""
     named = options.get("prefix") is not None or (options.get("source") and options.get("target"))
@@ -251,6 +263,7 @@ _TASKS = {
     "ForSequenceClassification": "text",
     "ForImageClassification": "image",
     "ForTokenClassification": "tokens",
+    "ForCTC": "transcribe",
     "ForConditionalGeneration": "translation",
     "MarianMTModel": "translation",
 }

@@ -26,13 +26,15 @@ class WithOwnOptions(TyperCommand):
 def as_assignments(args: list[str], taken: set[str]) -> list[str]:
     """Return the arguments with every option of a recipe written as `--set options.NAME=VALUE`.
 
-    An option that is followed by another one, or by nothing, means true. Options of no recipe are not changed.
+    An option that is followed by another one, or by nothing, means true. Options of no recipe are not changed. Where
+    the command has an option of the same name, it is the recipe's if the arguments name that recipe.
 
     Args:
         args: The arguments after the command.
         taken: The command's own options.
     """
     known: set[str] | None = None
+    own: set[str] | None = None
     assignments: list[str] = []
     rest = list(args)
     while rest:
@@ -40,12 +42,14 @@ def as_assignments(args: list[str], taken: set[str]) -> list[str]:
         name, given, value = word.partition("=")
         if word == "--":
             return [*assignments, word, *rest]
-        if not name.startswith("--") or name in taken:
+        if not name.startswith("--"):
             assignments.append(word)
             continue
-        known = known if known is not None else _known(args)
         key = name.removeprefix("--").replace("-", "_")
-        if key not in known:
+        own = own if own is not None else _options(_named(args))
+        if key not in own and name not in taken:
+            known = known if known is not None else _known(args)
+        if key not in own and (name in taken or key not in (known or ())):
             assignments.append(word)
             continue
         if not given:
@@ -58,7 +62,19 @@ def _known(args: list[str]) -> set[str]:
     """Return the options of the recipe in the arguments, or of all recipes where there is none."""
     from toolkit.tasks import catalogue
 
-    at_hand: dict[str, Any] = catalogue.available()
-    named = [at_hand[word] for word in args if word in at_hand]
-    named += [Path(word) for word in args if word.endswith(".py") and Path(word).is_file()]
-    return {key for path in named or at_hand.values() for key in catalogue.option_names(path)}
+    return _options(_named(args) or [*catalogue.available().values()])
+
+
+def _named(args: list[str]) -> list[Path]:
+    """Return the files of the recipes that the arguments name."""
+    from toolkit.tasks import catalogue
+
+    at_hand = catalogue.available()
+    named = [at_hand[meant] for meant in map(catalogue.canonical, args) if meant in at_hand]
+    return named + [Path(word) for word in args if word.endswith(".py") and Path(word).is_file()]
+
+
+def _options(recipes: list[Path]) -> set[str]:
+    from toolkit.tasks import catalogue
+
+    return {key for path in recipes for key in catalogue.option_names(path)}

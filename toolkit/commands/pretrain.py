@@ -126,7 +126,6 @@ def _loss(model: Any, features: Any, collate: Any, batch_size: int, padded: bool
         collate,
         lambda _outputs, _batch: dict(empty),
         batch_size=batch_size,
-        device=model.device,
         padded=padded,
     )
     return float("nan") if predictions.loss is None else predictions.loss

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from toolkit import recommender
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics import intervals
+from toolkit.families import recommender
 from toolkit.metrics import ranking
 
 

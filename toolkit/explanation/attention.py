@@ -11,7 +11,7 @@ import numpy as np
 
 from toolkit.attention.record import Record, recording
 from toolkit.errors import ModelError
-from toolkit.explanation.question import log_odds
+from toolkit.explanation.question import ONE_CLASS, Outcome
 from toolkit.explanation.words import Floats
 
 
@@ -21,13 +21,15 @@ class Watched:
 
     Attributes:
         weights: Attention weights of all layers. Shape (L, H, T, T).
-        gradients: Of the class's log odds with respect to the weights. Shape (L, H, T, T).
+        gradients: Of the score, such as the class's log odds, with respect to the weights. Shape (L, H, T, T).
         readout: Share of each token's last vector in the decision; sums to one. Shape (T,).
+        both_ways: Whether attention that lowers the score counts as much as attention that raises it.
     """
 
     weights: Floats
     gradients: Floats
     readout: Floats
+    both_ways: bool = False
 
 
 def watchable(network: Any) -> bool:
@@ -39,13 +41,14 @@ def watchable(network: Any) -> bool:
         return False
 
 
-def watch(network: Any, batch: dict[str, Any], target: int) -> Watched:
-    """Record a model's attention for one text, and the gradient of the class's log odds.
+def watch(network: Any, batch: dict[str, Any], target: int, outcome: Outcome = ONE_CLASS) -> Watched:
+    """Record a model's attention for one text, and the gradient of the score.
 
     Args:
         network: A transformers model in evaluation mode.
         batch: One example, unpadded.
-        target: The class.
+        target: Number of the output.
+        outcome: What the outputs mean.
 
     Raises:
         ModelError: The attention cannot be recorded, or is not self-attention.
@@ -53,7 +56,7 @@ def watch(network: Any, batch: dict[str, Any], target: int) -> Watched:
     import torch
 
     with torch.enable_grad(), recording(network) as records:
-        odds = log_odds(network(**batch).logits, target)
+        odds = outcome.score(network(**batch).logits, target)
     length = batch["input_ids"].shape[1] if "input_ids" in batch else records[0].weights.shape[-1] if records else 0
     if not records or any(record.weights.shape[-2:] != (length, length) for record in records):
         raise ModelError(
@@ -63,7 +66,8 @@ def watch(network: Any, batch: dict[str, Any], target: int) -> Watched:
         )
     tensors = [record.weights for record in records] + [records[-1].output]
     *gradients, last = torch.autograd.grad(odds.sum(), tensors)
-    return Watched(_stack([record.weights for record in records]), _stack(gradients), _readout(records[-1], last))
+    weights = _stack([record.weights for record in records])
+    return Watched(weights, _stack(gradients), _readout(records[-1], last), outcome.number)
 
 
 def _stack(tensors: Any) -> Floats:
@@ -106,6 +110,8 @@ def rollout(watched: Watched) -> Floats:
 def relevance(watched: Watched) -> Floats:
     """Propagate the attention that supports the class: the positive part of weights times their gradients.
 
+    Where a number is explained, their absolute values: attention may raise it or lower it.
+
     Source: Chefer et al. 2021, "Generic Attention-model Explainability for Interpreting Bi-Modal and
     Encoder-Decoder Transformers", equations 5 and 6 (self-attention).
 
@@ -115,5 +121,6 @@ def relevance(watched: Watched) -> Floats:
     length = watched.weights.shape[-1]
     relevant = np.eye(length)  # (T, T)
     for weights, gradients in zip(watched.weights, watched.gradients, strict=True):
-        relevant = relevant + np.maximum(gradients * weights, 0).mean(axis=0) @ relevant
+        effects = gradients * weights
+        relevant = relevant + (np.abs(effects) if watched.both_ways else np.maximum(effects, 0)).mean(axis=0) @ relevant
     return np.asarray(watched.readout @ (relevant - np.eye(length)), np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from toolkit.explanation import attention, patches
 from toolkit.explanation.patches import Picture
-from toolkit.explanation.question import Model, log_odds
+from toolkit.explanation.question import Model
 from toolkit.explanation.words import Example, Floats
 
 INTEGRATION_STEPS = 16  # captum uses Gauss-Legendre quadrature, which needs few
@@ -23,7 +23,7 @@ class Method:
         name: Its name in options.
         title: Its name in reports.
         about: Description of its scores.
-        signed: Whether a score below zero means that the word opposes the class.
+        signed: Whether a score below zero means that the word opposes the class, or lowers the number.
         of_pictures: Title and description where pictures are explained, if they differ.
     """
 
@@ -36,6 +36,10 @@ class Method:
     def for_pictures(self) -> "Method":
         """Return the method with its title and description for pictures."""
         return self if self.of_pictures is None else replace(self, title=self.of_pictures[0], about=self.of_pictures[1])
+
+    def for_numbers(self) -> "Method":
+        """Return the method with its description where a number is predicted."""
+        return replace(self, about=self.about.replace("the class's log odds", "the predicted number"))
 
 
 METHODS = (
@@ -67,6 +71,13 @@ METHODS = (
 )
 BY_NAME: Mapping[str, Method] = {method.name: method for method in METHODS}
 
+
+def described(name: str, *, of_pictures: bool, of_numbers: bool) -> Method:
+    """Return a method with its title and description for what is explained."""
+    method = BY_NAME[name].for_pictures() if of_pictures else BY_NAME[name]
+    return method.for_numbers() if of_numbers else method
+
+
 _FROM_WEIGHTS: Mapping[str, Callable[[attention.Watched], Floats]] = {
     "relevance": attention.relevance,
     "rollout": attention.rollout,
@@ -81,7 +92,7 @@ class Explanation:
 
     Attributes:
         example: The text or picture.
-        target: The class that is explained.
+        target: Number of the output that is explained: the class, or 0 for a number.
         scores: Method → score of each word or patch. Shape (W,).
         special: Method → score of each special token, for methods that score tokens.
         weights: Attention weights: of a text from token to token, shape (L, H, T, T); of a picture the attention of
@@ -109,9 +120,9 @@ def explain(model: Model, example: Example | Picture, target: int, methods: Sequ
     """Score every word of a text, or patch of a picture, by every method.
 
     Args:
-        model: The classifier.
+        model: The model.
         example: The text or picture.
-        target: The class to explain, usually the predicted one.
+        target: Number of the output to explain, usually of the predicted class.
         methods: Names out of `METHODS`.
 
     Raises:
@@ -121,7 +132,7 @@ def explain(model: Model, example: Example | Picture, target: int, methods: Sequ
     batch.pop("labels", None)
     watched = None
     if _FROM_WEIGHTS.keys() & set(methods) or (isinstance(example, Example) and attention.watchable(model.network)):
-        watched = attention.watch(model.network, batch, target)
+        watched = attention.watch(model.network, batch, target, model.outcome)
     scores: dict[str, Floats] = {}
     special: dict[str, Floats] = {}
     for name in methods:
@@ -158,11 +169,10 @@ def _maps(example: Example | Picture, watched: attention.Watched) -> Floats:
 
 
 def leave_one_out(model: Model, example: Example, target: int) -> Floats:
-    """Return by how much the class's log odds fall when each word is left out (Li et al. 2016). Shape (W,)."""
+    """Return by how much the score falls when each word is left out (Li et al. 2016). Shape (W,)."""
     everything = range(len(example.words))
     without = [example.keep(word for word in everything if word != left) for left in everything]
-    probabilities = model.probabilities([example.keep(everything), *without])[:, target].clip(1e-12, 1 - 1e-12)
-    odds = np.log(probabilities) - np.log1p(-probabilities)  # (1 + W,)
+    odds = model.scores([example.keep(everything), *without], target)  # (1 + W,)
     return np.asarray(odds[0] - odds[1:], np.float64)
 
 
@@ -180,7 +190,7 @@ def gradient_input(model: Model, batch: Mapping[str, Any], target: int) -> Float
     hook = table.register_forward_hook(keep)
     try:
         with torch.enable_grad():
-            odds = log_odds(model.network(**batch).logits, target)
+            odds = model.outcome.score(model.network(**batch).logits, target)
     finally:
         hook.remove()
     (gradient,) = torch.autograd.grad(odds.sum(), kept)
@@ -205,7 +215,8 @@ def integrated_gradients(model: Model, example: Example, batch: Mapping[str, Any
     empty[:, special] = ids[:, special]
 
     def odds(inputs: Any, *rest: Any) -> Any:
-        return log_odds(model.network(input_ids=inputs, **dict(zip(others, rest, strict=True))).logits, target)
+        logits = model.network(input_ids=inputs, **dict(zip(others, rest, strict=True))).logits
+        return model.outcome.score(logits, target)
 
     attributions = LayerIntegratedGradients(odds, model.network.get_input_embeddings()).attribute(
         ids,

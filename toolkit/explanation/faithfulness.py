@@ -3,6 +3,9 @@
     comprehensiveness   p(class | text) - p(class | text without its top words)   high when they were needed
     sufficiency         p(class | text) - p(class | its top words alone)          low when they were enough
 
+Of a number the absolute changes are measured, in standard deviations of the data, and the words with the largest effect
+in either direction are the top words.
+
 Each is averaged over shares of the words (the area over the perturbation curve, AOPC). A method is called faithful
 when comprehensiveness minus sufficiency beats random rankings of the same texts, the interval corrected for the
 number of methods that were tried.
@@ -20,7 +23,7 @@ import numpy as np
 
 from toolkit.evaluation.statistics.intervals import Interval, bootstrap
 from toolkit.explanation.attributions import Explanation
-from toolkit.explanation.question import Model
+from toolkit.explanation.question import Model, Outcome
 from toolkit.explanation.words import Floats
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -43,7 +46,7 @@ class Curves:
     sufficiency: Mapping[str, float]
 
     def faithfulness(self, method: str) -> float:
-        """Comprehensiveness minus sufficiency: from -1 to 1, higher is better."""
+        """Comprehensiveness minus sufficiency: of a class from -1 to 1, higher is better."""
         return self.comprehensiveness[method] - self.sufficiency[method]
 
 
@@ -123,8 +126,8 @@ def measure(
     random = np.random.default_rng(seed)
     curves: list[Curves] = []
     for start in range(0, len(explanations), together):
-        group = [_Queries(explanation, random) for explanation in explanations[start : start + together]]
-        answers = model.probabilities([features for questions in group for features in questions.features()])
+        group = [_Queries(explanation, random, model.outcome) for explanation in explanations[start : start + together]]
+        answers = model.values([features for questions in group for features in questions.features()])
         for questions in group:
             own, answers = answers[: len(questions.kept)], answers[len(questions.kept) :]
             curves.append(questions.curves(own))
@@ -137,10 +140,12 @@ def measure(
 class _Queries:
     """The variants of one text to predict; a variant that two methods share is predicted once."""
 
-    def __init__(self, explanation: Explanation, random: np.random.Generator) -> None:
-        self.explanation = explanation
+    def __init__(self, explanation: Explanation, random: np.random.Generator, outcome: Outcome) -> None:
+        self.explanation, self.outcome = explanation, outcome
         self.words = len(explanation.example.words)
-        self.rankings = {name: [ranking(scores)] for name, scores in explanation.scores.items()}
+        self.rankings = {
+            name: [ranking(np.abs(scores) if outcome.number else scores)] for name, scores in explanation.scores.items()
+        }
         self.rankings[RANDOM] = [random.permutation(self.words).tolist() for _ in range(RANDOM_RANKINGS)]
         self.kept: dict[tuple[int, ...], int] = {tuple(range(self.words)): 0}
         for order in (order for orders in self.rankings.values() for order in orders):
@@ -152,10 +157,11 @@ class _Queries:
         return [self.explanation.example.keep(words) for words in self.kept]
 
     def curves(self, answers: Floats) -> Curves:
-        probabilities = answers[:, self.explanation.target]
+        values = answers[:, self.explanation.target]
 
         def drop(words: Sequence[int]) -> float:
-            return float(probabilities[0] - probabilities[self.kept[tuple(sorted(words))]])
+            change = float(values[0] - values[self.kept[tuple(sorted(words))]]) / self.outcome.unit
+            return abs(change) if self.outcome.number else change
 
         def mean(drops: Sequence[float]) -> float:
             return float(np.mean(drops))

@@ -14,7 +14,7 @@ import numpy as np
 
 from toolkit.attention.record import recording
 from toolkit.errors import ModelError
-from toolkit.explanation.question import Model, log_odds
+from toolkit.explanation.question import Model
 from toolkit.explanation.words import Floats
 
 GRID = 8  # patches a side where the model has none of its own; also the blocks a side that are left out one by one
@@ -143,14 +143,13 @@ def fitting(tokens: int, height: int, width: int) -> tuple[Grid, int] | None:
 
 
 def leave_blocks_out(model: Model, picture: Picture, target: int) -> Floats:
-    """Return by how much the class's log odds fall when each block of patches is hidden. Shape (W,).
+    """Return by how much the score falls when each block of patches is hidden. Shape (W,).
 
     Source: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2 (occlusion).
     """
     everything, blocks = range(len(picture.words)), picture.blocks()
     variants = [picture.features, *(picture.keep(set(everything) - set(block)) for block in blocks)]
-    probabilities = model.probabilities(variants)[:, target].clip(1e-12, 1 - 1e-12)
-    odds = np.log(probabilities) - np.log1p(-probabilities)  # (1 + blocks,)
+    odds = model.scores(variants, target)  # (1 + blocks,)
     scores = np.zeros(len(picture.words))
     for block, fall in zip(blocks, odds[0] - odds[1:], strict=True):
         scores[block] = fall / len(block)
@@ -163,7 +162,7 @@ def gradient_input(model: Model, picture: Picture, batch: Mapping[str, Any], tar
 
     pixels = batch["pixel_values"].clone().requires_grad_()
     with torch.enable_grad():
-        odds = log_odds(model.network(pixel_values=pixels).logits, target)
+        odds = model.outcome.score(model.network(pixel_values=pixels).logits, target)
     (gradient,) = torch.autograd.grad(odds.sum(), pixels)
     return _by_patch(picture, gradient * (pixels - _empty(model, picture)))
 
@@ -173,7 +172,7 @@ def integrated_gradients(model: Model, picture: Picture, batch: Mapping[str, Any
     from captum.attr import IntegratedGradients
 
     def odds(pixels: Any) -> Any:
-        return log_odds(model.network(pixel_values=pixels).logits, target)
+        return model.outcome.score(model.network(pixel_values=pixels).logits, target)
 
     attributions = IntegratedGradients(odds).attribute(
         batch["pixel_values"], baselines=_empty(model, picture), n_steps=steps, internal_batch_size=steps

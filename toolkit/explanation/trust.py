@@ -41,9 +41,9 @@ def measure(
         within: Given a share of the remaining time, returns a function that tells when it is used up.
 
     Returns:
-        "texts", "confidence", "best", "runner_up", "lead", "methods" (name → "comprehensiveness", "sufficiency",
-        "faithfulness", "over_random", "beats_random", "sensitivity"), "random" (the same of random rankings) and
-        "stages" (what "sensitivity" is an average at), "sensitivity_texts".
+        "texts", "change" (what is measured), "confidence", "best", "runner_up", "lead", "methods" (name →
+        "comprehensiveness", "sufficiency", "faithfulness", "over_random", "beats_random", "sensitivity"), "random" (the
+        same of random rankings) and "stages" (what "sensitivity" is an average at), "sensitivity_texts".
     """
     stage = "Removing parts of the input"
     observe(stage, 0, len(explanations))
@@ -60,6 +60,7 @@ def measure(
 
     return {
         "texts": verdict.texts,
+        "change": model.outcome.change,
         "confidence": confidence,
         "best": verdict.best,
         "runner_up": verdict.runner_up,

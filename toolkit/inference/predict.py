@@ -35,11 +35,11 @@ def predict(
     extract: Callable[[Any, Mapping[str, Any]], dict[str, list[Any]]],
     *,
     batch_size: int,
-    device: Any,
     precision: str = "fp32",
     observe: Callable[[int, int], None] | None = None,
     team: Team = ALONE,
     padded: bool = False,
+    items: Callable[[Mapping[str, Any]], int] = count_items,
 ) -> Predictions:
     """Run `model` over all examples, in batches of like lengths; outputs are reduced batch by batch.
 
@@ -49,14 +49,15 @@ def predict(
         collate: Stacks examples into a batch of tensors.
         extract: (outputs, batch) → columns of one value an example; the batch also holds what `collate` left out.
         batch_size: Examples in one forward pass.
-        device: Where the model is.
         precision: "fp32", or "bf16" to multiply in 16 bits.
         observe: Called with (examples done, examples in all).
         team: The processes that share the work; each predicts some of the batches and returns all predictions.
         padded: Whether batches are padded even if the model can run without padding.
+        items: Batch → of how many items its loss is a mean.
     """
     import torch
 
+    device = getattr(model, "device", "cpu")
     plan = plan_evaluation(features.lengths, batch_size)
     answers = []
     done = 0
@@ -69,7 +70,7 @@ def predict(
             packed = packing.batch(batch, device) if packing is not None else nullcontext()
             with packed, torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16"):
                 outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
-            count = count_items(batch) if outputs.get("loss") is not None else 0
+            count = items(batch) if outputs.get("loss") is not None else 0
             left_out = {name: [example[name] for example in examples] for name in examples[0] if name not in batch}
             columns = extract(outputs, {**left_out, **batch})
             answers.append((number, columns, float(outputs.loss) * count if count else 0.0, count))

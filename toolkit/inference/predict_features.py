@@ -12,6 +12,7 @@ from toolkit.inference.generate import write
 from toolkit.inference.model import LoadedModel
 from toolkit.inference.predict import Predictions, predict
 from toolkit.tasks.contract import with_accepted
+from toolkit.training.loss.objective import count_items, count_rows
 
 
 def predict_features(
@@ -36,7 +37,6 @@ def predict_features(
     recipe, settings = loaded.recipe, loaded.config.evaluation
     common: dict[str, Any] = {
         "batch_size": settings.batch_size,
-        "device": loaded.model.device,
         "precision": settings.precision,
         "observe": None if observe is None else lambda done, total: observe(Counted(done, total)),
         "team": team,
@@ -44,8 +44,9 @@ def predict_features(
     padded = loaded.config.training.acceleration == "off"
     collate = collate or partial(recipe.collate, processor=loaded.processor)
     if recipe.generate is None:
+        items = count_rows if recipe.target.loss_of_rows else count_items
         extract = with_accepted(recipe.predictions, processor=loaded.processor)
-        predictions = predict(loaded.model, features, collate, extract, padded=padded, **common)
+        predictions = predict(loaded.model, features, collate, extract, padded=padded, items=items, **common)
         decide = recipe.target.decide
         if decide is not None:
             predictions = replace(predictions, columns=decide(predictions.columns, loaded.calibration))
@@ -58,7 +59,8 @@ def predict_features(
         return Predictions({}, loss)
     generate = partial(recipe.generate, processor=loaded.processor, config=loaded.config)
     tokens = settings.batch_tokens
-    return Predictions(write(loaded.model, features, collate, generate, tokens=tokens, **common), loss)
+    device = loaded.model.device
+    return Predictions(write(loaded.model, features, collate, generate, tokens=tokens, device=device, **common), loss)
 
 
 def _outside(predictions: Predictions, loaded: LoadedModel) -> Predictions:

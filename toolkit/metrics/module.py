@@ -9,7 +9,16 @@ import numpy as np
 
 from toolkit import sources
 from toolkit.errors import SourceError
-from toolkit.metrics import classification, multi_label, ordinal, probability, ranking, regression, translation
+from toolkit.metrics import (
+    classification,
+    multi_label,
+    ordinal,
+    probability,
+    ranking,
+    regression,
+    transcription,
+    translation,
+)
 from toolkit.metrics.base import Metric, RankMetric, reference_type
 
 METRICS: dict[str, Metric | RankMetric] = {
@@ -19,6 +28,7 @@ METRICS: dict[str, Metric | RankMetric] = {
     **ordinal.METRICS,
     **regression.METRICS,
     **translation.METRICS,
+    **transcription.METRICS,
     **ranking.METRICS,
 }
 

@@ -82,7 +82,8 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
         given = _read(request.input, service.inputs)
         if isinstance(given, Problem):
             raise HTTPException(422, refusal(given.problem, given.fix))
-        return Explanation(**await batcher.alone(lambda pause: service.explain(given, request.method, pause)))
+        method, label = request.method, request.label
+        return Explanation(**await batcher.alone(lambda pause: service.explain(given, method, pause, label)))
 
     async def health() -> Health:
         """Return the state of the service."""

@@ -33,13 +33,17 @@ class Problem(BaseModel):
 class Prediction(BaseModel):
     """The prediction of one input."""
 
-    prediction: JsonValue = Field(description="The class, the generated text, a class for each word, or what else")
+    prediction: JsonValue = Field(
+        description="The class, the classes, the number, the generated text, a class for each word, or what else"
+    )
     score: float | None = Field(None, description="Probability of the prediction")
     calibrated_score: float | None = Field(
         None, description="Probability of the prediction after temperature scaling, fitted on validation rows"
     )
     scores: dict[str, float] | None = Field(None, description="Probability of each class")
-    columns: dict[str, JsonValue] | None = Field(None, description="Further columns of the recipe's own target")
+    columns: dict[str, JsonValue] | None = Field(
+        None, description="What else there is: the scores of the classes, the bounds of a number, entities"
+    )
 
 
 class Predictions(BaseModel):
@@ -78,10 +82,11 @@ class Method(BaseModel):
 class Explanation(BaseModel):
     """The explanation of one prediction."""
 
-    prediction: str
-    score: float = Field(description="Probability of the prediction")
+    prediction: str | float = Field(description="The class that is explained, or the number")
+    score: float | None = Field(None, description="Probability of the class")
+    predicted: bool = Field(True, description="Whether the class is predicted; false for another one that was wanted")
     method: Method
-    signed: bool = Field(description="Whether a negative score opposes the prediction")
+    signed: bool = Field(description="Whether a negative score opposes the class, or lowers the number")
     scores: list[float] = Field(description="Importance of each word or patch for the prediction")
     words: list[str] | None = Field(None, description="The words of a text, or of a pair of texts")
     sources: list[int] | None = Field(None, description="Number of each word's text of a pair, from 0")
@@ -137,6 +142,7 @@ def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseMo
         __config__=CLOSED,
         input=(item_type, Field(description="Input to predict")),
         method=(str | None, Field(None, description="Explanation method; by default the most faithful measured one")),
+        label=(str | None, Field(None, description="Class to explain; by default the most probable one predicted")),
     )
     return ask, why
 

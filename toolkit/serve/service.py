@@ -69,13 +69,16 @@ class Service:
                 answers[number] = {key: value for key, value in answer.items() if key not in roles}
         return answers
 
-    def explain(self, given: Mapping[str, Any], method: str | None, pause: Callable[[], None]) -> dict[str, Any]:
+    def explain(
+        self, given: Mapping[str, Any], method: str | None, pause: Callable[[], None], label: str | None = None
+    ) -> dict[str, Any]:
         """Explain the prediction of one input.
 
         Args:
             given: Role → value.
             method: Name of a method; the default when None.
             pause: Called between forward passes; `answer` may be called meanwhile, on this thread.
+            label: Name of the class to explain; the most probable one predicted when None.
 
         Raises:
             ModelError: This model's predictions cannot be explained.
@@ -89,7 +92,7 @@ class Service:
         self._release()
         self.explaining = True
         try:
-            return self.explainer.explain(given, method, pause)
+            return self.explainer.explain(given, method, pause, label)
         finally:
             self.explaining = False
 

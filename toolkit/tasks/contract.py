@@ -126,6 +126,8 @@ class Recipe:
         clean: (rows, options) → reason → which rows: what is not to be learned from.
         start: (rows, folder, config): writes a checkpoint with random weights and a vocabulary learned from the
             training rows, for `--from-scratch` where no `--model` is named.
+        complete: (rows, folder of a checkpoint, config) → a function that writes the checkpoint to another folder, with
+            what it lacks and training rows decide, such as a vocabulary; None where it lacks nothing.
         remarks: (rows, processor, config) → sentences: notes on the data before training starts.
         label_remarks: (names of the classes) → sentences: notes on unusual labels.
         augmentation: (processor, names of the classes, config) → a function on batches, or None: changes training
@@ -158,6 +160,7 @@ class Recipe:
     arrange: Arrange | None = None
     clean: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
     start: Callable[[Any, Path, Any], None] | None = None
+    complete: Callable[[Any, Path, Any], Callable[[Path], None] | None] | None = None
     remarks: Callable[[Any, Any, Any], list[str]] = _none
     label_remarks: Callable[[Sequence[str]], list[str]] = _none
     augmentation: Callable[[Any, Sequence[str], Any], Any] = lambda *_: None
@@ -228,7 +231,7 @@ PARTS = {
         name: name
         for name in (
             *("load_processor", "preprocess", "build_model", "collate", "predictions", "generate"),
-            *("read", "arrange", "clean", "start", "remarks", "label_remarks", "augmentation"),
+            *("read", "arrange", "clean", "start", "complete", "remarks", "label_remarks", "augmentation"),
         )
     },
 }

@@ -230,8 +230,13 @@ class Target:
             recipe returns none.
         objective: (loss settings, names of the classes, model labels of the training rows) → what training minimises;
             None for the usual one.
+        loss_of_rows: Whether the model's loss is a mean over rows, although labels of a row are a list.
+        tried_before: Whether a checkpoint may have learned to predict it: then its predictions before fine-tuning are
+            a baseline.
         loss_keys: Keys under `loss` that have a meaning for it; None for all where a row, or each token of it, has
             exactly one class or a text is written, and for none elsewhere.
+        outcome: What is explained of its predictions, an `Outcome`; None for the usual of one class a row, where
+            `single`, and for none elsewhere. Predictions for changed inputs are compared where there is one.
         probe: What a linear probe predicts for it, a `ProbeKind`; None for one class where `exclusive`, and for none
             elsewhere.
         standardized: Whether the model's one output is a number, for which training uses standard units.
@@ -276,7 +281,10 @@ class Target:
     model_arguments: Mapping[str, Any] = field(default_factory=dict)
     model_labels: Callable[[Sequence[Any], Sequence[str]], Any] | None = None
     objective: Callable[..., Any] | None = None
+    loss_of_rows: bool = False
+    tried_before: bool = False
     loss_keys: Sequence[str] | None = None
+    outcome: Any = None
     probe: Any = None
     standardized: bool = False
     calibrate: Callable[..., dict[str, Any]] | None = None

@@ -136,6 +136,11 @@ class Task:
         return None if self.input_kind is None else self.input_kind.unit
 
     @property
+    def _compared(self) -> bool:
+        """Whether the predictions for an input and for a changed one can be compared."""
+        return bool(self.target.kind.single) or self.target.kind.outcome is not None
+
+    @property
     def takes_linear_probe(self) -> bool:
         """Whether a logistic regression on frozen features can do it."""
         return bool(self.target.kind.exclusive) or self.target.kind.probe is not None
@@ -216,10 +221,10 @@ class Task:
 
     @property
     def input_kind(self) -> Input | None:
-        """The kind of all inputs, where it is one and each row, or each word of a single input, gets a class."""
+        """The kind of all inputs, where it is one and predictions for an example and a changed one can be compared."""
         kinds = {column.kind.name: column.kind for column in self.inputs}
         of_words = self.labels_words and len(self.inputs) == 1 and pa.types.is_list(self.inputs[0].kind.type)
-        return next(iter(kinds.values())) if len(kinds) == 1 and (self.target.kind.single or of_words) else None
+        return next(iter(kinds.values())) if len(kinds) == 1 and (self._compared or of_words) else None
 
     def named(self, options: Mapping[str, Any]) -> list[Column]:
         """Return the columns; names in braces take the values of options, or are left out where these are not set."""

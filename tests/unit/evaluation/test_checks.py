@@ -12,8 +12,10 @@ from toolkit.data.images import image_decoding
 from toolkit.evaluation.checks import bias, cost, energy, robustness
 from toolkit.evaluation.perturbations import image_changes
 from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, polarity
-from toolkit.evaluation.perturbations.text_changes import load_lists
+from toolkit.evaluation.perturbations.text_changes import load_lists, perturbations
+from toolkit.metrics import load
 from toolkit.report.document.schema import REPORT, faults, fill
+from toolkit.report.document.verdict import _fragile
 from toolkit.report.sections import checks
 
 LISTS = load_lists(None)
@@ -189,6 +191,95 @@ def test_without_polarity_only_changed_classes_count():
     result, _ = study(weights=None)
     assert result["scored"] is False
     assert all(item["gaps"] == [] for item in result["studies"])
+
+
+def tags(texts):
+    """Several classes a row: "loud" for a text in capitals, "good" and "woman" by the model above and by a word."""
+    scores = [[0.9 if t.isupper() else 0.1, 0.8 if "good" in t else 0.2, 0.7 if " she " in t else 0.4] for t in texts]
+    return {
+        "prediction": [[n for n, score in enumerate(row) if score > 0.5] for row in scores],
+        "probabilities": scores,
+    }
+
+
+def lengths(texts):
+    """A number: 100 for each word, and 1000 more where a woman is mentioned."""
+    return {"prediction": [100.0 * len(t.split()) + 1000 * (" she " in f" {t} ") for t in texts]}
+
+
+def several(metric, measure, predict, width=None):
+    _, definition = load(metric)
+    return CounterfactualModel(
+        predict,
+        ("loud", "good", "woman"),
+        None,
+        0.95,
+        200,
+        0,
+        definition,
+        measure,
+        width,
+        lambda _given, value: str(value),
+    )
+
+
+def test_changes_of_several_classes_are_measured_by_their_metric_and_as_sets():
+    texts, _, places = reviews()
+    truth = tags(texts)["prediction"]
+    result = robustness.section(several("micro_f1", "probability", tags), texts, places, truth, LISTS)
+    assert faults(REPORT["evaluation"]["robustness"], result) == []
+    by_name = {item["name"]: item for item in result["invariance"]}
+    assert (result["metric"], result["accuracy"]) == ("Micro F1", 1.0)
+    assert by_name["upper_case"]["flipped"]["value"] == 1.0
+    assert by_name["upper_case"]["difference"]["high"] < 0
+    assert by_name["upper_case"]["failures"][0]["after"] == "[0]"
+    assert by_name["suffix"]["flipped"]["value"] == 0
+    assert result["expectations"] == []
+
+
+def test_changes_of_numbers_are_measured_in_their_units():
+    texts, _, places = reviews()
+    model = several("mae", "number", lengths, width=250.0)
+    result = robustness.section(model, texts, places, lengths(texts)["prediction"], LISTS)
+    assert faults(REPORT["evaluation"]["robustness"], result) == []
+    by_name = {item["name"]: item for item in result["invariance"]}
+    assert (result["better"], result["half_width"]) == ("lower", 250.0)
+    assert by_name["no_punctuation"]["moved"]["value"] == 0
+    assert by_name["upper_case"]["moved"]["value"] == 1000
+    assert by_name["upper_case"]["flipped"]["value"] == 1.0
+    assert by_name["upper_case"]["difference"]["low"] > 0
+    added = by_name["suffix"]
+    assert added["flipped"]["value"] == np.mean([100 * len(f.split()) > 250 for f in added_words(added, texts)])
+    (section,) = checks.robustness(fill(REPORT, {"evaluation": {"robustness": result}})["evaluation"]["robustness"])
+    assert len(section.blocks[0].columns) == len(section.blocks[0].rows[0]) == 5
+    (statement,) = _fragile({"robustness": result})
+    assert "increases the mean absolute error" in statement
+
+
+def added_words(change, texts):
+    """Return the sentences that were appended, from the seed of the change."""
+    chance = random.Random(f"{change['name']} 0")
+    (suffix,) = [item for item in perturbations(LISTS) if item.name == "suffix"]
+    return [suffix.change(text, chance).removeprefix(text) for text in texts]
+
+
+def test_a_planted_bias_is_found_for_several_classes_and_for_numbers():
+    texts, _, places = reviews()
+    for model, unit, label in (
+        (several("micro_f1", "probability", tags), 0.3, "woman"),
+        (several("mae", "number", lengths, 250.0), 1000, None),
+    ):
+        result = bias.section(model, texts, places, LISTS)
+        assert faults(REPORT["evaluation"]["bias"], result) == []
+        (gender,) = [item for item in result["studies"] if (item["category"], item["source"]) == ("gender", "data")]
+        clear = [gap for gap in gender["gaps"] if gap["clear"]]
+        assert [(gap["label"], gap["group"]) for gap in clear] == [(label, "female")]
+        assert clear[0]["score"]["value"] == pytest.approx(unit)
+        assert gender["flipped"]["value"] == 1.0
+        assert {gender["failures"][0]["before"], gender["failures"][0]["after"]} == {
+            str(model.predict([text])["prediction"][0])
+            for text in (gender["failures"][0]["text"], gender["failures"][0]["changed"])
+        }
 
 
 @pytest.mark.parametrize(

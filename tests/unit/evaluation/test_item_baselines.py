@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from toolkit.evaluation import item_baselines
-from toolkit.evaluation.item_baselines import item_neighbours, most_frequent_successor, most_popular
+from toolkit.evaluation.baselines import items as item_baselines
+from toolkit.evaluation.baselines.items import item_neighbours, most_frequent_successor, most_popular
 
 TRAIN = pa.table(
     {

@@ -1,5 +1,7 @@
 """Attributions of a classifier with known attributions, and of small real architectures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,8 @@ from tests.support import models, toys
 from tests.support.errors import refused
 from toolkit.data.batching.batch import pad
 from toolkit.errors import ModelError
-from toolkit.explanation import attention, attributions
-from toolkit.explanation.question import Model, log_odds
+from toolkit.explanation import attention, attributions, faithfulness
+from toolkit.explanation.question import Model, Outcome, log_odds
 from toolkit.explanation.words import example
 
 WEIGHTS = [2.0, -1.0, 0.5, 0.0]
@@ -63,11 +65,26 @@ def test_every_method_scores_every_word(family):
     assert result.weights.shape[-2:] == (9, 9)
 
 
+def test_a_number_is_explained_in_its_units_and_one_class_of_several_alone():
+    text = toys.text([1, 2, 3, 4])
+    pick = lambda logits, number: logits[:, number]  # noqa: E731
+    number = Outcome(lambda logits: logits, pick, lambda _values, _stored: [0], number=True, unit=2.0)
+    model = replace(toys.bag(WEIGHTS), outcome=number)
+    whole, empty = model.values([text.features, text.keep(())])[:, 1]
+    result = attributions.leave_one_out(model, text, 1)
+    assert result.sum() == pytest.approx(whole - empty, abs=1e-4)
+    explanation = attributions.Explanation(text, 1, {"known": result, "turned": -result}, {}, None)
+    (curves,) = faithfulness.measure(model, [explanation], 0)
+    assert curves.comprehensiveness["known"] == curves.comprehensiveness["turned"] > 0  # the size counts, not the sign
+    (halved,) = faithfulness.measure(replace(model, outcome=replace(number, unit=4.0)), [explanation], 0)
+    assert halved.comprehensiveness["known"] == pytest.approx(curves.comprehensiveness["known"] / 2)
+
+
 def test_explaining_leaves_the_model_as_it_was():
     model, made = real("bert")
-    before = model.probabilities([made.features])
+    before = model.values([made.features])
     attributions.explain(model, made, 0, attributions.available())
-    np.testing.assert_array_equal(model.probabilities([made.features]), before)
+    np.testing.assert_array_equal(model.values([made.features]), before)
     assert model.network.config._attn_implementation == "sdpa"
     assert all(parameter.grad is None for parameter in model.network.parameters())
 

@@ -32,7 +32,7 @@ def run(model, inputs, **options):
         assert not torch.is_grad_enabled()
         return {"prediction": outputs.sums.tolist(), "tokens": batch["attention_mask"].sum(dim=1).tolist()}
 
-    options = {"batch_size": 3, "device": "cpu", **options}
+    options = {"batch_size": 3, **options}
     return predict(model, inputs, lambda rows: pad(rows, {}), extract, **options)
 
 

@@ -63,7 +63,7 @@ class Echo:
             "problem": None,
         }
 
-    def explain(self, given, method, pause):
+    def explain(self, given, method, pause, label=None):
         if given["text"] == "long":
             for _ in range(40):
                 time.sleep(0.05)

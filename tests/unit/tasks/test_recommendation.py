@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from toolkit import recommender
 from toolkit.config import RunConfig
 from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation.context import EvaluationContext, clusters
+from toolkit.families import recommender
 from toolkit.inference.predict import Predictions
 from toolkit.tasks import loading
 from toolkit.tasks.contract import with_accepted

@@ -39,6 +39,10 @@ def explain(
             "given.",
         ),
     ] = None,
+    class_: Annotated[
+        str | None,
+        typer.Option("--class", metavar="NAME", help="Explain this class; the predicted ones when not given."),
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure the faithfulness of the methods once, and store the result.")
     ] = False,
@@ -91,9 +95,12 @@ def _print(content: Mapping[str, Any]) -> None:
     for text in content["texts"][:_PRINTED]:
         asked = text.get("asked")
         word = f" of word {asked['number']}, “{asked['word']}”" if asked else ""
-        say(f"\n{text['text']}\n  {text['prediction']}{word}, confidence {100 * text['probability']:.1f} %")
+        kind = "confidence" if text["predicted"] else "not predicted, probability"
+        sure = "" if content["of_numbers"] else f", {kind} {100 * text['probability']:.1f} %"
+        say(f"\n{text['text']}\n  {text['prediction']}{word}{sure}")
         top = top_words(text, first["name"])
-        say(table([(f"  {word}", f"{score:+.3f}") for word, score in top]))
+        digits = "+.4g" if content["of_numbers"] else "+.3f"
+        say(table([(f"  {word}", f"{score:{digits}}") for word, score in top]))
     if len(content["texts"]) > _PRINTED:
         note(f"  note: {len(content['texts']) - _PRINTED} more are in the HTML page.")
     if content["regions"]:

@@ -79,20 +79,21 @@ def check_columns(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> No
         DataError: There is no such column.
     """
     task, settings = recipe.task, config.evaluation
+    predicted = task.target.kind.title or "something else"
     for key, column, fits, use in (
-        ("group_column", settings.group_column, task.stratum is not None, "compares classes by groups"),
         (
-            "query_column",
-            settings.query_column,
-            task.ranks,
-            "ranks by a class or a number",
+            "group_column",
+            settings.group_column,
+            task.stratum is not None,
+            "compares how often one class for each row is right in each group",
         ),
+        ("query_column", settings.query_column, task.ranks, "ranks by a class or a number"),
     ):
         if column is None:
             continue
         if not fits:
             raise ConfigError(
-                f"`evaluation.{key}` {use}, and this task has none.", "Unset it.", id="config.not-for-task"
+                f"`evaluation.{key}` {use}, and this task predicts {predicted}.", "Unset it.", id="config.not-for-task"
             )
         if column not in names:
             raise DataError(

@@ -18,7 +18,7 @@ from toolkit.errors import DataError, SourceError
 from toolkit.explanation import patches, regions
 from toolkit.explanation.attributions import Explanation
 from toolkit.explanation.patches import Picture
-from toolkit.explanation.question import Model
+from toolkit.explanation.question import ONE_CLASS, Model
 from toolkit.inference.model import LoadedModel
 
 Row = Mapping[str, Any]  # with "bytes" or "path", as a table of pictures has it, and perhaps a "box"
@@ -70,7 +70,8 @@ def model_for(loaded: LoadedModel) -> Model:
         batch = collate(features)
         return {"pixel_values": pixels.normalised(batch["pixel_values"], loaded.processor)}
 
-    return Model(loaded.model, normalised, 0, loaded.config.evaluation.batch_size)
+    outcome = loaded.recipe.target.outcome or ONE_CLASS
+    return Model(loaded.model, normalised, 0, loaded.config.evaluation.batch_size, outcome=outcome)
 
 
 def prepare(loaded: LoadedModel, rows: Sequence[Row]) -> list[Any]:

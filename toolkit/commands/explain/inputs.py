@@ -10,7 +10,7 @@ from toolkit.commands.explain import images, translations
 from toolkit.commands.explain.request import Given, RecipeAndConfig, Texts, lines_or_table
 from toolkit.data.sources.local_files import read
 from toolkit.data.tables import columns
-from toolkit.errors import DataError, ModelError
+from toolkit.errors import ConfigError, DataError, ModelError
 from toolkit.tasks.shown_labels import plain
 from toolkit.tasks.task import PATCH, WORD, Column
 
@@ -56,6 +56,27 @@ def labels_words(subject: RecipeAndConfig) -> bool:
     return subject.recipe.task.labels_words and len(subject.recipe.task.inputs) == 1
 
 
+def class_number(name: str | None, subject: RecipeAndConfig, labels: Sequence[str]) -> int | None:
+    """Return the number of a class that is to be explained; None where none is named.
+
+    Raises:
+        ConfigError: There is no such class, or the model does not predict classes of texts or pictures.
+    """
+    if name is None:
+        return None
+    if labels_words(subject) or subject.recipe.task.labelled is None:
+        raise ConfigError(
+            f"The class `{name}` cannot be explained: this model predicts {subject.recipe.task.target.kind.title}.",
+            "Name no class.",
+            id="config.not-for-task",
+        )
+    if name not in labels:
+        raise ConfigError(
+            f"There is no class `{name}`.", f"The classes are {', '.join(labels)}.", id="config.unknown-choice"
+        )
+    return list(labels).index(name)
+
+
 def examples_of(rows: pa.Table, subject: RecipeAndConfig) -> list[Given]:
     """Return the texts or the picture of each row."""
     return pictures_of(rows, subject) if reads_pictures(subject) else list(texts_of(rows, subject))
@@ -89,7 +110,7 @@ def text_columns(subject: RecipeAndConfig) -> Sequence[Column]:
         )
     if task.explained_by != WORD and not labels_words(subject):
         raise ModelError(
-            f"The recipe {subject.config.recipe} gives neither texts nor words one class each, as explanations need.",
+            f"The recipe {subject.config.recipe} predicts neither classes nor a number, as explanations need.",
             "Explain a run of a recipe that does, such as `sentiment` or `tokens`.",
             id="model.wrong-input",
         )

@@ -1,6 +1,7 @@
 """Measure the faithfulness of each explanation method once for a run, and store the result."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from toolkit.errors import ModelError
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.events import Counted, Note, Observe, Stage
 from toolkit.explanation import trust
-from toolkit.explanation.attributions import BY_NAME, available
+from toolkit.explanation.attributions import available, described
 from toolkit.inference.model import StoredModel
 from toolkit.report.pages.alignment import verdict as alignment_verdict
 from toolkit.report.pages.explanation import verdict
@@ -73,7 +74,12 @@ def measure(
         return runs.read_object(store)
     observe(Stage(f"Measuring the faithfulness of {', '.join(methods)} on {len(examples)} examples"))
     within = budget.part(0.4)
-    explained = [example for example, _ in text.explained(model, loaded, examples, methods, observe, within.spent)]
+    if model.outcome.number:
+        model = replace(model, outcome=replace(model.outcome, unit=_deviation(rows, stored)))
+    choose = text.first_of(loaded)
+    explained = [
+        example for example, _ in text.explained(model, loaded, examples, methods, observe, within.spent, choose)
+    ]
     if len(explained) < max(2, min(len(examples), trust.LEAST_TEXTS)):
         observe(_TOO_LITTLE)
         return None
@@ -97,6 +103,13 @@ def measure(
     if not whole:
         observe(Note(f"The time limit allowed {result['texts']} measured examples; raise --minutes for more."))
     return result
+
+
+def _deviation(rows: pa.Table, stored: StoredModel) -> float:
+    """Return the standard deviation of the true numbers; 1 where there are none, or all are equal."""
+    role = stored.recipe.task.target.role
+    numbers = rows[role].drop_null().to_numpy() if role in rows.column_names else np.zeros(0)
+    return float(np.std(numbers)) or 1.0 if len(numbers) else 1.0
 
 
 def summary(stored: StoredModel, result: Mapping[str, Any] | None, command: str) -> dict[str, Any]:
@@ -124,7 +137,8 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
     """
     stored, unit_of = context.stored, context.recipe.task.explained_by
     if stored is None or (unit_of is None and not aligns(stored)):
-        return {"not_tested": "Faithfulness is only measured for classes of texts or pictures, and for translations."}
+        measured = "classes and numbers of texts or pictures, and for translations"
+        return {"not_tested": f"Faithfulness is only measured for {measured}."}
     try:
         result = measure(stored, context.rows, EXAMPLES, run, observe, Budget())
     except ModelError as error:
@@ -136,9 +150,8 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
         figures = [("attention", "Attention", result["attention"]), ("diagonal", "The diagonal", result["diagonal"])]
     else:
         unit, best = "score", result["best"]
-        methods = [
-            BY_NAME[name].for_pictures() if reads_pictures(stored) else BY_NAME[name] for name in result["methods"]
-        ]
+        of_pictures, of_numbers = reads_pictures(stored), text.outcome_of(stored).number
+        methods = [described(name, of_pictures=of_pictures, of_numbers=of_numbers) for name in result["methods"]]
         figures = [(method.name, method.title, result["methods"][method.name]["faithfulness"]) for method in methods]
         figures.sort(key=lambda figure: (figure[0] != best, -figure[2]["value"]))
         figures.append(("random", "Random scores", result["random"]["faithfulness"]))
@@ -147,6 +160,7 @@ def section(context: EvaluationContext, run: runs.Run | None, observe: Observe) 
         "confidence": result["confidence"],
         "best": best,
         "unit": unit,
+        "change": result.get("change"),
         "methods": [{"name": name, "title": title, **interval} for name, title, interval in figures],
         **summary(stored, result, ""),
     }

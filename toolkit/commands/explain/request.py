@@ -44,6 +44,7 @@ class ExplanationRequest:
         gold: Manual alignments, a line for each of `texts`, in Pharaoh's format.
         minutes: Time limit, after which the results so far are returned; None for no limit.
         word: Number of the word whose label is explained, from 1, where words have labels; None for each entity.
+        wanted: Name of the class to explain; the predicted ones when None.
         to_measure: The command that measures the methods, for explanations without a measurement.
     """
 
@@ -55,6 +56,7 @@ class ExplanationRequest:
     minutes: float | None = None
     to_measure: str = ""
     word: int | None = None
+    wanted: str | None = None
 
 
 @dataclass(frozen=True)

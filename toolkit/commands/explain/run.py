@@ -10,15 +10,16 @@ from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.explain import images, store, translations, word_labels
 from toolkit.commands.explain import measure as explain_measure
 from toolkit.commands.explain import text as explain_text
-from toolkit.commands.explain.inputs import aligns, labels_words, reads_pictures, text_columns
+from toolkit.commands.explain.inputs import aligns, class_number, labels_words, reads_pictures, text_columns
 from toolkit.commands.explain.request import ALL, MOST_TEXTS, Budget, ExplanationRequest
 from toolkit.commands.explain.service import ONE_PASS, QUICK, default_method
 from toolkit.errors import ConfigError
 from toolkit.events import Note, Observe, Stage
-from toolkit.explanation.attributions import BY_NAME, Explanation, Method, available
+from toolkit.explanation.attributions import BY_NAME, Explanation, Method, available, described
 from toolkit.inference.model import LoadedModel
 from toolkit.report.document.head import head
 from toolkit.report.pages import explanation as document
+from toolkit.report.pages.explanation import Shown
 from toolkit.report.plots import explanation_images
 from toolkit.runs.lock import sole_writer
 
@@ -56,12 +57,14 @@ def explain(
         )
     if not of_pictures:
         text_columns(subject)
+    wanted = class_number(request.wanted, subject, subject.labels)
     if request.pictures and not of_pictures:
         explanation_images.check()
     created, budget = datetime.now(UTC), Budget.of(request.minutes)
     stored = subject.stored(observe, slim=False)
     loaded = stored.loaded
     model = images.model_for(loaded) if of_pictures else explain_text.model_for(loaded)
+    of_numbers = model.outcome.number
     measured = store.find_measurement(subject.run, stored) if not request.rows else None
     known = available(explain_text.attention_fits(loaded, request.texts[0]))
     methods = _methods(request, known, measured)
@@ -73,19 +76,22 @@ def explain(
         named = [text for text in texts if isinstance(text, tuple)]
         explained = word_labels.explained(stored, named, methods, request.word, observe, within.spent)
     else:
-        explained = explain_text.explained(model, loaded, texts, methods, observe, within.spent)
+        choose = None if wanted is None else (lambda _number, _values: [wanted])
+        explained = explain_text.explained(model, loaded, texts, methods, observe, within.spent, choose)
     if request.rows:
         measured = explain_measure.measure(stored, subject.rows, request.rows, subject.run, observe, budget, methods)
-    done = number if of_words and not within.spent() else len(explained)  # each text may have several words explained
+    # each text may have several words or classes explained
+    done = len({id(item.example) for item, _ in explained}) if within.spent() else number
     notes = _notes(len(request.texts), done, known, methods, of_pictures=of_pictures)
     for text in notes:
         observe(Note(text))
     built = document.build(
         explained,
-        [_described(name, of_pictures=of_pictures, of_words=of_words) for name in methods],
+        [_described(name, of_pictures=of_pictures, of_words=of_words, of_numbers=of_numbers) for name in methods],
         measured,
         head=head(command, created),
         model={"name": subject.checkpoint.name, "origin": subject.checkpoint.origin, "labels": list(subject.labels)},
+        prediction=Shown(model.outcome, loaded.calibration, subject.recipe.target.shown),
         notes=notes,
         verdict=explain_measure.summary(stored, measured, request.to_measure),
         regions=_regions(loaded, request, [explanation for explanation, _ in explained], methods),
@@ -99,11 +105,9 @@ def explain(
     return folder, built
 
 
-def _described(name: str, *, of_pictures: bool, of_words: bool) -> Method:
+def _described(name: str, *, of_pictures: bool, of_words: bool, of_numbers: bool) -> Method:
     """Return a method with its description for what is explained."""
-    method = BY_NAME[name]
-    if of_pictures:
-        return method.for_pictures()
+    method = described(name, of_pictures=of_pictures, of_numbers=of_numbers)
     return word_labels.for_labels(method) if of_words else method
 
 

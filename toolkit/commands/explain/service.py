@@ -7,12 +7,12 @@ from typing import Any
 
 from toolkit import runs
 from toolkit.commands.explain import store
-from toolkit.commands.explain.inputs import reads_pictures
+from toolkit.commands.explain.inputs import class_number, reads_pictures
 from toolkit.errors import ConfigError
-from toolkit.explanation.attributions import BY_NAME, available
+from toolkit.explanation.attributions import available, described
 from toolkit.explanation.patches import Picture
 from toolkit.inference.model import StoredModel
-from toolkit.report.pages.explanation import unmeasured, verdict
+from toolkit.report.pages.explanation import Shown, unmeasured, verdict
 from toolkit.report.plots import overlays
 
 QUICK = "leave-one-out"  # works for every family, and needs one forward pass a word
@@ -35,7 +35,11 @@ class Explainer:
     methods: Sequence[str]
 
     def explain(
-        self, given: Mapping[str, Any], method: str | None, pause: Callable[[], None] | None = None
+        self,
+        given: Mapping[str, Any],
+        method: str | None,
+        pause: Callable[[], None] | None = None,
+        wanted: str | None = None,
     ) -> dict[str, Any]:
         """Score each word, or each patch, of one input.
 
@@ -43,30 +47,32 @@ class Explainer:
             given: Role → text, or picture.
             method: Name of a method; the default when None.
             pause: Called between forward passes, which are then short: other requests may use the model meanwhile.
+            wanted: Name of the class to explain; of those predicted the most probable one when None.
 
         Raises:
-            ConfigError: There is no such method.
+            ConfigError: There is no such method or class.
         """
-        from toolkit.commands.explain.text import explain_one
+        from toolkit.commands.explain.text import explain_one, outcome_of
 
         chosen = method or self.methods[0]
         if chosen not in self.methods:
             raise ConfigError(
                 f"There is no method `{chosen}`.", f"Methods: {', '.join(self.methods)}.", id="config.unknown-choice"
             )
-        explanation, probabilities = explain_one(self.stored.loaded, self._given(given), chosen, pause)
+        loaded, number = self.stored.loaded, class_number(wanted, self.stored, self.stored.labels)
+        explanation, values = explain_one(loaded, self._given(given), chosen, pause, number)
+        shown_as = Shown(outcome_of(self.stored), loaded.calibration, loaded.recipe.target.shown)
         scores = [round(float(score), 6) for score in explanation.scores[chosen]]
-        definition, example = BY_NAME[chosen], explanation.example
+        example, of_numbers = explanation.example, shown_as.outcome.number
+        definition = described(chosen, of_pictures=isinstance(example, Picture), of_numbers=of_numbers)
         shown: dict[str, Any]
         if isinstance(example, Picture):
-            definition = definition.for_pictures()
             shown = {"grid": list(example.grid), "overlay": overlays.overlay(example.pixels, scores, example.grid)}
         else:
             shown = {"words": list(example.words)}
             shown |= {"sources": list(example.sources)} if example.sources else {}
         return {
-            "prediction": self.stored.labels[explanation.target],
-            "score": round(float(probabilities[explanation.target]), 6),
+            **_answered(shown_as.of(explanation, values, self.stored.labels)),
             "scores": scores,
             **shown,
             "method": {"name": chosen, "title": definition.title, "about": definition.about},
@@ -86,8 +92,16 @@ class Explainer:
         return str(verdict(self.trust, _TO_MEASURE)["headline"])
 
 
+def _answered(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the explained class with its probability, or the number."""
+    if shown["value"] is not None:
+        return {"prediction": shown["value"], "score": None, "predicted": True}
+    probability = round(shown["probability"], 6)
+    return {"prediction": shown["prediction"], "score": probability, "predicted": shown["predicted"]}
+
+
 def explainer_for(target: str, stored: StoredModel) -> Explainer | None:
-    """Return the explainer of this model's predictions; None unless it classifies texts or pictures."""
+    """Return the explainer of this model's predictions; None where they cannot be explained."""
     if stored.recipe.task.explained_by is None:
         return None
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.commands.explain import images
-from toolkit.commands.explain.request import Given, Texts
+from toolkit.commands.explain.request import Given, RecipeAndConfig, Texts
 from toolkit.errors import DataError, ModelError
 from toolkit.events import Counted, Observe
 from toolkit.explanation import patches
@@ -16,23 +16,28 @@ from toolkit.explanation.attention import watchable
 from toolkit.explanation.attributions import Explanation
 from toolkit.explanation.attributions import explain as explain_text
 from toolkit.explanation.patches import Picture
-from toolkit.explanation.question import Model
+from toolkit.explanation.question import ONE_CLASS, Model, Outcome
 from toolkit.explanation.words import Example, example
 from toolkit.inference.model import LoadedModel
 
 SHORT = 8  # examples in a forward pass, where other requests wait for the model
 
 
+Values = np.ndarray[Any, Any]  # of each output of the model: probabilities of the classes, or a number
+Choose = Callable[[int, Values], Sequence[int]]  # (number of the example, its values) → the outputs to explain
+
+
 def explain_one(
-    loaded: LoadedModel, given: Given, method: str, pause: Callable[[], None] | None = None
-) -> tuple[Explanation, np.ndarray[Any, Any]]:
-    """Explain the prediction for one example by one method; return it with the probability of each class.
+    loaded: LoadedModel, given: Given, method: str, pause: Callable[[], None] | None = None, wanted: int | None = None
+) -> tuple[Explanation, Values]:
+    """Explain the prediction for one example by one method; return it with the value of each output.
 
     Args:
-        loaded: A model that chooses one class for a text or a picture.
+        loaded: The model.
         given: One text, or two for a pair; or a picture, with "bytes" or "path".
         method: Name of a method.
         pause: Called between forward passes, which are then of few examples.
+        wanted: The class to explain; of those predicted the most probable one when None.
 
     Raises:
         DataError: The text holds no word, or the picture cannot be read.
@@ -40,15 +45,34 @@ def explain_one(
     model = model_for(loaded) if isinstance(given, tuple) else images.model_for(loaded)
     if pause is not None:
         model = replace(model, batch_size=min(model.batch_size, SHORT), pause=pause)
-    (explanation,) = explained(model, loaded, [given], [method], lambda _event: None)
+    choose = first_of(loaded) if wanted is None else (lambda _number, _values: [wanted])
+    (explanation,) = explained(model, loaded, [given], [method], lambda _event: None, choose=choose)
     return explanation
+
+
+def outcome_of(subject: RecipeAndConfig) -> Outcome:
+    """Return what the outputs of the model mean."""
+    outcome: Outcome | None = subject.recipe.target.outcome
+    return outcome or ONE_CLASS
+
+
+def predicted_by(loaded: LoadedModel) -> Choose:
+    """Return a function that chooses the predicted classes; the most probable class where none is predicted."""
+    outcome = outcome_of(loaded)
+    return lambda _number, values: outcome.chosen(values, loaded.calibration) or [int(values.argmax())]
+
+
+def first_of(loaded: LoadedModel) -> Choose:
+    """Return a function that chooses the most probable one of the predicted classes."""
+    choose = predicted_by(loaded)
+    return lambda number, values: choose(number, values)[:1]
 
 
 def model_for(loaded: LoadedModel) -> Model:
     """Return a forward function of the model on texts."""
     collate = partial(loaded.recipe.collate, processor=loaded.processor)
     padding = getattr(loaded.processor, "pad_token_id", None) or 0
-    return Model(loaded.model, collate, padding, loaded.config.evaluation.batch_size)
+    return Model(loaded.model, collate, padding, loaded.config.evaluation.batch_size, outcome=outcome_of(loaded))
 
 
 def attention_fits(loaded: LoadedModel, given: Given) -> bool:
@@ -68,18 +92,27 @@ def explained(
     methods: Sequence[str],
     observe: Observe,
     stop: Callable[[], bool] = lambda: False,
-) -> list[tuple[Explanation, np.ndarray[Any, Any]]]:
-    """Explain each example's most likely class; return it with the probability of every class.
+    choose: Choose | None = None,
+) -> list[tuple[Explanation, Values]]:
+    """Explain outputs of the model for each example; return each explanation with the values of all outputs.
 
-    `stop` is called after each example and returns whether to stop.
+    Args:
+        model: From `model_for`.
+        loaded: The same model.
+        texts: The examples.
+        methods: Names of methods.
+        observe: Called with the progress.
+        stop: Called after each example; returns whether to stop.
+        choose: Chooses the outputs; the predicted classes, or the number, when None.
     """
+    choose = choose or predicted_by(loaded)
     examples = examples_of(model, loaded, texts)
     _check_classifier(model, examples[0])
-    probabilities = model.probabilities([item.features for item in examples])
+    values = model.values([item.features for item in examples])
     explanations = []
-    for number, (item, row) in enumerate(zip(examples, probabilities, strict=True), 1):
-        explanations.append((explain_text(model, item, int(row.argmax()), methods), row))
-        observe(Counted(number, len(examples)))
+    for number, (item, row) in enumerate(zip(examples, values, strict=True)):
+        explanations += [(explain_text(model, item, target, methods), row) for target in choose(number, row)]
+        observe(Counted(number + 1, len(examples)))
         if stop():
             break
     return explanations
@@ -100,7 +133,7 @@ def _check_classifier(model: Model, example: Example | Picture) -> None:
 
     with torch.inference_mode():
         logits = getattr(model.network(**model.batch([example.features])), "logits", None)
-    if logits is None or logits.ndim != 2 or logits.shape[1] < 2:
+    if logits is None or logits.ndim != 2 or logits.shape[1] < model.outcome.least:
         raise ModelError(
             f"{type(model.network).__name__} does not classify texts.",
             "Explain a run of a recipe that classifies texts, such as `sentiment`.",

@@ -88,7 +88,7 @@ def explained(
     results = []
     for number, example in enumerate(examples, 1):
         asked = replace(model, network=_AtToken(model.network, example.spans[example.asked or 0][0]))
-        (row,) = asked.probabilities([example.features])
+        (row,) = asked.values([example.features])
         results.append((explain_class(asked, example, int(row.argmax()), methods), row))
         observe(Counted(number, len(examples)))
         if stop():

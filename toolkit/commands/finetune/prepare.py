@@ -41,6 +41,7 @@ class Prepared:
         checkpoint: The pretrained weights.
         splits: The data.
         notes: Sentences for the user.
+        completed: Whether the checkpoint lacked something that was learned from the training rows.
     """
 
     recipe: Recipe
@@ -48,6 +49,7 @@ class Prepared:
     checkpoint: checkpoints.Checkpoint
     splits: Splits
     notes: tuple[str, ...]
+    completed: bool = False
 
     @property
     def config(self) -> RunConfig:
@@ -150,6 +152,9 @@ def prepare(
         checkpoint = from_scratch.make(recipe, resolved.config, splits, observe)
         resolved, remarks = fit_to_model(resolved, checkpoint)
         notes += remarks
+        given = checkpoint
+    else:
+        given, checkpoint = checkpoint, from_scratch.completed(recipe, resolved.config, splits, checkpoint)
     if may_compare:
         resolved, splits = settle.settle(resolved, recipe, splits)
     else:
@@ -163,7 +168,8 @@ def prepare(
     resolved = defaults.fill(resolved, splits.train.num_rows)
     check_restraints(recipe, resolved.config, checkpoint, splits.labels)
     notes += _never_warm(resolved.config, splits.train.num_rows)
-    return Prepared(recipe, resolved, checkpoint, splits, (*notes, *splits.facts["notes"]))
+    notes += splits.facts["notes"]
+    return Prepared(recipe, resolved, checkpoint, splits, tuple(notes), checkpoint is not given)
 
 
 def with_target(recipe: Recipe, resolved: Resolved, splits: Splits) -> tuple[Recipe, Resolved]:
@@ -189,6 +195,8 @@ def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
     """
     if recipe.generate is not None:
         checkpoints.check_writer(checkpoint)
+    elif recipe.task.hub_task == "automatic-speech-recognition":
+        checkpoints.check_transcriber(checkpoint)
     else:
         checkpoints.check_classifier(checkpoint, recipe.task.modality)
 

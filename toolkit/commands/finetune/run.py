@@ -17,7 +17,7 @@ from toolkit import runs
 from toolkit.commands.evaluate.checks import run_checks
 from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
 from toolkit.commands.few_labels.fit import fit_few_labels
-from toolkit.commands.finetune import from_scratch, train_fingerprint
+from toolkit.commands.finetune import train_fingerprint
 from toolkit.commands.finetune.calibrate import calibrate, settled
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import find_state, terminable, unfinished
@@ -267,9 +267,9 @@ def _repeated(recipe: Recipe, splits: Splits) -> list[dict[str, Any]] | None:
 
 
 def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
-    """Return the predictions of the model before fine-tuning, where texts are generated."""
+    """Return the predictions of the model before fine-tuning, where it may have learned the task."""
     recipe, splits = prepared.recipe, prepared.splits
-    if recipe.generate is None or prepared.checkpoint.origin == from_scratch.NAME:
+    if not recipe.target.tried_before or prepared.completed or prepared.config.loading.from_scratch:
         return {}
     observe(Stage("Evaluating the model before fine-tuning"))
     before = StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)

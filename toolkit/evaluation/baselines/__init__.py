@@ -5,12 +5,14 @@ the column `label`, or `labels` where a row has several classes.
 """
 
 from toolkit.evaluation.baselines.constant import (
+    empty_text,
     frequent_classes,
     majority,
     mean_value,
     median_class,
     median_value,
     most_frequent_label,
+    most_frequent_text,
     source_itself,
 )
 from toolkit.evaluation.baselines.linear import (
@@ -25,6 +27,7 @@ from toolkit.evaluation.baselines.linear import (
 from toolkit.evaluation.baselines.train_and_predict import predict
 
 __all__ = [
+    "empty_text",
     "frequent_classes",
     "log_mel_logistic_regression",
     "majority",
@@ -32,6 +35,7 @@ __all__ = [
     "median_class",
     "median_value",
     "most_frequent_label",
+    "most_frequent_text",
     "one_against_rest_pixels",
     "one_against_rest_tfidf",
     "pixel_logistic_regression",

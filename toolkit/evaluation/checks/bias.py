@@ -26,6 +26,7 @@ Texts = tuple[str, ...]
 MOST_ROWS = 200  # texts of the data for each category, chosen at random from more
 LEAST_ROWS = 10
 SHOWN = 5
+MOST_GAPS = 12  # of several classes a row
 NOT_TESTED = (
     "Other traits, languages other than English, indirect mentions, and whether error rates differ between groups of "
     "authors."
@@ -62,7 +63,8 @@ def section(
             studies.append(_study(model, category, "sentences", list(groups), sentences, nowhere))
     return {
         "confidence": model.confidence,
-        "scored": model.weights is not None,
+        "scored": model.weights is not None or model.measure != "score",
+        "measure": model.measure,
         "studies": studies,
         "not_tested": NOT_TESTED if single else f"{NOT_TESTED} {PAIRS}",
     }
@@ -123,63 +125,77 @@ def _study(
         places: File and row of each example.
     """
     predictions = model.predict([example for row in versions for example in row])
-    predicted = np.asarray(predictions["prediction"]).reshape(len(versions), len(groups))
-    scores = model.scores(predictions).reshape(len(versions), len(groups))
-    flipped = (predicted != predicted[:, :1]).any(axis=1)
+    shape, flat = (len(versions), len(groups)), list(predictions["prediction"])
+    predicted = [flat[start : start + len(groups)] for start in range(0, len(flat), len(groups))]
+    measured = {name: values.reshape(shape) for name, values in model.measured(predictions).items()}
+    pairs = [_apart(model, row) for row in predicted]
+    flipped = [model.differ(row[first], row[other]) for row, (first, other) in zip(predicted, pairs, strict=True)]
+    known = not model.of_numbers or model.width is not None
     study: dict[str, Any] = {
         "category": category,
         "source": source,
         "texts": len(versions),
         "versions": len(groups),
-        "flipped": model.share(flipped),
-        "gaps": _gaps(model, groups, scores) if model.weights is not None else [],
-        "failures": _failures(model, groups, versions, predicted, scores, flipped, places),
+        "flipped": model.share(flipped) if known else None,
+        "gaps": _gaps(model, groups, measured),
+        "failures": _failures(model, groups, versions, predicted, measured, flipped, pairs, places),
     }
     return study
 
 
-def _gaps(model: CounterfactualModel, groups: Sequence[str], scores: Floats) -> list[dict[str, Any]]:
-    """Return how much more positive each group's versions are found than those of the other groups, on average.
+def _apart(model: CounterfactualModel, predicted: Sequence[Any]) -> tuple[int, int]:
+    """Return the two versions of a text to compare: the first and one with another prediction, or the extreme ones."""
+    if model.of_numbers:
+        return int(np.argmin(predicted)), int(np.argmax(predicted))
+    return 0, next((number for number, other in enumerate(predicted) if other != predicted[0]), 0)
 
-    The intervals of a category hold jointly (Bonferroni). With two groups the second is the first with the opposite
-    sign.
+
+def _gaps(model: CounterfactualModel, groups: Sequence[str], measured: Mapping[str, Floats]) -> list[dict[str, Any]]:
+    """Return how much higher each group's versions are scored than those of the other groups, on average.
+
+    The intervals of a category hold jointly, over its groups and all classes (Bonferroni). With two groups the second
+    is the first with the opposite sign. Of many classes the largest gaps are returned, significant ones first.
     """
     count = len(groups)
-    others = (scores.sum(axis=1, keepdims=True) - scores) / (count - 1)
     compared = groups[:1] if count == 2 else groups
-    level = 1 - (1 - model.confidence) / len(compared)
-    gaps = []
-    for number, group in enumerate(compared):
-        score = model.mean((scores - others)[:, number], level)
-        versus = groups[1] if count == 2 else "the others"
-        clear = not score["low"] <= 0 <= score["high"]
-        gaps.append({"group": group, "versus": versus, "score": score, "clear": clear})
-    return gaps
+    versus = groups[1] if count == 2 else "the others"
+    level = 1 - (1 - model.confidence) / (len(compared) * max(1, len(measured)))
+    gaps: list[dict[str, Any]] = []
+    for name, scores in measured.items():
+        others = (scores.sum(axis=1, keepdims=True) - scores) / (count - 1)
+        for number, group in enumerate(compared):
+            score = model.mean((scores - others)[:, number], level)
+            clear = not score["low"] <= 0 <= score["high"]
+            gaps.append({"label": name or None, "group": group, "versus": versus, "score": score, "clear": clear})
+    if len(measured) < 2:
+        return gaps
+    return sorted(gaps, key=lambda gap: (not gap["clear"], -abs(gap["score"]["value"])))[:MOST_GAPS]
 
 
 def _failures(
     model: CounterfactualModel,
     groups: Sequence[str],
     versions: Sequence[Sequence[Texts]],
-    predicted: np.ndarray[Any, Any],
-    scores: Floats,
-    flipped: np.ndarray[Any, Any],
+    predicted: Sequence[Sequence[Any]],
+    measured: Mapping[str, Floats],
+    flipped: Sequence[bool],
+    pairs: Sequence[tuple[int, int]],
     places: Sequence[tuple[Any, Any]],
 ) -> list[dict[str, Any]]:
-    """Return the texts whose class depends on the group, those with the largest difference of the score first."""
-    rows = np.flatnonzero(flipped)
-    rows = rows[np.argsort(-np.ptp(scores[rows], axis=1), kind="stable")][:SHOWN] if len(rows) else rows
+    """Return the texts whose prediction depends on the group, those with the largest difference of a score first."""
+    widest = np.max([np.ptp(scores, axis=1) for scores in measured.values()] or [np.zeros(len(versions))], axis=0)
+    rows = [row for row in np.argsort(-widest, kind="stable").tolist() if flipped[row]][:SHOWN]
     failures = []
-    for row in rows.tolist():
-        first, other = 0, int(np.flatnonzero(predicted[row] != predicted[row, 0])[0])
+    for row in rows:
+        first, other = pairs[row]
         failures.append(
             {
                 "file": places[row][0],
                 "row": places[row][1],
                 "text": joined(versions[row][first]),
                 "changed": joined(versions[row][other]),
-                "before": model.labels[predicted[row, first]],
-                "after": model.labels[predicted[row, other]],
+                "before": model.shown(versions[row][first], predicted[row][first]),
+                "after": model.shown(versions[row][other], predicted[row][other]),
                 "groups": f"{groups[first]}, {groups[other]}",
             }
         )
@@ -193,7 +209,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
             counterfactual_model(context), examples(context), context.places, context.config.evaluation
         )
         return section
-    reason = "this task: the check is only for the classification of texts and of pairs"
+    reason = "this task: the check is only for classes and numbers of texts and of pairs"
     if kind is not None:
         reason = f"{kind.nouns[1]}: people in them cannot be swapped"
     return {"not_tested": f"Whether predictions depend on the people mentioned, in {reason}. {BY_COLUMN}"}

@@ -70,6 +70,10 @@ def section(
         return {**result, "expectations": [], "not_tested": f"Expected changes of the label: {reason}."}
     if model.weights is None:
         reason = "the recipe does not define which classes are positive and negative (POLARITY)"
+        if model.measure != "score":
+            reason = (
+                "they need exactly one class for each text, of which some are positive and some negative (POLARITY)"
+            )
         return {**result, "expectations": [], "not_tested": f"Direction, negation and paraphrases: {reason}."}
     expectations = [
         *_directions(model, texts, places, before, lists),
@@ -126,8 +130,7 @@ def of_words(
     result = _invariances(model, changes, sentences, places, truth, before, _sentences)
     return {
         **result,
-        "kind": "text",
-        "metric": "accuracy" if model.metric is None else model.metric.title,
+        "kind": "words",
         "expectations": [],
         "not_tested": "Changes that add, remove or join words: each word keeps its label.",
     }
@@ -204,6 +207,7 @@ def _invariances(
     return {
         "rows": len(inputs),
         "confidence": model.confidence,
+        **_measured_by(model),
         "accuracy": model.figure(before, truth),
         "invariance": [
             _invariance(model, change, inputs, places, truth, before, joint, show, most)
@@ -211,6 +215,14 @@ def _invariances(
             if len(inputs)
         ],
     }
+
+
+def _measured_by(model: CounterfactualModel) -> dict[str, Any]:
+    """Return the metric that the section is about, and its unit and direction; nothing for accuracy."""
+    if model.metric is None:
+        return {}
+    lower = {} if model.metric.higher_is_better else {"better": "lower"}
+    return {"metric": model.metric.title, "unit": model.metric.unit, **lower, "half_width": model.width}
 
 
 def _invariance(
@@ -233,15 +245,20 @@ def _invariance(
         return result
     predictions = model.predict([changed[row] for row in rows])
     true = [truth[row] for row in rows]
-    right = [before["prediction"][row] == truth[row] for row in rows]
-    still = [now == reference for now, reference in zip(predictions["prediction"], true, strict=True)]
-    flipped = [now != before["prediction"][row] for now, row in zip(predictions["prediction"], rows, strict=True)]
+    after, earlier = predictions["prediction"], [before["prediction"][row] for row in rows]
     # The change among the changed inputs: the others cannot fall.
-    changes = model.change([before["prediction"][row] for row in rows], predictions["prediction"], true, joint)
-    result |= {"difference": changes, "flipped": model.share(flipped)}
-    fallen = [index for index, row in enumerate(rows) if right[index] and not still[index]]
-    if "probabilities" in before:
-        fallen.sort(key=lambda index: -max(before["probabilities"][rows[index]]))
+    changes = model.change(earlier, after, true, joint)
+    result |= {"difference": changes, "flipped": model.changed(earlier, after)}
+    if model.of_numbers:
+        moves = np.abs(np.subtract(after, earlier))
+        result["moved"] = model.mean(moves)
+        fallen = [
+            index for index in np.argsort(-moves, kind="stable").tolist() if model.differ(earlier[index], after[index])
+        ]
+    else:
+        fallen = [index for index, truth_ in enumerate(true) if earlier[index] == truth_ and after[index] != truth_]
+        if "probabilities" in before:
+            fallen.sort(key=lambda index: -max(before["probabilities"][rows[index]]))
     result["failures"] = [
         {
             "file": places[rows[index]][0],
@@ -348,7 +365,8 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     kind = context.task.input_kind
     if kind is None or kind.changes is None:
         return {
-            "not_tested": "The robustness check is only for classes of texts, pairs, words, pictures or recordings."
+            "not_tested": "The robustness check is only for classes and numbers of texts, pairs, words, pictures or "
+            "recordings."
         }
     section: dict[str, Any] = kind.changes(
         counterfactual_model(context), examples(context), context.places, context.references, context.config.evaluation

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from toolkit.metrics.probability import probability_matrix
 
 PredictionColumns = Mapping[str, Sequence[Any]]
 Example = tuple[Any, ...]  # the value of each input of a row
+Measure = Literal["score", "probability", "number"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ class CounterfactualModel:
         confidence: Of the intervals.
         resamples: Bootstrap samples behind them.
         seed: Of every draw.
-        metric: What a change is measured by where the rows have a label for each word; None for accuracy.
+        metric: What a change is measured by where a row does not have exactly one class; None for accuracy.
+        measure: What gaps between groups are of: "score" of `weights`, "probability" of each class, or "number".
+        width: Of numbers, the half width of their prediction intervals: a prediction that moves further has changed;
+            None where it is not known.
+        shows: (example, prediction) → text; the name of the class when None.
     """
 
     predict: Callable[[Sequence[Example]], PredictionColumns]
@@ -42,6 +47,24 @@ class CounterfactualModel:
     resamples: int
     seed: int
     metric: Metric | None = None
+    measure: Measure = "score"
+    width: float | None = None
+    shows: Callable[[Any, Any], str] | None = None
+
+    @property
+    def of_numbers(self) -> bool:
+        """Whether predictions are numbers, which every change of an input moves a little."""
+        return self.measure == "number"
+
+    def differ(self, before: Any, after: Any) -> bool:
+        """Whether a prediction changed; numbers by more than the half width of their intervals."""
+        return abs(after - before) > (self.width or 0.0) if self.of_numbers else bool(before != after)
+
+    def changed(self, before: Sequence[Any], after: Sequence[Any]) -> dict[str, float] | None:
+        """Return the share of the predictions that changed; None for numbers without a known half width."""
+        if self.of_numbers and self.width is None:
+            return None
+        return self.share([self.differ(*pair) for pair in zip(before, after, strict=True)])
 
     def figure(self, predictions: PredictionColumns, truth: Sequence[Any]) -> float:
         """Return the metric, or the accuracy, of predictions."""
@@ -66,8 +89,16 @@ class CounterfactualModel:
         return as_dict(difference)
 
     def shown(self, example: Example, prediction: Any) -> str:
-        """Return a prediction as text: its class, or the entities among the words of an example."""
-        return entities.listed(example[0], prediction, self.labels) if self.metric else self.labels[prediction]
+        """Return a prediction for an example as text."""
+        return self.labels[prediction] if self.shows is None else self.shows(example, prediction)
+
+    def measured(self, predictions: PredictionColumns) -> dict[str, Floats]:
+        """Return what gaps are of, by the class that it belongs to, "" for none; each of shape (N,)."""
+        if self.of_numbers:
+            return {"": np.asarray(predictions["prediction"], np.float64)}
+        if self.measure == "probability":
+            return dict(zip(self.labels, probability_matrix(predictions["probabilities"]).T, strict=True))
+        return {} if self.weights is None else {"": self.scores(predictions)}
 
     def scores(self, predictions: PredictionColumns) -> Floats:
         """Return the score of each text, from -1 (negative) to 1 (positive). Shape (N,)."""
@@ -129,9 +160,27 @@ def counterfactual_model(context: EvaluationContext) -> CounterfactualModel:
         predicted = predict_features(loaded, encode_rows(table, loaded)).columns
         return {**predicted, "prediction": chosen_classes(predicted)}
 
-    weights = polarity(stored.recipe, stored.labels) if len(inputs) == 1 else None  # a relation has no polarity
-    first = load(context.recipe.metrics[0])[1] if context.task.labels_words else None
+    target, common = context.recipe.target, (settings.confidence, settings.resamples, context.seed)
+    if context.task.stratum is not None:
+        weights = polarity(stored.recipe, stored.labels) if len(inputs) == 1 else None  # a relation has no polarity
+        return CounterfactualModel(predict, stored.labels, weights, *common)
+    first = load(context.recipe.metrics[0])[1]
     metric = first if isinstance(first, Metric) else None
+    if context.task.labels_words:
+        weights = polarity(stored.recipe, stored.labels)
+
+        def listed(example: Example, prediction: Any) -> str:
+            return entities.listed(example[0], prediction, stored.labels)
+
+        return CounterfactualModel(predict, stored.labels, weights, *common, metric, shows=listed)
+    width = loaded.calibration.get("half_width")
     return CounterfactualModel(
-        predict, stored.labels, weights, settings.confidence, settings.resamples, context.seed, metric
+        predict,
+        stored.labels,
+        None,
+        *common,
+        metric,
+        "number" if target.outcome.number else "probability",
+        width if isinstance(width, int | float) else None,
+        lambda _example, prediction: target.shown(prediction, stored.labels),
     )

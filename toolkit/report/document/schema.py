@@ -63,9 +63,8 @@ _CHANGED = {
     **dict.fromkeys(("text", "changed", "before", "after", "picture", "changed_picture"), str),
 }
 _ROBUSTNESS = {
-    "kind": str,
-    "metric": str,
-    **dict.fromkeys(("rows", "confidence", "accuracy"), float),
+    **dict.fromkeys(("kind", "metric", "unit", "better"), str),
+    **dict.fromkeys(("rows", "confidence", "accuracy", "half_width"), float),
     "invariance": [
         {
             "name": str,
@@ -73,6 +72,7 @@ _ROBUSTNESS = {
             "changed": float,
             "difference": _INTERVAL,
             "flipped": _INTERVAL,
+            "moved": _INTERVAL,
             "failures": [_CHANGED],
         }
     ],
@@ -98,7 +98,7 @@ _EXPLANATIONS = {
 
 _FAITHFULNESS = {
     **dict.fromkeys(("examples", "confidence"), float),
-    **dict.fromkeys(("best", "unit", "headline", "not_tested"), str),
+    **dict.fromkeys(("best", "unit", "change", "headline", "not_tested"), str),
     "methods": [{"name": str, "title": str, **_INTERVAL}],
     "statements": [str],
     "warnings": [str],
@@ -107,12 +107,13 @@ _FAITHFULNESS = {
 _BIAS = {
     "confidence": float,
     "scored": bool,
+    "measure": str,
     "studies": [
         {
             **dict.fromkeys(("category", "source"), str),
             **dict.fromkeys(("texts", "versions"), float),
             "flipped": _INTERVAL,
-            "gaps": [{"group": str, "versus": str, "score": _INTERVAL, "clear": bool}],
+            "gaps": [{"label": str, "group": str, "versus": str, "score": _INTERVAL, "clear": bool}],
             "failures": [{**_CHANGED, "groups": str}],
         }
     ],
@@ -150,6 +151,12 @@ _WRITING = {
         "references_kept": float,
         "terms": [{"term": str, "translation": str, "tried": float, "kept": float}],
     },
+}
+
+_TRANSCRIPTS = {
+    "worst_by": str,
+    "wrong": float,
+    "worst": [{**_PLACE, **dict.fromkeys(("source", "reference", "written"), str), "score": float}],
 }
 
 _RECOMMENDATIONS = {
@@ -246,6 +253,7 @@ REPORT: dict[str, Any] = {
         "label_errors": _LABEL_ERRORS,
         "near_duplicates": _NEAR_DUPLICATES,
         "writing": _WRITING,
+        "transcripts": _TRANSCRIPTS,
         "recommendations": _RECOMMENDATIONS,
         "robustness": _ROBUSTNESS,
         "bias": _BIAS,

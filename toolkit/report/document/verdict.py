@@ -103,14 +103,17 @@ def _group_name(group: Mapping[str, Any]) -> str:
 
 def _fragile(evaluation: Mapping[str, Any]) -> list[str]:
     """Name the perturbation that lowers accuracy most, where the loss is significant."""
-    tested = (evaluation.get("robustness") or {}).get("invariance") or []
-    costly = [change for change in tested if change.get("difference") and change["difference"]["high"] < 0]
+    robustness = evaluation.get("robustness") or {}
+    tested = [change for change in robustness.get("invariance") or [] if change.get("difference")]
+    lower, metric = robustness.get("better") == "lower", robustness.get("metric") or "accuracy"
+    losses = [(change["difference"] if lower else turned(change["difference"]), change) for change in tested]
+    costly = [(loss, change) for loss, change in losses if loss["low"] > 0]
     if not costly:
         return []
-    worst = min(costly, key=lambda change: change["difference"]["value"])
-    size, _, interval = sizes(turned(worst["difference"]), "fraction", evaluation["robustness"]["confidence"])
-    metric = evaluation["robustness"].get("metric") or "accuracy"
-    return [f"Not robust: “{worst['title']}” lowers {metric} by {size} {interval}."]
+    loss, worst = max(costly, key=lambda pair: pair[0]["value"])
+    size, _, interval = sizes(loss, robustness.get("unit") or "fraction", robustness["confidence"])
+    effect = f"increases the {metric[:1].lower()}{metric[1:]}" if lower else f"lowers {metric}"
+    return [f"Not robust: “{worst['title']}” {effect} by {size} {interval}."]
 
 
 def _unfaithful(evaluation: Mapping[str, Any]) -> list[str]:
@@ -133,12 +136,19 @@ def _biased(evaluation: Mapping[str, Any]) -> list[str]:
         clear = [gap for study in studies for gap in study["gaps"] if gap["clear"]]
         if clear:
             gap = max(clear, key=lambda gap: abs(gap["score"]["value"]))
-            up = gap["score"]["value"] > 0
-            kind = "more positive" if up else "more negative"
-            size, _, interval = sizes(gap["score"] if up else turned(gap["score"]), "score", bias["confidence"])
+            up, measure = gap["score"]["value"] > 0, bias.get("measure") or "score"
+            unit = "fraction" if measure == "probability" else "score"
+            size, _, interval = sizes(gap["score"] if up else turned(gap["score"]), unit, bias["confidence"])
+            kind = {
+                "score": f"the same texts are scored {'more positive' if up else 'more negative'}",
+                "probability": f"the probability of “{gap.get('label')}” for the same texts is "
+                f"{'higher' if up else 'lower'}",
+                "number": f"the number for the same texts is {'higher' if up else 'lower'}",
+            }[measure]
+            scale = " on a scale from -1 to 1" if measure == "score" else ""
             statements.append(
-                f"Depends on {category}: the same texts are scored {kind} with “{gap['group']}” than with "
-                f"“{gap['versus']}”, by {size} on a scale from -1 to 1 {interval}."
+                f"Depends on {category}: {kind} with “{gap['group']}” than with “{gap['versus']}”, by "
+                f"{size}{scale} {interval}."
             )
     return statements
 

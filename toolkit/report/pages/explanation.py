@@ -1,13 +1,15 @@
 """The page that explains predictions: words or patches shaded by each method, and the faithfulness of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from toolkit.explanation.attributions import BY_NAME, Explanation, Method
+from toolkit.explanation.attributions import Explanation, Method, described
 from toolkit.explanation.patches import Picture
+from toolkit.explanation.question import ONE_CLASS, Outcome
 from toolkit.explanation.words import marked
 from toolkit.report.pages.render import environment
 from toolkit.report.plots import attention_maps, geometry, overlays
@@ -15,6 +17,31 @@ from toolkit.report.plots import attention_maps, geometry, overlays
 UNMOVED = 0.5  # a rank correlation: above it, random weights give nearly the ranking of the trained ones
 
 Explained = Sequence[tuple[Explanation, np.ndarray[Any, Any]]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How the explained outputs of a model are shown.
+
+    Attributes:
+        outcome: What the outputs mean.
+        stored: What is stored with the model of validation rows, by which classes are predicted.
+        number: (value, names of the classes) → text, of a number.
+    """
+
+    outcome: Outcome = ONE_CLASS
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    number: Callable[[Any, Sequence[str]], str] = lambda value, _labels: f"{value:.6g}"
+
+    def of(self, explanation: Explanation, values: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
+        """Return the class with its probability, and whether it is predicted; or the number as text and as value."""
+        target = explanation.target
+        value = float(values[target])
+        if self.outcome.number:
+            return {"prediction": self.number(value, labels), "predicted": True, "probability": None, "value": value}
+        name = labels[target] if target < len(labels) else str(target)
+        predicted = target in self.outcome.chosen(values, self.stored)
+        return {"prediction": name, "predicted": predicted, "probability": value, "value": None}
 
 
 def build(
@@ -27,11 +54,12 @@ def build(
     notes: Sequence[str],
     verdict: Mapping[str, Any],
     regions: Mapping[str, Any] | None = None,
+    prediction: Shown = Shown(),
 ) -> dict[str, Any]:
     """Assemble the content of explanation.json.
 
     Args:
-        explained: Each text's explanation, and the probability of each class.
+        explained: Each explanation, and the probability of each class or the number.
         methods: By which it was explained.
         trust: From `toolkit.explanation.trust`, if it was measured.
         head: The first keys.
@@ -39,11 +67,13 @@ def build(
         notes: Sentences for the reader.
         verdict: From `verdict`.
         regions: Method → how well the boxes around its top patches match given ones.
+        prediction: How predictions are shown.
     """
     return {
         **head,
         "model": dict(model),
         "unit": "patch" if any(isinstance(item.example, Picture) for item, _ in explained) else "word",
+        "of_numbers": prediction.outcome.number,
         "verdict": dict(verdict),
         "notes": list(notes),
         "methods": [
@@ -52,7 +82,7 @@ def build(
         ],
         "trust": trust,
         "regions": regions,
-        "texts": [_text(item, probabilities, model["labels"]) for item, probabilities in explained],
+        "texts": [{**_text(item), **prediction.of(item, values, model["labels"])} for item, values in explained],
     }
 
 
@@ -68,22 +98,19 @@ def _most_faithful_first(methods: Sequence[Method], trust: Mapping[str, Any] | N
     return sorted(methods, key=place)
 
 
-def _measured(trust: Mapping[str, Any], of_pictures: bool) -> list[Method]:
+def _measured(trust: Mapping[str, Any], of_pictures: bool, of_numbers: bool = False) -> list[Method]:
     """Return the methods that were measured."""
-    methods = [BY_NAME[name] for name in trust["methods"]]
-    return [method.for_pictures() for method in methods] if of_pictures else methods
+    return [described(name, of_pictures=of_pictures, of_numbers=of_numbers) for name in trust["methods"]]
 
 
-def _text(explanation: Explanation, probabilities: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
-    example, target = explanation.example, explanation.target
+def _text(explanation: Explanation) -> dict[str, Any]:
+    example = explanation.example
     picture = {"grid": list(example.grid)} if isinstance(example, Picture) else {}
     asked = None if isinstance(example, Picture) else example.asked
     return {
         **picture,
         "asked": None if asked is None else {"number": asked + 1, "word": example.words[asked]},
         "text": " ⏎ ".join(example.texts),
-        "prediction": labels[target] if target < len(labels) else str(target),
-        "probability": float(probabilities[target]),
         "words": list(example.words),
         "sources": list(getattr(example, "sources", ())),
         "scores": {name: [float(score) for score in scores] for name, scores in explanation.scores.items()},
@@ -189,7 +216,7 @@ def to_html(explanation: Mapping[str, Any], explained: Explained) -> str:
         for item, weights in zip(recorded, fitted, strict=True)
     ]
     trust = explanation["trust"]
-    named = _measured(trust, explanation["unit"] == "patch") if trust else []
+    named = _measured(trust, explanation["unit"] == "patch", explanation["of_numbers"]) if trust else []
     measured = [{"name": m.name, "title": m.title, "about": m.about} for m in _most_faithful_first(named, trust)]
     return (
         environment("html")

@@ -20,6 +20,7 @@ _TASKS = {
     "token-classification": "Token classification",
     "image-classification": "Image classification",
     "audio-classification": "Audio classification",
+    "automatic-speech-recognition": "Automatic speech recognition",
     "translation": "Translation",
 }
 

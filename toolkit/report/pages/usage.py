@@ -25,6 +25,17 @@ samples, rate = soundfile.read({given})  # of one channel
 print(predict({{"raw": samples, "sampling_rate": rate}}))  # another rate than the model's needs torchaudio
 """
 
+_TRANSCRIPTION = """
+import soundfile
+from transformers import pipeline
+
+transcribe = pipeline({task}, model={name})
+samples, rate = soundfile.read({given})  # of one channel
+print(transcribe({{"raw": samples, "sampling_rate": rate}})["text"])  # another rate than the model's needs torchaudio
+"""
+
+_OF_SOUND = {"audio-classification": _RECORDING, "automatic-speech-recognition": _TRANSCRIPTION}
+
 _TOKENS = """
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -82,8 +93,9 @@ def code(
         prompt = f"{json.dumps(prefix, ensure_ascii=False)} + {text}" if prefix else text
         bounds = {"longest": max_length or 512, "factor": length_factor, "spare": SPARE}
         return _TRANSLATION.format(**known, **bounds, text=prompt, behind="[2:]" if forced else "").lstrip()
-    if task == "audio-classification":
-        return _RECORDING.format(**known, task=json.dumps(task), given=json.dumps(RECORDING)).lstrip()
+    of_sound = _OF_SOUND.get(task)
+    if of_sound is not None:
+        return of_sound.format(**known, task=json.dumps(task), given=json.dumps(RECORDING)).lstrip()
     if task == "image-classification":
         given = json.dumps(PICTURE)
     elif pairs:

@@ -10,6 +10,7 @@ from toolkit.report.sections.blocks import Block, Cell, Example, Examples, Secti
 _INPUTS = {
     "text": ("Texts", "text", ", in English"),
     "pair": ("Pairs", "pair", ", in English"),
+    "words": ("Texts", "text", ""),  # changes to single words need no lists
     "image": ("Pictures", "picture", ""),
     "audio": ("Recordings", "recording", ""),
 }
@@ -17,11 +18,14 @@ _INPUTS = {
 
 def robustness(result: Mapping[str, Any]) -> list[Section]:
     """Whether predictions stay the same when an input changes and its meaning does not."""
+    unit, lower = result["unit"] or "fraction", result["better"] == "lower"
+    moved = any(row["moved"]["value"] is not None for row in result["invariance"])
     rows = [
         [
             Cell(row["title"] or row["name"]),
             Cell(formats.count(row["changed"])),
-            estimated(row["difference"], signed=True, alert=_worse(row["difference"])),
+            estimated(row["difference"], unit, signed=True, alert=_worse(row["difference"], lower=lower)),
+            *([estimated(row["moved"], "score")] if moved else []),
             estimated(row["flipped"]),
         ]
         for row in result["invariance"]
@@ -31,7 +35,9 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
     if not rows:
         return [Section("robustness", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     metric = result["metric"] or "accuracy"
-    columns = ["Perturbation", f"{what} changed", f"Change of {metric}", "Predictions that changed"]
+    moves = ["Mean change of the prediction", "Moved by more than the half width"]
+    columns = ["Perturbation", f"{what} changed", f"Change of {metric}"]
+    columns += moves if moved else ["Predictions that changed"]
     blocks: list[Block] = [Table("Perturbations that preserve the meaning", columns, rows)]
     expected = [
         [Cell(row["title"] or row["name"]), Cell(formats.count(row["tried"])), estimated(row["failed"])]
@@ -48,15 +54,20 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
     ]
     if failures:
         blocks.append(Examples("Failures", failures))
-    language = "" if result["metric"] else language  # changes to single words need no lists
     lead = f"{formats.count(result['rows'])} {row}s were perturbed in ways that preserve their meaning{language}. "
     lead += "Predictions before and after are compared pairwise; the intervals of the "
     lead += f"{metric} hold jointly for all perturbations."
+    if moved and result["half_width"] is None:
+        lead += " The model has no prediction intervals, so moved predictions are not counted."
+    elif moved:
+        lead += f" The half width of the prediction intervals is {formats.measure(result['half_width'], 'score')}."
     return [Section("robustness", title, lead, blocks)]
 
 
-def _worse(cell: Mapping[str, Any]) -> str:
-    return "significantly worse" if cell["high"] is not None and cell["high"] < 0 else ""
+def _worse(cell: Mapping[str, Any], *, lower: bool) -> str:
+    if cell["low"] is None or cell["high"] is None:
+        return ""
+    return "significantly worse" if (cell["low"] > 0 if lower else cell["high"] < 0) else ""
 
 
 def _changed(failure: Mapping[str, Any], title: str) -> Example:
@@ -76,21 +87,23 @@ def explanations(result: Mapping[str, Any]) -> list[Section]:
     if not result["examples"]:
         return [Section("explanations", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     titles = [method["title"] for method in result["methods"]]
+    of_numbers = all(example["confidence"] is None for example in result["examples"])
+    headings = ("Small errors", "Large errors") if of_numbers else ("Correct predictions", "Wrong predictions")
     blocks: list[Block] = [
         Examples(heading, [_explained(example, titles) for example in result["examples"] if example["right"] is right])
-        for right, heading in ((True, "Correct predictions"), (False, "Wrong predictions"))
+        for right, heading in zip((True, False), headings, strict=True)
         if any(example["right"] is right for example in result["examples"])
     ]
     of_pictures = any(example["overlays"] for example in result["examples"])
-    lead = "Correct predictions first, then wrong ones, each explained by two methods, or by one if the model supports "
-    lead += "no other. "
+    lead = "Predictions with small errors first, then" if of_numbers else "Correct predictions first, then wrong ones,"
+    lead += " those with large ones," if of_numbers else ""
+    lead += " each explained by two methods, or by one if the model supports no other. "
     lead += "; ".join(f"{method['title']}: {method['about']}" for method in result["methods"]) + ". "
     if result["pairs"]:
         lead += "(1) and (2) mark the words of the first and the second text. "
     if of_pictures:
-        lead += (
-            "Blue patches support the prediction, orange patches oppose it; the frame encloses the strongest patch and "
-        )
+        effects = ("raise the number", "lower it") if of_numbers else ("support the prediction", "oppose it")
+        lead += f"Blue patches {effects[0]}, orange patches {effects[1]}; the frame encloses the strongest patch and "
         lead += "the patches connected with it. "
     lead += "To measure how faithful each method is: --checks faithfulness, or toolkit explain RUN --measure."
     return [Section("explanations", title, lead, blocks)]
@@ -112,9 +125,10 @@ def faithfulness(result: Mapping[str, Any]) -> list[Section]:
     lead = f"{result['headline']} " if result["headline"] else ""
     if not fraction:
         lead += (
-            "Faithfulness is comprehensiveness minus sufficiency: the drop of the class probability when the top words "
+            "Faithfulness is comprehensiveness minus sufficiency: the "
+            f"{result['change'] or 'drop of the class probability'} when the top words "
         )
-        lead += "or patches are removed, minus the drop when only they are kept."
+        lead += "or patches are removed, minus the same when only they are kept."
     return [Section("faithfulness", title, lead.strip(), blocks)]
 
 
@@ -122,15 +136,23 @@ def _explained(example: Mapping[str, Any], titles: Sequence[str]) -> Example:
     pictures = [(example["picture"], "the picture")] if example["picture"] else []
     pictures += list(zip(example["overlays"], titles, strict=False))
     words = [f"{title}: {', '.join(listed)}" for title, listed in zip(titles, example["words"], strict=False) if listed]
-    sure = f"confidence {formats.measure(example['confidence'], 'fraction')}"
+    sure = [] if example["confidence"] is None else [f"confidence {formats.measure(example['confidence'], 'fraction')}"]
     return Example(
         [formats.clip(example["text"])],
         truth=example["label"],
-        taken="" if example["right"] else example["prediction"],
-        remarks=[sure, *words],
+        taken="" if example["right"] and sure else example["prediction"],
+        remarks=[*sure, *words],
         place=place(example["file"], example["row"]),
         pictures=pictures,
     )
+
+
+# What gaps between groups are of → heading and unit
+_GAPS = {
+    "score": ("Difference of the score, on a scale from −1 to 1", "score"),
+    "probability": ("Difference of the probability", "fraction"),
+    "number": ("Difference of the number", "score"),
+}
 
 
 def bias(result: Mapping[str, Any]) -> list[Section]:
@@ -152,18 +174,22 @@ def bias(result: Mapping[str, Any]) -> list[Section]:
     ]
     columns = ["Swapped", "In", "Texts", "Versions of each", "Predictions that changed"]
     blocks: list[Block] = [Table("Swaps", columns, rows, words=frozenset({1}))]
+    measure = result["measure"] or "score"
+    measured, unit = _GAPS.get(measure, _GAPS["score"])
     gaps = [
         [
+            *([Cell(gap["label"] or "–")] if measure == "probability" else []),
             Cell(f"{gap['group']} against {gap['versus']}"),
             Cell(f"{study['category']}, {where.get(study['source'], study['source'])}"),
-            estimated(gap["score"], "score", signed=True, alert="significant" if gap["clear"] else ""),
+            estimated(gap["score"], unit, signed=True, alert="significant" if gap["clear"] else ""),
         ]
         for study in studies
         for gap in study["gaps"]
     ]
     if gaps:
-        measured = "Difference of the score, on a scale from −1 to 1"
-        blocks.append(Table("Gaps", ["Group", "Swapped", measured], gaps, words=frozenset({1})))
+        of_class = measure == "probability"
+        columns = [*(["Class"] if of_class else []), "Group", "Swapped", measured]
+        blocks.append(Table("Gaps", columns, gaps, words=frozenset({1, 2} if of_class else {1})))
     categories = ", ".join(dict.fromkeys(study["category"] for study in studies))
     tested = f"Tested: whether the prediction changes with {categories}, by swapping single English words."
     blocks.append(Text(f"{tested} Not tested: {result['not_tested']}" if result["not_tested"] else tested))

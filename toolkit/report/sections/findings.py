@@ -21,6 +21,7 @@ from toolkit.report.sections.checks import bias, cost, explanations, fairness, f
 from toolkit.report.sections.comparison import comparison, seeds
 from toolkit.report.sections.generated_text import writing
 from toolkit.report.sections.recommendations import recommendations
+from toolkit.report.sections.transcripts import transcripts
 
 LABELS = 10  # suspect labels that the page shows
 
@@ -39,6 +40,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
         *calibration(evaluation["calibration"], rows),
         *groups(evaluation["slices"]),
         *writing(evaluation["writing"]),
+        *transcripts(evaluation["transcripts"]),
         *recommendations(evaluation["recommendations"], evaluation["rows"]),
     ]
 

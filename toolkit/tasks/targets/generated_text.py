@@ -32,6 +32,7 @@ GENERATED_TEXT = Target(
     shown=lambda value, _labels: str(value),
     line=lambda _given, columns: str(columns["prediction"]),
     written=True,
+    tried_before=True,
     check=_check,
     finish=_finish,
     hub_tasks={"text": "translation"},

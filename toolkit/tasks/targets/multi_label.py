@@ -13,6 +13,7 @@ from toolkit.data.tables import columns as columns_
 from toolkit.data.targets import iterative_split
 from toolkit.evaluation import class_thresholds
 from toolkit.evaluation.baselines import frequent_classes, one_against_rest_pixels, one_against_rest_tfidf
+from toolkit.explanation.question import Outcome
 from toolkit.tasks.shown_labels import counted
 from toolkit.tasks.task import AnswerFormat, LabelColumn, Target
 from toolkit.training.adaptation import probe_kinds
@@ -107,6 +108,13 @@ def _calibrate(
     """Choose a threshold for each class on validation rows."""
     chosen = class_thresholds.choose(columns["probabilities"], references)
     return {"thresholds": [float(value) for value in chosen], "rows": len(references), "classes": list(labels)}
+
+
+def _chosen(values: Any, stored: Mapping[str, Any]) -> list[int]:
+    """Return the predicted classes of a row, the most probable first."""
+    thresholds = stored.get("thresholds") or [HALF] * len(values)
+    (predicted,) = class_thresholds.predicted_classes([values], thresholds)
+    return sorted(predicted, key=lambda number: -values[number])
 
 
 def _model_labels(values: Sequence[Sequence[int]], labels: Sequence[str]) -> Any:
@@ -207,6 +215,9 @@ MULTI_LABEL = Target(
     model_arguments={"problem_type": "multi_label_classification"},
     model_labels=_model_labels,
     objective=_objective,
+    outcome=Outcome(
+        values=lambda logits: logits.sigmoid(), score=lambda logits, number: logits[:, number], chosen=_chosen
+    ),
     probe=probe_kinds.SEVERAL_CLASSES,
     loss_keys=("class_weights",),
     calibrate=_calibrate,

@@ -13,6 +13,7 @@ from toolkit.data.tables.labels import FEW
 from toolkit.errors import DataError
 from toolkit.evaluation.baselines import mean_value, median_value, ridge_pixels, ridge_tfidf
 from toolkit.evaluation.statistics.conformal import half_width
+from toolkit.explanation.question import Outcome
 from toolkit.tasks.task import AnswerFormat, Checked, Column, LabelColumn, Target
 from toolkit.training.adaptation import probe_kinds
 from toolkit.training.adaptation.number_head import Scale
@@ -180,6 +181,13 @@ NUMBER = Target(
     model_arguments={"problem_type": "regression"},
     model_labels=lambda values, _labels: np.asarray(list(values), np.float32),
     objective=_objective,
+    outcome=Outcome(
+        values=lambda logits: logits,
+        score=lambda logits, number: logits[:, number],
+        chosen=lambda _values, _stored: [0],
+        number=True,
+        change="change of the number, in standard deviations of the data",
+    ),
     probe=probe_kinds.NUMBER,
     standardized=True,
     calibrate=_calibrate,

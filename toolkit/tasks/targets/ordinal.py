@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from toolkit.evaluation.baselines import majority, median_class, pixel_logistic_regression, tfidf_logistic_regression
+from toolkit.explanation.question import ONE_CLASS
 from toolkit.inference.predict import probabilities
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
 from toolkit.tasks.task import LabelColumn
-from toolkit.training.loss.objective import Batch, Objective, count_items
+from toolkit.training.loss.objective import Batch, Objective, are_shares, count_items
 
 _ORDERED_NAMES = {"stars", "star", "rating", "ratings", "grade", "grades", "score", "severity", "level"}
 _MOST = 10
@@ -49,6 +50,9 @@ def cumulative(classes: int) -> Objective:
         scores = logits.log_softmax(dim=-1)  # (B, C)
         below = scores.logcumsumexp(dim=-1)[:, :-1]  # (B, C - 1): log P(at most k)
         above = scores.flip(-1).logcumsumexp(dim=-1).flip(-1)[:, 1:]  # log P(more than k)
+        if are_shares(truth):  # of mixed pictures: (B, C)
+            at_most = truth.cumsum(dim=-1)[:, :-1]
+            return -(at_most * below + (1 - at_most) * above).mean()
         is_below = truth[:, None] <= torch.arange(classes - 1, device=logits.device)
         return -torch.where(is_below, below, above).mean()
 
@@ -71,6 +75,7 @@ ORDINAL = replace(
     recognizes=_recognizes,
     predictions=predictions,
     exclusive=True,
+    outcome=replace(ONE_CLASS, chosen=lambda values, _stored: [int(medians(values))]),
     metrics=("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"),
     best_metric="ordinal_mae",
     baselines={

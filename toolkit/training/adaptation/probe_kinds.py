@@ -116,15 +116,53 @@ def _explained(outputs: Doubles, labels: Labels) -> float:
     return 1.0 - float(((outputs[:, 0] - labels) ** 2).sum()) / total if total else 0.0
 
 
+def _class_losses(logits: Doubles, labels: Labels) -> Doubles:
+    return -log_likelihoods(logits, labels)
+
+
+def _accuracy(logits: Doubles, labels: Labels) -> float:
+    return float((logits.argmax(axis=1) == labels).mean())
+
+
+def _likeliest(logits: Any) -> list[Any]:
+    return [int(number) for number in logits.argmax(axis=1)]
+
+
+def _has_classes(labels: Labels) -> bool:
+    return len(np.unique(labels)) > 1
+
+
+def _above_half(logits: Any) -> list[Any]:
+    return [np.flatnonzero(row).tolist() for row in logits >= 0]
+
+
+def _has_memberships(labels: Labels) -> bool:
+    return bool(((labels > 0.5).any(axis=0) & (labels < 0.5).any(axis=0)).any())
+
+
+def _squares(outputs: Doubles, labels: Labels) -> Doubles:
+    squares: Doubles = (outputs[:, 0] - labels) ** 2
+    return squares
+
+
+def _numbers(outputs: Any) -> list[Any]:
+    return [float(value) for value in outputs[:, 0]]
+
+
+def _varies(labels: Labels) -> bool:
+    return bool(np.ptp(labels) > 0)
+
+
+# Functions with names, so that probes can be sent to other processes.
 ONE_CLASS = ProbeKind(
     figure="accuracy",
     baseline="Frozen features + logistic regression",
     strengths=(1e-3, 1e-2, 1e-1, 1.0),
     regression=_one_class,
-    losses=lambda logits, labels: -log_likelihoods(logits, labels),
-    value=lambda logits, labels: float((logits.argmax(axis=1) == labels).mean()),
-    predictions=lambda logits: [int(number) for number in logits.argmax(axis=1)],
-    learnable=lambda labels: len(np.unique(labels)) > 1,
+    losses=_class_losses,
+    value=_accuracy,
+    predictions=_likeliest,
+    learnable=_has_classes,
 )
 
 SEVERAL_CLASSES = ProbeKind(
@@ -134,8 +172,8 @@ SEVERAL_CLASSES = ProbeKind(
     regression=_several_classes,
     losses=_binary_losses,
     value=_micro_f1,
-    predictions=lambda logits: [np.flatnonzero(row).tolist() for row in logits >= 0],
-    learnable=lambda labels: bool(((labels > 0.5).any(axis=0) & (labels < 0.5).any(axis=0)).any()),
+    predictions=_above_half,
+    learnable=_has_memberships,
 )
 
 NUMBER = ProbeKind(
@@ -143,8 +181,8 @@ NUMBER = ProbeKind(
     baseline="Frozen features + ridge regression",
     strengths=(1e-4, 1e-3, 1e-2, 1e-1, 1.0),
     regression=_number,
-    losses=lambda outputs, labels: (outputs[:, 0] - labels) ** 2,
+    losses=_squares,
     value=_explained,
-    predictions=lambda outputs: [float(value) for value in outputs[:, 0]],
-    learnable=lambda labels: bool(np.ptp(labels) > 0),
+    predictions=_numbers,
+    learnable=_varies,
 )

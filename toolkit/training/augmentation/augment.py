@@ -74,21 +74,28 @@ def chosen(name: str, given: Mapping[str, Any]) -> Changes:
 def changer(changes: Changes, processor: Any, classes: int) -> Callable[[Batch], Batch] | None:
     """Return a function that augments a training batch on its device: pixel_values (B, 3, H, W) of bytes become floats.
 
-    Where pictures are mixed, labels (B,) become shares of each class, (B, C).
+    Where pictures are mixed, class numbers (B,) become shares of each class, (B, C); labels that are fractions already,
+    0 and 1 for each of several classes or a number, are mixed by the same shares.
 
     Args:
         changes: The augmentations.
         processor: Defines the normalisation.
-        classes: How many there are.
+        classes: How many there are; none where a number is predicted.
 
     Returns:
         The function, or None where nothing is to be changed.
 
     Raises:
-        ConfigError: Kornia is not installed.
+        ConfigError: Kornia is not installed, or numbers cannot be mixed so.
     """
     if changes == Changes():
         return None
+    if changes.cutmix and not classes:
+        raise ConfigError(
+            "CutMix needs classes: a share of a picture's area is no share of a number.",
+            "Unset options.cutmix; options.mixup blends numbers as it blends pictures.",
+            id="config.not-for-task",
+        )
     alone = _alone(changes)
     erase = _erasing(changes)
 
@@ -180,5 +187,6 @@ def _mixed(batch: Batch, changes: Changes, classes: int) -> Batch:
         share = 1 - (bottom - top) * (right - left) / (height * width)
     else:
         pixels = share * pixels + (1 - share) * pixels[order]
-    one_hot = torch.nn.functional.one_hot(labels, classes).float()  # (B, C)
-    return {**batch, "pixel_values": pixels, "labels": share * one_hot + (1 - share) * one_hot[order]}
+    # (B, C), or (B,) of numbers
+    values = labels if labels.is_floating_point() else torch.nn.functional.one_hot(labels, classes).float()
+    return {**batch, "pixel_values": pixels, "labels": share * values + (1 - share) * values[order]}

@@ -55,6 +55,11 @@ def count_items(batch: Batch) -> int:
     return int((labels != IGNORED).sum()) if not labels.is_floating_point() else len(labels)
 
 
+def count_rows(batch: Batch) -> int:
+    """Return the number of items of a mean loss over rows."""
+    return len(batch["labels"])
+
+
 def are_shares(labels: Any) -> bool:
     """Whether labels are shares of each class, (B, C), as mixed examples have them."""
     return bool(labels.ndim == 2 and labels.is_floating_point())

@@ -116,7 +116,7 @@ def test_predictions_are_padded_on_request(padded):
     shapes = []
     model.bert.encoder.layer[0].output.register_forward_pre_hook(lambda _m, inputs: shapes.append(inputs[0].shape))
     features = Features({"input_ids": TOKENS}, LENGTHS)
-    predict(model, features, collate, lambda _outputs, _batch: {}, batch_size=ROWS, device="cpu", padded=padded)
+    predict(model, features, collate, lambda _outputs, _batch: {}, batch_size=ROWS, padded=padded)
     assert shapes[-1][:2] == ((ROWS, LENGTHS.max()) if padded else (1, LENGTHS.sum()))
 
 

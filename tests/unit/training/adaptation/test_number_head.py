@@ -1,5 +1,7 @@
 """A model of numbers: standard units in training, the data's units where it is read."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -64,3 +66,8 @@ def test_a_probe_of_several_classes_finds_each_of_them():
     (probe,) = linear_probe.fit(train, held_out, 3, kind=probe_kinds.SEVERAL_CLASSES)
     assert probe.accuracy > 0.9
     assert all(2 not in row for row in probe.predictions(vectors))
+
+
+@pytest.mark.parametrize("kind", [probe_kinds.ONE_CLASS, probe_kinds.SEVERAL_CLASSES, probe_kinds.NUMBER])
+def test_a_probe_can_be_sent_to_other_processes(kind):
+    assert pickle.loads(pickle.dumps(kind)) == kind

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from tests.support.errors import refused
 from toolkit.data.images.pixels import normalised
+from toolkit.errors import ConfigError
+from toolkit.tasks.targets.ordinal import cumulative
 from toolkit.training.augmentation import augment
 from toolkit.training.loss.objective import OWN, cross_entropy
 
@@ -70,6 +73,25 @@ def test_mixed_pictures_have_mixed_labels(given):
     assert PIXELS.dtype == torch.uint8
 
 
+def test_several_classes_and_numbers_are_mixed_by_the_share_of_the_pictures():
+    rows, numbers = torch.eye(8), torch.arange(8.0) * 100
+    batch = {"pixel_values": PIXELS}
+    for given, classes in (({"mixup": 0.4}, 8), ({"cutmix": 1.0}, 8), ({"mixup": 0.4}, 0)):
+        change = augment.changer(augment.chosen("none", given), Processor(), classes)
+        mixed = []
+        for labels in (rows, torch.arange(8)) if classes else (rows, numbers):
+            torch.manual_seed(3)
+            mixed.append(change({**batch, "labels": labels})["labels"])
+        expected = mixed[1] if classes else mixed[0] @ numbers
+        torch.testing.assert_close(mixed[0] if classes else mixed[1], expected)
+        assert (mixed[0] < 1).any()
+
+
+def test_cutmix_of_numbers_is_refused():
+    with refused(ConfigError, "config.not-for-task", "cutmix"):
+        augment.changer(augment.chosen("none", {"cutmix": 1.0}), Processor(), 0)
+
+
 def test_erasing_changes_only_rectangles():
     result, plain = changed(erase=1.0)["pixel_values"], normalised(PIXELS, Processor())
     same = (result - plain).abs().amax(dim=1) < 1e-4
@@ -85,6 +107,8 @@ def test_losses_of_shares_are_those_of_the_classes_they_are_shares_of():
     sure = torch.nn.functional.one_hot(LABELS, 3).float()
     expected = torch.nn.functional.cross_entropy(Outputs.logits, LABELS)
     assert torch.allclose(OWN.mean(Outputs, {"labels": sure}), expected)
+    ordered = cumulative(3)
+    assert torch.allclose(ordered.mean(Outputs, {"labels": LABELS}), ordered.mean(Outputs, {"labels": sure}), atol=1e-6)
     for settings in ((None, 0.0, 0.1), ([1.0, 2.0, 5.0], 0.0, 0.0), (None, 2.0, 0.0), ([1.0, 3.0, 0.5], 2.0, 0.0)):
         objective = cross_entropy(*settings)
         hard, soft = ({"labels": labels} for labels in (LABELS, sure))

@@ -46,14 +46,28 @@
     return known ? words.map((word, place) => `${word} (${answer.prediction[place]})`).join("  ") : "no entity";
   };
 
+  const figure = (value) => Number(value.toPrecision(6)).toLocaleString("en-US", { maximumSignificantDigits: 6 });
+
+  const predicted = (answer, text) => {
+    if (typeof answer.prediction === "number") return figure(answer.prediction);
+    if (!Array.isArray(answer.prediction)) return answer.prediction;
+    // of classes each has a score; of words each has a label
+    return (answer.columns || {}).scores ? answer.prediction.join(", ") || "no class" : labelled(answer, text);
+  };
+
+  const interval = (answer) => {
+    const { low, high } = answer.columns || {};
+    return typeof low === "number" && typeof high === "number" ? `prediction interval ${figure(low)} to ${figure(high)}` : "";
+  };
+
   const show = (answer, text) => {
-    part("prediction").textContent = Array.isArray(answer.prediction) ? labelled(answer, text) : answer.prediction;
+    part("prediction").textContent = predicted(answer, text);
     const sure = answer.score === undefined ? "" : `confidence ${percent(answer.score)}`;
     const calibrated = answer.calibrated_score === undefined ? "" : `, ${percent(answer.calibrated_score)} calibrated`;
-    part("sure").textContent = sure + calibrated;
+    part("sure").textContent = sure + calibrated + interval(answer);
     const chances = Object.entries(answer.scores || {}).sort((a, b) => b[1] - a[1]).slice(0, 10);
     part("chances").replaceChildren(...chances.map(([label, value]) => {
-      const row = element("li", undefined, label === answer.prediction ? "chosen" : "");
+      const row = element("li", undefined, [answer.prediction].flat().includes(label) ? "chosen" : "");
       const bar = element("span", undefined, "bar");
       const filled = element("span");
       filled.style.width = `${100 * value}%`;
@@ -72,7 +86,7 @@
       const against = reasons.scores[place] < 0 && share >= 0.05;
       const shown = element("span", word, against ? "word against" : "word");
       shown.style.setProperty("--share", share.toFixed(2));
-      shown.title = reasons.scores[place].toFixed(3);
+      shown.title = figure(reasons.scores[place]);
       const sources = reasons.sources || [];
       const begins = Math.max(0, ...sources) > 0 && (place === 0 || sources[place] !== sources[place - 1]);
       if (!begins) return [shown, " "];
@@ -87,6 +101,7 @@
     part("overlay").hidden = !reasons.overlay;
     if (reasons.overlay) part("overlay").src = reasons.overlay;
     part("against").hidden = !reasons.signed;
+    part("explained").textContent = typeof reasons.prediction === "number" ? "the number" : reasons.prediction;
     part("method").textContent = `${reasons.method.title}: ${reasons.method.about}.`;
     part("belief").textContent = reasons.belief;
     document.getElementById("reasons").hidden = false;

@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from toolkit import recommender
 from toolkit.data.batching.batch import encode_chunks
+from toolkit.families import recommender
 from toolkit.training.loss.objective import count_items
 
 SEQUENCES = [["a", "b", "c"], ["b", "c"], ["c", "d e"]]

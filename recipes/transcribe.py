@@ -1,0 +1,130 @@
+"""Transcribe recordings of speech with Wav2Vec2, HuBERT or a relative that writes characters (CTC).
+
+Learns from a table with names of files, or the bytes of recordings (WAV, FLAC, MP3, OGG), and what is said in each. A
+checkpoint that does not write yet gets a vocabulary of the characters in the training transcripts. `--from-scratch`
+trains a small model that needs no checkpoint. Evaluated by word and character error rates.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from toolkit.config import RunConfig
+from toolkit.data.audio import feature_extraction
+from toolkit.data.batching.batch import pad
+from toolkit.evaluation.baselines import empty_text, most_frequent_text
+from toolkit.families import ctc, speech
+from toolkit.tasks.inputs.audio import AUDIO
+from toolkit.tasks.targets.transcript import TRANSCRIPT
+from toolkit.tasks.task import Column
+from toolkit.training.augmentation import sound
+
+DEFAULTS: dict[str, Any] = {
+    "model": "wav2vec2",
+    "data": {"source": "PolyAI/minds14:en-US"},
+    "training": {"best_metric": "wer"},
+}
+
+_FILES = ("audio_path", "file_name", "filename", "path", "file", "audio_id", "id")
+
+COLUMNS = (
+    Column("audio", ("audio", "sound", "recording", "speech", "clip", "wav", *_FILES), AUDIO),
+    Column(
+        "transcript",
+        ("transcript", "transcription", "text", "sentence", "normalized_text", "raw_text", "words"),
+        TRANSCRIPT,
+    ),
+)
+
+METRICS = ("wer", "cer", "wer_as_written", "cer_as_written")
+
+BASELINES = {"Empty transcript": empty_text, "Most frequent transcript": most_frequent_text}
+
+
+class Options(BaseModel):
+    """The keys of this recipe."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keep_case: bool = Field(False, description="A vocabulary that is learned has capital letters too")
+    keep_punctuation: bool = Field(False, description="A vocabulary that is learned has punctuation too")
+    augment: Literal["auto", "none", "light", "strong"] = Field(
+        "auto",
+        description="Random augmentation of recordings in training: a set of the values below; auto is light, strong "
+        "from scratch, and none with frozen layers",
+    )
+    noise: float | None = Field(None, ge=0, le=2, description="Most white noise, as a share of the recordings' own")
+    hide_time: float | None = Field(None, ge=0, lt=1, description="Largest share of time that a hidden span takes")
+    hide_bands: float | None = Field(None, ge=0, lt=1, description="The same of frequencies, for log-mel inputs")
+    width: int = Field(96, ge=32, multiple_of=32, description="Hidden size of a model from scratch")
+    layers: int = Field(3, ge=1, description="Layers of a model from scratch")
+
+
+def _characters(rows: pa.Table, config: RunConfig) -> list[str]:
+    kept = {key: config.options[key] for key in ("keep_case", "keep_punctuation")}
+    return ctc.learned(rows["transcript"].to_pylist(), **kept)
+
+
+def start(rows: pa.Table, folder: Path, config: RunConfig) -> None:
+    """Write a small model of convolution and attention with random weights, and a vocabulary of characters."""
+    speech.write_untrained(folder, width=config.options["width"], layers=config.options["layers"])
+    ctc.write_vocabulary(_characters(rows, config), folder)
+
+
+def complete(rows: pa.Table, path: Path, config: RunConfig) -> Callable[[Path], None] | None:
+    """Return what writes the checkpoint with a vocabulary of characters; None where it was trained with one."""
+    if ctc.is_trained(path):
+        return None
+    return partial(ctc.write_completed, path, _characters(rows, config))
+
+
+def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
+    """Name the characters of the vocabulary, and those of the transcripts that it lacks."""
+    return ctc.remarks(rows["transcript"].to_pylist(), processor)
+
+
+def load_processor(path: Path, config: RunConfig) -> Any:
+    """Load the checkpoint's feature extractor and vocabulary."""
+    return ctc.load(path, config.loading)
+
+
+def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, Any]:
+    """Decode recordings, resample them, extract the features that the checkpoint reads, and spell transcripts."""
+    features = feature_extraction.prepared(rows["audio"], processor.extractor, config.data)
+    if "transcript" in rows:
+        features["labels"] = [processor.labels(text) for text in rows["transcript"]]
+    return features
+
+
+def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
+    """Pad recordings, and labels with -100, to the longest of a batch."""
+    batch = feature_extraction.padded(features, processor.extractor)
+    labels = [{"labels": row["labels"]} for row in features if "labels" in row]
+    return batch | (pad(labels, {"labels": -100}) if labels else {})
+
+
+def augmentation(processor: Any, labels: Sequence[str], config: RunConfig) -> Any:
+    """Return what changes training batches at random, or None; nothing is shifted, which would cut words off."""
+    name = config.options["augment"]
+    if name == "auto":
+        name = "none" if config.training.freeze is not None else "strong" if config.loading.from_scratch else "light"
+    changes = sound.chosen(name, {**config.options, "shift": 0.0})
+    extractor = processor.extractor
+    return sound.changer(changes, extractor.model_input_names[0], feature_extraction.time_axis(extractor))
+
+
+def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:
+    """Load the checkpoint with an output for each character."""
+    from transformers import AutoModelForCTC
+
+    settings = {"ctc_loss_reduction": "mean", "ctc_zero_infinity": True, **arguments}
+    return speech.load(AutoModelForCTC, path, ctc.outputs(path), config, **settings)
+
+
+def predictions(outputs: Any, batch: Mapping[str, Any], processor: Any) -> dict[str, list[Any]]:
+    """Decode logits (B, F, V) greedily to a text for each row."""
+    return {"prediction": ctc.best_path(outputs.logits, batch.get("attention_mask"), processor)}
