@@ -63,6 +63,8 @@ def compare(
             )
     named = model_metadata.installed(files[0].facts["recipe"], names[0], [_file(targets[0]).parent], recipe_name)
     recipe = loading.load(str(named))
+    target = files[0].facts.get("target")
+    recipe = recipe.for_target(target if target in recipe.targets else None)
     aligned = align(names, files, recipe.task.target)
     created = datetime.now(UTC)
     folder = runs.create(output, "compare", names[0], created).path

@@ -67,6 +67,11 @@ class EvaluationContext:
         return chosen_classes(self.columns)
 
     @property
+    def calibration(self) -> Mapping[str, Any]:
+        """What was determined on validation rows and is stored with the model; empty without a model."""
+        return self.stored.calibration if self.stored is not None else {}
+
+    @property
     def seed(self) -> int:
         """Of every draw."""
         return self.config.training.seed

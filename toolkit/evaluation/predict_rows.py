@@ -31,6 +31,7 @@ def predict_rows(
     facts = {
         "identity": identity(stored, rows),
         "recipe": stored.config.recipe,
+        "target": stored.config.data.target,
         "labels": list(stored.labels),
         "name": stored.config.model,
         "split": split,

@@ -43,7 +43,8 @@ def score(
         seed: Of the bootstrap.
 
     Returns:
-        For each figure {"name", "title", "value", "low", "high", "unit"}, and "signature" where it has one.
+        For each figure {"name", "title", "value", "low", "high", "unit"}, "better": "lower" where that is so, and
+        "signature" where it has one.
     """
     figures = []
     for module, definition in computable(columns, metrics, labels):
@@ -63,6 +64,8 @@ def score(
         interval = figure_interval(definition, predictions, references, labels, config, seed)
         low, high = (interval.low, interval.high) if interval is not None else (None, None)
         figure = _figure(definition.name, definition.title, value, low, high, definition.unit)
+        if not definition.higher_is_better:
+            figure["better"] = "lower"
         if isinstance(definition, Metric) and definition.signature is not None:
             figure["signature"] = definition.signature()
         figures.append(figure)

@@ -42,7 +42,7 @@ def section(
             for name, report, evaluation in zip(names, reports, evaluations, strict=True)
         ],
         "summary": [
-            {key: by_name[0][name][key] for key in ("name", "title", "unit")}
+            {key: by_name[0][name][key] for key in ("name", "title", "unit", "better") if key in by_name[0][name]}
             | summary([figures[name]["value"] for figures in by_name], confidence, _bounds(by_name[0][name]))
             for name in common
         ],

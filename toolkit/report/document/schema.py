@@ -10,7 +10,7 @@ from typing import Any
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 _INTERVAL = {"value": float, "low": float, "high": float}
-_METRIC = {"name": str, "title": str, "unit": str, "signature": str, **_INTERVAL}
+_METRIC = {**dict.fromkeys(("name", "title", "unit", "better", "signature"), str), **_INTERVAL}
 _PLACE = {"file": str, "row": float}
 _DIFFERENCE = {
     "metric": str,
@@ -189,7 +189,7 @@ _COMPARISON = {
             **dict.fromkeys(("both_right", "only_one", "only_other", "both_wrong"), float),
             "p": float,
             "confidence": float,
-            "differences": [{**_METRIC, "better": str}],
+            "differences": [_METRIC],
         }
     ],
     "disagreements": [

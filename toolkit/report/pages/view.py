@@ -77,7 +77,7 @@ def _comparison(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) 
         "columns": ["This model", *(baseline["title"] or baseline["name"] for baseline in baselines)],
         "rows": [
             {
-                "title": _title(first[name]),
+                "title": formats.metric_title(first[name]),
                 "unit": first[name]["unit"],
                 "signature": first[name]["signature"],
                 "cells": [c.get(name) for c in by_name],
@@ -86,7 +86,7 @@ def _comparison(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) 
         ],
         "differences": [
             {
-                "title": _title(first.get(name, {"title": "", "name": name})),
+                "title": formats.metric_title(first.get(name, {"title": "", "name": name})),
                 "unit": first[name]["unit"] if name in first else "score",
                 "cells": [of_one.get(name) for of_one in leads],
             }
@@ -99,11 +99,6 @@ def _differences(baseline: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The model's leads on a baseline that were measured, the one in the first metric first."""
     differences = [baseline["difference"], *baseline["further_differences"]]
     return [difference for difference in differences if difference["value"] is not None]
-
-
-def _title(metric: Mapping[str, Any]) -> str:
-    """The metric's display name."""
-    return str(metric["title"] or metric["name"])
 
 
 def _picture(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -121,7 +116,12 @@ def _picture(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> 
         return None
     percent = columns[0][1]["unit"] == "fraction"
     plot = geometry.intervals([(metric["value"], metric["low"], metric["high"]) for _, metric in columns], percent)
-    return {"title": _title(columns[0][1]), "rows": columns, "plot": plot, "model": columns[0][0] == "This model"}
+    return {
+        "title": formats.metric_title(columns[0][1]),
+        "rows": columns,
+        "plot": plot,
+        "model": columns[0][0] == "This model",
+    }
 
 
 def _classes(per_class: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -176,7 +176,7 @@ def _checkpoints(evaluations: list[dict[str, Any]], metrics: Mapping[str, Any]) 
     """The evaluations during training as a table: a column for each key that any of them has."""
     keys = list(dict.fromkeys(key for evaluation in evaluations for key in evaluation))
     units = {"step": "count", "epoch": "plain", **{key: metric["unit"] for key, metric in metrics.items()}}
-    named = {"loss": "Validation loss", **{key: _title(metric) for key, metric in metrics.items()}}
+    named = {"loss": "Validation loss", **{key: formats.metric_title(metric) for key, metric in metrics.items()}}
     titles = {key: named.get(key) or key.replace("_", " ").capitalize() for key in keys}
     rows = [[_text(evaluation.get(key), units.get(key, "score")) for key in keys] for evaluation in evaluations]
     return {"columns": list(titles.values()), "rows": rows} if keys else None
@@ -186,7 +186,7 @@ def _text(value: Any, unit: str = "plain") -> str:
     """Any plain value as text, numbers according to their unit."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float) and unit in ("fraction", "score"):
+    if isinstance(value, int | float) and unit in ("fraction", "score", "points", "value"):
         return formats.measure(value, unit)
     if isinstance(value, int | float):
         return formats.count(value) if unit == "count" else f"{value:.10g}".replace("e-0", "e-")
