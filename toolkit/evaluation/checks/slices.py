@@ -50,7 +50,7 @@ def section(
     right: Sequence[bool],
     rows: pa.Table,
     texts: Sequence[str],
-    classes: Sequence[str] | None,
+    classes: Sequence[str] | Sequence[Sequence[str]] | None,
     roles: Sequence[str],
     confidence: float,
     seed: int,
@@ -61,7 +61,7 @@ def section(
         right: Whether each example's prediction is right.
         rows: The examples; every column that is not one of `roles` is metadata.
         texts: The examples as text.
-        classes: True class of each example by name; None for a task without.
+        classes: True class of each example by name, or all of its classes; None for a task without.
         roles: The recipe's columns.
         confidence: Of the intervals; one minus it is the chance of any false alarm among the worst groups.
         seed: Of the shuffles.
@@ -119,9 +119,18 @@ def _quarters(by: str, values: np.ndarray[Any, np.dtype[np.float64]], unit: str 
     return _large(slices)
 
 
-def by_class(classes: Sequence[str] | None) -> list[Slice]:
-    """Group examples by their true class."""
-    return _by_value("class", classes) if classes is not None else []
+def by_class(classes: Sequence[str] | Sequence[Sequence[str]] | None) -> list[Slice]:
+    """Group examples by their true class; by each of their classes and the number of these, where there are several."""
+    if classes is None:
+        return []
+    if not len(classes) or isinstance(classes[0], str):
+        return _by_value("class", classes)
+    holding: dict[str, list[int]] = {}
+    for row, names in enumerate(classes):
+        for name in names:
+            holding.setdefault(name, []).append(row)
+    groups = _large([Slice("class", name, np.array(rows, np.int64)) for name, rows in sorted(holding.items())])
+    return groups + _by_value("number of classes", [len(names) for names in classes])
 
 
 def _by_value(by: str, values: Sequence[Any]) -> list[Slice]:
@@ -216,9 +225,14 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     right = [given == true for given, true in zip(context.classes, references, strict=True)]
     texts = task.texts_in(rows)
     shown = [scores.shown_text(row, task.inputs) for row in rows.select(texts).to_pylist()]
-    classes = [context.labels[number] for number in references] if task.stratum is not None else None
+    classes: Any = None
+    if task.stratum is not None:
+        classes = [context.labels[number] for number in references]
+    elif task.several:
+        classes = [[context.labels[number] for number in row] for row in references]
     roles = [column.role for column in task.columns]
-    return section(right, rows, shown, classes, roles, context.config.evaluation.confidence, context.seed)
+    result = section(right, rows, shown, classes, roles, context.config.evaluation.confidence, context.seed)
+    return {"figure": "Accuracy" if task.stratum is not None else "Exact match", **result}
 
 
 CHECK = Check("slices", _run, applies=lambda task: task.labelled is not None)

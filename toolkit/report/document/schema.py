@@ -25,11 +25,13 @@ _CALIBRATION = {
     "bins": [{"count": float, "confidence": float, "accuracy": _INTERVAL}],
     **_FIGURES,
     "scaled": _FIGURES,
+    "classes": [{"label": str, **dict.fromkeys(("mean_probability", "share", "p"), float), "ece": _INTERVAL}],
     "fit": {"rows": float, "temperature": float, "gain": _INTERVAL, "kept": bool, "reason": str},
 }
 
 _GROUP = {"by": str, "name": str, "rows": float, "accuracy": _INTERVAL, "p": float}
 _SLICES = {
+    "figure": str,
     **dict.fromkeys(("confidence", "accuracy", "looked_at", "smallest", "clear", "worst_confidence"), float),
     "groups": [_GROUP],
     "worst": [_GROUP],
@@ -38,13 +40,37 @@ _SLICES = {
 _LABEL_ERRORS = {
     "doubted": float,
     "noise": {"rate": float, "p": float},
+    "classes": [{"label": str, "missing": float, "wrong": float}],
     "examples": [
         {
             **_PLACE,
             **dict.fromkeys(("text", "label", "suggestion", "picture"), str),
             **dict.fromkeys(("label_probability", "suggestion_probability"), float),
+            "missing": bool,
         }
     ],
+}
+
+_CLASS = {
+    "label": str,
+    **dict.fromkeys(("support", "predicted", "threshold"), float),
+    **dict.fromkeys(("precision", "recall", "f1"), _INTERVAL),
+}
+_CLASSES_PER_ROW = {
+    **dict.fromkeys(("true_mean", "predicted_mean"), float),
+    "counts": [dict.fromkeys(("classes", "true", "predicted"), float)],
+}
+_CONFUSED = {
+    **dict.fromkeys(("wrong", "missed", "added"), float),
+    "confusions": [{"missed": str, "added": str, **dict.fromkeys(("count", "reverse", "expected"), float)}],
+}
+_PROBABLE = {"label": str, "probability": float}
+_ERROR = {
+    **_PLACE,
+    **dict.fromkeys(("text", "label", "prediction", "picture"), str),
+    "confidence": float,
+    "missed": [_PROBABLE],
+    "added": [_PROBABLE],
 }
 
 _SAMPLE = {**_PLACE, "text": str, "label": str, "picture": str}
@@ -224,9 +250,11 @@ REPORT: dict[str, Any] = {
         "labels": [str],
         "loss": float,
         "metrics": [_METRIC],
-        "per_class": [{"label": str, "support": float, "precision": _INTERVAL, "recall": _INTERVAL, "f1": _INTERVAL}],
+        "per_class": [_CLASS],
+        "classes_per_row": _CLASSES_PER_ROW,
+        "confused": _CONFUSED,
         "confusion": {"labels": [str], "matrix": [[float]]},
-        "errors": [{**_PLACE, "text": str, "label": str, "prediction": str, "picture": str, "confidence": float}],
+        "errors": [_ERROR],
         "calibration": _CALIBRATION,
         "slices": _SLICES,
         "label_errors": _LABEL_ERRORS,

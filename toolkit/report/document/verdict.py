@@ -64,6 +64,8 @@ def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
 def _miscalibrated(evaluation: Mapping[str, Any]) -> list[str]:
     """Say that the model is overconfident or underconfident, where chance does not explain it."""
     calibration = evaluation.get("calibration")
+    if calibration and calibration.get("classes"):
+        return _miscalibrated_classes(calibration)
     if not calibration or calibration["p"] >= 1 - calibration["confidence"]:
         return []
     gap, error = calibration["mean_confidence"] - calibration["accuracy"], calibration["ece"]
@@ -82,6 +84,20 @@ def _miscalibrated(evaluation: Mapping[str, Any]) -> list[str]:
     return [f"{kind}: {means} {bounds}.{mended}"]
 
 
+def _miscalibrated_classes(calibration: Mapping[str, Any]) -> list[str]:
+    """Say how many classes are miscalibrated, and which one most, where chance does not explain it."""
+    rows = calibration["classes"]
+    clear = [row for row in rows if row["p"] < 1 - calibration["confidence"]]
+    if not clear:
+        return []
+    worst = max(clear, key=lambda row: row["ece"]["value"])
+    return [
+        f"Miscalibrated: {len(clear):,} of {len(rows):,} classes, most of all “{worst['label']}”: mean probability "
+        f"{shown(worst['mean_probability'], 'fraction')}, {shown(worst['share'], 'fraction')} of the rows have it, "
+        f"calibration error {shown(worst['ece']['value'], 'fraction')}."
+    ]
+
+
 def _weak_groups(evaluation: Mapping[str, Any]) -> list[str]:
     worst = (evaluation.get("slices") or {}).get("worst") or []
     worst = [group for group in worst if group["by"] != "class"]
@@ -90,12 +106,15 @@ def _weak_groups(evaluation: Mapping[str, Any]) -> list[str]:
     group = worst[0]
     right = shown(group["accuracy"]["value"], "fraction")
     overall = shown(evaluation["slices"]["accuracy"], "fraction")
-    return [f"Weaker on {_group_name(group)}: accuracy {right} on {group['rows']:,} examples, {overall} on all."]
+    figure = (evaluation["slices"].get("figure") or "Accuracy").lower()
+    return [f"Weaker on {_group_name(group)}: {figure} {right} on {group['rows']:,} examples, {overall} on all."]
 
 
 def _group_name(group: Mapping[str, Any]) -> str:
     if group["by"] == "word":
         return f"texts with the word “{group['name']}”"
+    if group["by"] == "number of classes":
+        return f"rows with {group['name']} classes" if group["name"] != "1" else "rows with one class"
     return f"texts of {group['name']}" if group["by"] == "length" else f"{group['by']} “{group['name']}”"
 
 
@@ -154,6 +173,8 @@ def _unfair(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[str]:
     """Warn of a model that predicts one class for every example, where there are several."""
+    if evaluation.get("classes_per_row"):
+        return _same_classes(evaluation, training)
     confusion = evaluation.get("confusion")
     if not confusion or sum(any(row) for row in confusion["matrix"]) < 2:
         return []
@@ -171,11 +192,28 @@ def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None
             f"curve {areas[0]['value']:.3f}): choose a threshold with `evaluation.positive_class`, or weight the "
             "classes (`loss.class_weights=balanced`)."
         ]
-    why = ""
-    if training is not None and training["steps"]:
-        rate, steps = training["learning_rate"], training["steps"]
-        why = f": the learning rate ({rate:g}) may be too high, or the number of steps ({steps:,}) too small"
-    return [f"Every example is predicted as “{given[0]}”. The model does not separate the classes{why}."]
+    return [f"Every example is predicted as “{given[0]}”. The model does not separate the classes{_why(training)}."]
+
+
+def _same_classes(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[str]:
+    """Warn of a model that predicts the same classes, or none, for every example."""
+    rows, each = evaluation["rows"], evaluation["per_class"]
+    constant = all(row["predicted"] in (0, rows) for row in each)
+    if rows < 2 or not constant or all(row["support"] in (0, rows) for row in each):
+        return []
+    names = ", ".join(f"“{row['label']}”" for row in each if row["predicted"])
+    return [
+        f"{f'The same classes, {names}, are' if names else 'No class is'} predicted for every example. The model does "
+        f"not separate the classes{_why(training)}."
+    ]
+
+
+def _why(training: Mapping[str, Any] | None) -> str:
+    """Return the usual causes of a model that separates nothing."""
+    if training is None or not training["steps"]:
+        return ""
+    rate, steps = training["learning_rate"], training["steps"]
+    return f": the learning rate ({rate:g}) may be too high, or the number of steps ({steps:,}) too small"
 
 
 def _missed(evaluation: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,6 @@ from toolkit.training.adaptation.linear_probe import in_words
 
 MATRIX_LABELS = 12  # above this many classes, the confused pairs are shown instead of the matrix
 PAIRS = 15
-MISTAKES = 25
 
 
 def view(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,10 +35,10 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "comparison": _comparison(evaluation["metrics"], full["baselines"]),
         "picture": _picture(evaluation["metrics"], full["baselines"]),
         "classes": _classes(evaluation["per_class"]),
+        "thresholds": any(row["threshold"] is not None for row in evaluation["per_class"]),
         "confusion": _confusion(**evaluation["confusion"]),
         "curve": _curve(training),
         "checkpoints": _checkpoints(training["evaluations"], known),
-        "mistakes": evaluation["errors"][:MISTAKES],
         "balance": _balance(full["data"]["splits"]),
         "training_facts": _training_facts(full["model"], training, full["config"]),
         "environment_facts": [(key, _text(value)) for key, value in full["environment"].items()],
@@ -52,7 +51,6 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "classes": ("Metrics by class", drawn["classes"]),
         "confusion": ("Confusion matrix", drawn["confusion"]),
         **{section.key: (section.title, True) for section in findings},
-        "mistakes": ("Most confident mistakes", drawn["mistakes"]),
         **{section.key: (section.title, True) for section in checks},
         "training": ("Model and training", drawn["training_facts"] or drawn["curve"] or drawn["checkpoints"]),
         "data": ("Data", any(full["data"].values())),
@@ -201,8 +199,8 @@ def _balance(splits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     labels = list(dict.fromkeys(label for split in counts for label in split))
     many = len(labels) > MATRIX_LABELS
     rows = []
-    for split in counts:
-        total = sum(split.values()) or 1.0
+    for rows_of, split in zip(splits, counts, strict=True):
+        total = rows_of["rows"] or sum(split.values()) or 1.0  # a row may have several classes
         smallest, largest = min(split.values(), default=0), max(split.values(), default=0)
         summary = f"{len(split)} classes, {formats.count(smallest)} to {formats.count(largest)} rows each"
         cells = [{"count": split.get(label, 0), "share": split.get(label, 0) / total} for label in labels]

@@ -5,6 +5,7 @@ from typing import Any
 
 from toolkit.report import formats
 from toolkit.report.plots import geometry
+from toolkit.report.sections import several_classes
 from toolkit.report.sections.blocks import (
     Block,
     Cell,
@@ -20,6 +21,7 @@ from toolkit.report.sections.blocks import (
 from toolkit.report.sections.checks import bias, cost, explanations, fairness, faithfulness, robustness, untested
 from toolkit.report.sections.comparison import comparison, seeds
 from toolkit.report.sections.generated_text import writing
+from toolkit.report.sections.mistakes import mistakes
 
 LABELS = 10  # suspect labels that the page shows
 
@@ -33,6 +35,8 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
     return [
         *comparison(report["comparison"]),
         *seeds(report["seeds"]),
+        *several_classes.classes_per_row(evaluation["classes_per_row"]),
+        *several_classes.confused(evaluation["confused"]),
         *screening(evaluation["screening"], rows),
         *calibration(evaluation["calibration"], rows),
         *groups(evaluation["slices"]),
@@ -44,6 +48,7 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
     """Rows that should be reviewed, and the optional checks."""
     evaluation = report["evaluation"]
     return [
+        *mistakes(evaluation["errors"]),
         *label_errors(evaluation["label_errors"]),
         *near_duplicates(evaluation["near_duplicates"]),
         *explanations(evaluation["explanations"]),
@@ -88,7 +93,9 @@ def _missed(point: Mapping[str, Any], key: str, missed: bool | None) -> str:
 
 
 def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -> list[Section]:
-    """Calibration: whether the model's confidence matches its accuracy."""
+    """Calibration: whether the model's confidence matches its accuracy, or the probability of each class its share."""
+    if result["classes"]:
+        return several_classes.calibration(result)
     bins = [row for row in result["bins"] if None not in (row["confidence"], row["count"], *row["accuracy"].values())]
     if not bins:
         return []
@@ -155,9 +162,13 @@ def groups(result: Mapping[str, Any]) -> list[Section]:
     """Accuracy of groups of examples, the significantly worse ones first."""
     if not result["looked_at"]:
         return []
+    figure = result["figure"] or "Accuracy"
     lead = f"{formats.count(result['looked_at'])} groups of at least {formats.count(result['smallest'])} examples were "
     by = list(
-        dict.fromkeys(group["by"] if group["by"] in ("length", "class") else "column" for group in result["groups"])
+        dict.fromkeys(
+            group["by"] if group["by"] in ("length", "class", "number of classes") else "column"
+            for group in result["groups"]
+        )
     )
     words = ["the words in them"] if result["looked_at"] > len(result["groups"]) else []
     lead += f"examined: by {', by '.join([*by, *words])}. "
@@ -166,21 +177,21 @@ def groups(result: Mapping[str, Any]) -> list[Section]:
     if result["clear"]:
         lead += f"{formats.count(result['clear'])} of them are significantly worse than the rest: the probability "
         lead += f"of any false alarm among all groups is below {formats.measure(level, 'fraction')}."
-        blocks.append(_group_table("Significantly worse groups", result["worst"]))
+        blocks.append(_group_table("Significantly worse groups", figure, result["worst"]))
         if result["worst_confidence"] is not None:
             text = f"Intervals at {100 * result['worst_confidence']:.4g} %, wider because these groups were selected "
-            blocks.append(Text(text + "for their low accuracy."))
+            blocks.append(Text(text + f"for their low {figure.lower()}."))
     else:
         lead += "No group is significantly worse than the rest."
     if result["groups"]:
-        blocks.append(_group_table(f"By {', '.join(by)}", result["groups"]))
+        blocks.append(_group_table(f"By {', '.join(by)}", figure, result["groups"]))
     return [Section("groups", "Metrics by group", lead, blocks)]
 
 
-def _group_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+def _group_table(title: str, figure: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     return Table(
         title,
-        [title, "By", "Examples", "Accuracy", "p-value"],
+        [title, "By", "Examples", figure, "p-value"],
         [
             [
                 Cell(row["name"]),
@@ -240,10 +251,7 @@ def label_errors(result: Mapping[str, Any]) -> list[Section]:
         Example(
             [formats.clip(row["text"])],
             truth=row["label"],
-            remarks=[
-                f"predicted {row['suggestion']} ({formats.measure(row['suggestion_probability'], 'fraction')}; "
-                f"{formats.measure(row['label_probability'], 'fraction')} for the label)"
-            ],
+            remarks=[_suggestion(row)],
             place=place(row["file"], row["row"]),
             pictures=[(row["picture"], row["text"])],
         )
@@ -253,7 +261,17 @@ def label_errors(result: Mapping[str, Any]) -> list[Section]:
         return []
     lead = f"{formats.count(result['doubted'])} labels are suspect: the model contradicts them with high confidence "
     lead += "(confident learning). Either the model or the label is wrong; the most suspect labels come first."
-    return [Section("labels", "Labels to check", lead, [Examples("Labels to check", rows)])]
+    blocks = [*several_classes.doubtful_labels(result), Examples("Labels to check", rows)]
+    return [Section("labels", "Labels to check", lead, blocks)]
+
+
+def _suggestion(row: Mapping[str, Any]) -> str:
+    if row["missing"] is not None:
+        return several_classes.suggestion(row)
+    return (
+        f"predicted {row['suggestion']} ({formats.measure(row['suggestion_probability'], 'fraction')}; "
+        f"{formats.measure(row['label_probability'], 'fraction')} for the label)"
+    )
 
 
 def near_duplicates(result: Mapping[str, Any]) -> list[Section]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from toolkit.config import normal_form
 from toolkit.data.formats import cells
 from toolkit.data.targets import iterative_split
-from toolkit.evaluation import class_thresholds
+from toolkit.evaluation import class_thresholds, several_classes
 from toolkit.evaluation.baselines import frequent_classes, one_against_rest_pixels, one_against_rest_tfidf
 from toolkit.tasks.shown_labels import counted
 from toolkit.tasks.task import AnswerFormat, Target
@@ -184,6 +184,7 @@ MULTI_LABEL = Target(
     probe=probe_kinds.SEVERAL_CLASSES,
     loss_keys=("class_weights",),
     calibrate=_calibrate,
+    overview=several_classes.sections,
     decide=_decide,
     divide=iterative_split.split,
     hub_tasks={"text": "text-classification", "image": "image-classification"},
