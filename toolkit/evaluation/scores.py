@@ -256,7 +256,7 @@ def confusion(predictions: Sequence[int], references: Sequence[int], labels: Seq
 def surest_errors(columns: Columns, references: Sequence[int], most: int = 20) -> list[int]:
     """Return the positions of the wrong predictions with the highest confidence, the highest first."""
     wrong = np.flatnonzero(np.asarray(columns["prediction"]) != np.asarray(references))
-    surest = np.array([max(columns["probabilities"][row]) for row in wrong.tolist()])
+    surest = np.array([columns["probabilities"][row][columns["prediction"][row]] for row in wrong.tolist()])
     return [int(row) for row in wrong[np.argsort(-surest, kind="stable")[:most]]]
 
 
@@ -286,7 +286,7 @@ def confident_errors(
                     "text": shown_text(row, inputs),
                     "label": labels[row["label"]],
                     "prediction": labels[predicted],
-                    "confidence": float(max(probabilities)),
+                    "confidence": float(probabilities[predicted]),
                     **thumbnail(row, inputs),
                 }
             )

@@ -101,10 +101,11 @@ def _described(group: Slice, wrong: np.ndarray[Any, Any], p: float, confidence: 
 def by_length(texts: Sequence[str]) -> list[Slice]:
     """Group texts by their number of words, into four groups of about the same size."""
     lengths = np.array([len(text.split()) for text in texts], np.int64)
-    return _quarters("length", lengths.astype(np.float64), " words")
+    return quarters("length", lengths.astype(np.float64), " words")
 
 
-def _quarters(by: str, values: np.ndarray[Any, np.dtype[np.float64]], unit: str = "") -> list[Slice]:
+def quarters(by: str, values: np.ndarray[Any, np.dtype[np.float64]], unit: str = "") -> list[Slice]:
+    """Group rows by a number, into four groups of about the same size; small ones are left out."""
     known = values[~np.isnan(values)]
     if not len(known):
         return []
@@ -156,7 +157,7 @@ def by_column(rows: pa.Table, roles: Sequence[str]) -> list[Slice]:
         different = len(pc.unique(column))
         if (pa.types.is_integer(kind) or pa.types.is_floating(kind)) and different > MOST_VALUES // 3:
             values = np.array([np.nan if value is None else value for value in column.to_pylist()], np.float64)
-            slices += _quarters(name, values)
+            slices += quarters(name, values)
         elif different > 1 and not pa.types.is_nested(kind):
             slices += _by_value(name, column.to_pylist())
     return slices

@@ -64,11 +64,29 @@ _CONFUSED = {
     **dict.fromkeys(("wrong", "missed", "added"), float),
     "confusions": [{"missed": str, "added": str, **dict.fromkeys(("count", "reverse", "expected"), float)}],
 }
+_DISTANCE = {
+    "classes": [{"distance": float, "count": float, "share": _INTERVAL}],
+    **dict.fromkeys(("too_low", "too_high"), float),
+    "signed": _INTERVAL,
+}
+_RESIDUALS = {
+    "mean": _INTERVAL,
+    "intervals": {"half_width": float, "nominal": float, "observed": _INTERVAL},
+    "quarters": [
+        {
+            **dict.fromkeys(("low", "high", "rows"), float),
+            **dict.fromkeys(("error", "residual", "difference"), _INTERVAL),
+            "worse": bool,
+        }
+    ],
+    "quarters_confidence": float,
+    "drawn": [[float]],
+}
 _PROBABLE = {"label": str, "probability": float}
 _ERROR = {
     **_PLACE,
     **dict.fromkeys(("text", "label", "prediction", "picture"), str),
-    "confidence": float,
+    **dict.fromkeys(("confidence", "residual"), float),
     "missed": [_PROBABLE],
     "added": [_PROBABLE],
 }
@@ -253,6 +271,8 @@ REPORT: dict[str, Any] = {
         "per_class": [_CLASS],
         "classes_per_row": _CLASSES_PER_ROW,
         "confused": _CONFUSED,
+        "distance": _DISTANCE,
+        "residuals": _RESIDUALS,
         "confusion": {"labels": [str], "matrix": [[float]]},
         "errors": [_ERROR],
         "calibration": _CALIBRATION,

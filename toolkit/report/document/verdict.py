@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.report.document import time_budget
-from toolkit.report.document.differences import turned
+from toolkit.report.document.differences import turned, upward
 from toolkit.report.document.figures import bounds, compared, shown, sizes
 
 
@@ -29,7 +29,7 @@ def verdict(
         for baseline in baselines
         if baseline.get("difference")
     ]
-    statements += _weakest_class(evaluation)
+    statements += _weakest_class(evaluation) + _one_sided(evaluation) + _weak_quarter(evaluation) + _covered(evaluation)
     statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
     statements += _unfaithful(evaluation)
     statements += _biased(evaluation) + _unfair(evaluation)
@@ -58,6 +58,46 @@ def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
     return [
         f"Weakest class “{weakest['label']}”: F1 {shown(weakest['f1']['value'], 'fraction')}, "
         f"recall {shown(weakest['recall']['value'], 'fraction')} on {weakest['support']:,} examples."
+    ]
+
+
+def _one_sided(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say that ordered classes, or numbers, are predicted too low or too high, where chance does not explain it."""
+    distance, residuals = evaluation.get("distance") or {}, evaluation.get("residuals") or {}
+    centre = residuals.get("mean") or distance.get("signed") or {}
+    if centre.get("low") is None or centre["low"] <= 0 <= centre["high"]:
+        return []
+    unit = "value" if residuals else "score"
+    size, _, interval = sizes(upward(centre), unit, evaluation["confidence"])
+    side = "high" if centre["value"] > 0 else "low"
+    return [f"Predictions are too {side} on average, by {size}{'' if residuals else ' classes'} {interval}."]
+
+
+def _weak_quarter(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the quarter of the true values in which errors are largest, where they are significantly larger."""
+    worse = [row for row in (evaluation.get("residuals") or {}).get("quarters") or () if row["worse"]]
+    if not worse:
+        return []
+    row = max(worse, key=lambda row: row["difference"]["value"])
+    error, other = row["error"]["value"], row["error"]["value"] - row["difference"]["value"]
+    ends = f"{shown(row['low'], 'value')} to {shown(row['high'], 'value')}"
+    return [
+        f"Less accurate for true values from {ends}: mean absolute error {shown(error, 'value')} on {row['rows']:,} "
+        f"examples, {shown(other, 'value')} on the others."
+    ]
+
+
+def _covered(evaluation: Mapping[str, Any]) -> list[str]:
+    """State how many of the true values prediction intervals contain."""
+    intervals = (evaluation.get("residuals") or {}).get("intervals")
+    if not intervals:
+        return []
+    observed = intervals["observed"]
+    figure = {**observed, "unit": "fraction"}
+    return [
+        f"Prediction intervals of ± {shown(intervals['half_width'], 'value')} contain "
+        f"{shown(observed['value'], 'fraction')} of the true values{bounds(figure, evaluation)}; "
+        f"{shown(intervals['nominal'], 'fraction')} were intended."
     ]
 
 

@@ -36,7 +36,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "picture": _picture(evaluation["metrics"], full["baselines"]),
         "classes": _classes(evaluation["per_class"]),
         "thresholds": any(row["threshold"] is not None for row in evaluation["per_class"]),
-        "confusion": _confusion(**evaluation["confusion"]),
+        "confusion": _confusion(**evaluation["confusion"], ordered=bool(evaluation["distance"]["classes"])),
         "curve": _curve(training),
         "checkpoints": _checkpoints(training["evaluations"], known),
         "balance": _balance(full["data"]["splits"]),
@@ -140,24 +140,34 @@ def _whisker(value: float, low: float | None, high: float | None) -> geometry.Wh
     return geometry.Whisker(*(min(max(round(100 * end, 2), 0.0), 100.0) for end in ends))
 
 
-def _confusion(labels: list[str], matrix: list[list[Any]]) -> dict[str, Any] | None:
-    """Counts with their shares of the true class, or the most confused pairs where classes are many."""
+def _confusion(labels: list[str], matrix: list[list[Any]], ordered: bool = False) -> dict[str, Any] | None:
+    """Counts with their shares of the true class, or the most confused pairs where classes are many.
+
+    Where classes are ordered, a cell also has its distance from the truth, as a share of the largest one.
+    """
     square = [len(row) for row in matrix] == [len(labels)] * len(labels)
     if not labels or not square or any(value is None for row in matrix for value in row):
         return None
     totals = [sum(row) for row in matrix]
     cells = [
         [
-            {"truth": truth, "prediction": prediction, "hit": i == j, "count": value, "share": value / (total or 1.0)}
+            {
+                "truth": truth,
+                "prediction": prediction,
+                "hit": i == j,
+                "count": value,
+                "share": value / (total or 1.0),
+                "far": (abs(i - j) - 1) / max(1, len(labels) - 2),
+            }
             for j, (prediction, value) in enumerate(zip(labels, row, strict=True))
         ]
         for i, (truth, row, total) in enumerate(zip(labels, matrix, totals, strict=True))
     ]
     if len(labels) <= MATRIX_LABELS:
-        return {"labels": labels, "rows": cells, "pairs": [], "many": False}
+        return {"labels": labels, "rows": cells, "pairs": [], "many": False, "ordered": ordered}
     wrong = [cell for row in cells for cell in row if not cell["hit"] and cell["count"]]
     wrong.sort(key=lambda cell: (cell["count"], cell["share"]), reverse=True)
-    return {"labels": labels, "rows": [], "pairs": wrong[:PAIRS], "many": True}
+    return {"labels": labels, "rows": [], "pairs": wrong[:PAIRS], "many": True, "ordered": ordered}
 
 
 def _curve(training: Mapping[str, Any]) -> geometry.CurvePlot | None:

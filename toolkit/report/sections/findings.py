@@ -5,7 +5,7 @@ from typing import Any
 
 from toolkit.report import formats
 from toolkit.report.plots import geometry
-from toolkit.report.sections import several_classes
+from toolkit.report.sections import ordered, several_classes
 from toolkit.report.sections.blocks import (
     Block,
     Cell,
@@ -35,6 +35,8 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
     return [
         *comparison(report["comparison"]),
         *seeds(report["seeds"]),
+        *ordered.distance(evaluation["distance"]),
+        *ordered.residuals(evaluation["residuals"]),
         *several_classes.classes_per_row(evaluation["classes_per_row"]),
         *several_classes.confused(evaluation["confused"]),
         *screening(evaluation["screening"], rows),
@@ -138,9 +140,11 @@ def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -
         text = f"No temperature is stored with the model: {_rows(result['fit'])}{fitted_on} were examined, and "
         text += f"{result['fit']['reason']}.{_gain(result['fit'], result['confidence'])}"
         blocks.append(Text(text))
-    lead = f"Mean confidence {formats.measure(result['mean_confidence'], 'fraction')}, accuracy "
-    lead += f"{formats.measure(result['accuracy'], 'fraction')}. A perfectly calibrated model would show an error this "
-    lead += f"large with probability {formats.p_value(result['p'])}."
+    lead = f"Mean confidence {formats.measure(result['mean_confidence'], 'fraction')}, accuracy of the most probable "
+    lead += (
+        f"class {formats.measure(result['accuracy'], 'fraction')}. A perfectly calibrated model would show an error "
+    )
+    lead += f"this large with probability {formats.p_value(result['p'])}."
     return [Section("calibration", "Calibration", lead, blocks)]
 
 

@@ -10,7 +10,7 @@ SHOWN = 25
 
 
 def mistakes(errors: list[Mapping[str, Any]]) -> list[Section]:
-    """Wrong predictions with the highest confidence, each with its row."""
+    """Wrong predictions with the highest confidence, or numbers farthest from the truth, each with its row."""
     rows = [
         Example(
             [formats.clip(error["text"])],
@@ -24,23 +24,28 @@ def mistakes(errors: list[Mapping[str, Any]]) -> list[Section]:
     ]
     if not rows:
         return []
-    title = "Most confident mistakes"
+    of_numbers = any(error["residual"] is not None for error in errors)
+    title = "Largest errors" if of_numbers else "Most confident mistakes"
     blocks: list[Block] = [Examples(title, rows)]
     if len(errors) > len(rows):
         blocks.append(Text(f"{len(rows)} of {len(errors)} recorded mistakes."))
-    lead = (
-        "Wrong predictions with the highest confidence. Either the prediction or the label is wrong: check the labels."
-    )
+    which, what = "Wrong predictions with the highest confidence", "label"
+    if of_numbers:
+        which, what = "Predictions farthest from the true value", "value"
+    lead = f"{which}. Either the prediction or the {what} is wrong: check the {what}s."
     return [Section("mistakes", title, lead, blocks)]
 
 
 def _remarks(error: Mapping[str, Any]) -> list[str]:
-    """Return the confidence; where a row has several classes, the probability of those that are missed and added."""
+    """Return the confidence, the classes of several that are missed and added, or by how much a number is wrong."""
     each = [
         f"{kind} {item['label']} ({formats.measure(item['probability'], 'fraction')})"
         for kind in ("missed", "added")
         for item in error[kind]
     ]
+    if error["residual"] is not None:
+        side = "high" if error["residual"] > 0 else "low"
+        return [f"too {side} by {formats.measure(abs(error['residual']), 'value')}"]
     if each or error["confidence"] is None:
         return each
     return [f"confidence {formats.measure(error['confidence'], 'fraction')}"]

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from toolkit.config.settings import DataConfig
 from toolkit.errors import DataError
+from toolkit.evaluation import residuals
 from toolkit.evaluation.baselines import mean_value, median_value, ridge_pixels, ridge_tfidf
 from toolkit.evaluation.statistics.conformal import half_width
 from toolkit.tasks.task import AnswerFormat, Checked, Column, Target
@@ -109,12 +110,15 @@ def _answer(prediction: Any, _probabilities: Any, _calibrated: Any, how: AnswerF
 
 def _line(given: Any, columns: Mapping[str, Any]) -> str:
     low, high = columns.get("low"), columns.get("high")
-    between = f"  ({100 * COVERAGE:g} %: {low:.4g} to {high:.4g})" if low is not None and high is not None else ""
-    return f"{columns['prediction']:.4g}{between}  {given}"
+    known = low is not None and high is not None
+    between = f"  ({100 * COVERAGE:g} %: {_shown(low, ())} to {_shown(high, ())})" if known else ""
+    return f"{_shown(columns['prediction'], ())}{between}  {given}"
 
 
 def _shown(value: Any, _labels: Sequence[str]) -> str:
-    return f"{value:.6g}" if isinstance(value, int | float) else str(value)
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
 def _same(ours: float, theirs: float) -> bool:
@@ -162,6 +166,7 @@ NUMBER = Target(
     probe=probe_kinds.NUMBER,
     standardized=True,
     calibrate=_calibrate,
+    overview=residuals.sections,
     loss_keys=(),
     hub_tasks={"text": "text-classification", "image": "image-classification"},
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.evaluation import ordered_classes
 from toolkit.evaluation.baselines import majority, median_class, pixel_logistic_regression, tfidf_logistic_regression
 from toolkit.inference.predict import probabilities
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
@@ -55,6 +56,7 @@ ORDINAL = replace(
     name="ordinal",
     title="one of several ordered classes for each row",
     predictions=predictions,
+    overview=ordered_classes.sections,
     exclusive=True,
     metrics=("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"),
     best_metric="ordinal_mae",
