@@ -42,9 +42,10 @@ def seeds_verdict(section: Mapping[str, Any], baselines: Sequence[Sequence[Mappi
                 f"Compared with {several[0]['title']}: significantly better with {better} of {count} seeds, "
                 f"significantly worse with {worse}; mean difference {bare(mean, unit, signed=True)}{after}."
             )
-    statements.append(
-        f"All seeds give the same prediction for {shown(section['agreement'], 'fraction')} of the examples."
-    )
+    if section["agreement"] is not None:
+        statements.append(
+            f"All seeds give the same prediction for {shown(section['agreement'], 'fraction')} of the examples."
+        )
     warnings = [] if count >= 5 else [f"{count} seeds are too few to estimate the spread well; use five or more."]
     return {"headline": headline, "statements": statements, "warnings": warnings}
 
