@@ -1,13 +1,13 @@
 """The report's sections on predictions of several classes a row: which are missed, which are added, and how surely."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from toolkit.evaluation import scores
-from toolkit.evaluation.class_thresholds import DEFAULT
+from toolkit.evaluation.class_thresholds import stored_thresholds
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.metrics.classification import membership
 from toolkit.metrics.probability import probability_matrix
@@ -30,19 +30,11 @@ def sections(context: EvaluationContext) -> dict[str, Any]:
         "confused": confused(given, true, labels),
     }
     if "probabilities" in context.columns:
-        thresholds = thresholds_of(context.calibration, labels)
+        thresholds = stored_thresholds(context.calibration, labels)
         for row, threshold in zip(section["per_class"], thresholds, strict=True):
             row["threshold"] = threshold
         section["errors"] = _errors(context, given, true)
     return section
-
-
-def thresholds_of(calibration: Mapping[str, Any], labels: Sequence[str]) -> list[float]:
-    """Return the threshold of each class that is stored with a model; one half where none is."""
-    stored = calibration.get("thresholds")
-    if not isinstance(stored, list) or len(stored) != len(labels):
-        return [DEFAULT] * len(labels)
-    return [float(value) for value in stored]
 
 
 def classes_per_row(given: Members, true: Members) -> dict[str, Any]:

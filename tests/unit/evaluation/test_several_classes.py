@@ -6,8 +6,8 @@ import pytest
 from sklearn.metrics import f1_score, multilabel_confusion_matrix
 
 from toolkit.config import RunConfig
-from toolkit.evaluation import several_classes
 from toolkit.evaluation.checks import calibration, findings, label_errors, slices
+from toolkit.evaluation.class_thresholds import stored_thresholds
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.inference.predict import Predictions
 from toolkit.report.document.schema import REPORT, faults
@@ -154,9 +154,9 @@ def test_rows_are_grouped_by_their_classes_and_how_many_they_have(evaluation: di
 
 
 def test_thresholds_that_do_not_fit_the_classes_are_not_used() -> None:
-    assert several_classes.thresholds_of({"thresholds": [0.2, 0.3, 0.4]}, LABELS) == [0.2, 0.3, 0.4]
+    assert stored_thresholds({"thresholds": [0.2, 0.3, 0.4]}, LABELS) == [0.2, 0.3, 0.4]
     for stored in ({}, {"thresholds": [0.1]}, {"thresholds": "high"}):
-        assert several_classes.thresholds_of(stored, LABELS) == [0.5] * 3
+        assert stored_thresholds(stored, LABELS) == [0.5] * 3
 
 
 def test_a_model_that_predicts_the_same_for_every_row_is_warned_of() -> None:

@@ -1,5 +1,6 @@
 """Any number of classes for each row, also none: the tags of a ticket, the findings in a picture."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -151,6 +152,15 @@ def _summary(column: pa.ChunkedArray, labels: Sequence[str]) -> dict[str, str]:
     return {"classes": counted(column, labels, of=len(column)), "classes per row": many}
 
 
+def _usage(given: str, labels: Sequence[str], stored: Mapping[str, Any]) -> str:
+    thresholds = dict(zip(labels, class_thresholds.stored_thresholds(stored, labels), strict=True))
+    return (
+        f"thresholds = {json.dumps(thresholds, ensure_ascii=False)}\n"
+        f"rows = predict({given}, top_k=len(thresholds))\n"
+        'print([row["label"] for row in rows if row["score"] >= thresholds[row["label"]]])'
+    )
+
+
 MULTI_LABEL = Target(
     name="multi_label",
     title="any number of classes for each row",
@@ -185,6 +195,7 @@ MULTI_LABEL = Target(
     loss_keys=("class_weights",),
     calibrate=_calibrate,
     overview=several_classes.sections,
+    usage=_usage,
     decide=_decide,
     divide=iterative_split.split,
     hub_tasks={"text": "text-classification", "image": "image-classification"},

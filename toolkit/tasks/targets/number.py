@@ -133,6 +133,14 @@ def _summary(column: pa.ChunkedArray, _labels: Sequence[str]) -> dict[str, str]:
     return {"numbers": f"{low:.4g} to {high:.4g}, median {middle:.4g}, mean {values.mean():.4g}"}
 
 
+def _usage(given: str, _labels: Sequence[str], stored: Mapping[str, Any]) -> str:
+    width, coverage = stored.get("half_width"), stored.get("coverage")
+    lines = f'number = predict({given}, top_k=1)[0]["score"]\nprint(number)'
+    if not isinstance(width, int | float) or not isinstance(coverage, int | float):
+        return lines
+    return f"{lines}\nprint(number - {width:.6g}, number + {width:.6g})  # contains {100 * coverage:g} % of the true values"
+
+
 NUMBER = Target(
     name="number",
     title="a number for each row",
@@ -167,6 +175,7 @@ NUMBER = Target(
     standardized=True,
     calibrate=_calibrate,
     overview=residuals.sections,
+    usage=_usage,
     loss_keys=(),
     hub_tasks={"text": "text-classification", "image": "image-classification"},
 )

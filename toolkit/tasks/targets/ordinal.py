@@ -51,12 +51,23 @@ def cumulative(classes: int) -> Objective:
     return Objective("cumulative log loss of ordered classes", count_items, mean)
 
 
+_USAGE = """
+from itertools import accumulate
+
+labels = list(predict.model.config.id2label.values())
+scores = {{row["label"]: row["score"] for row in predict({given}, top_k=len(labels))}}
+shares = accumulate(scores[label] for label in labels)
+print(next(label for label, share in zip(labels, shares) if share >= 0.5))  # the median of the ordered classes
+"""
+
+
 ORDINAL = replace(
     SINGLE_LABEL,
     name="ordinal",
     title="one of several ordered classes for each row",
     predictions=predictions,
     overview=ordered_classes.sections,
+    usage=lambda given, _labels, _stored: _USAGE.format(given=given).strip(),
     exclusive=True,
     metrics=("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"),
     best_metric="ordinal_mae",
