@@ -29,8 +29,8 @@ def confused(result: Mapping[str, Any]) -> list[Section]:
     lead += f"missed in all, and {formats.count(result['added'])} added. "
     if not result["confusions"]:
         return [Section("confused", title, f"{lead}In no row is one class missed and another added.")]
-    lead += "In these rows one class is missed and another one added. The number expected by chance is that of errors "
-    lead += "which are independent of each other, in both directions together."
+    lead += "Pairs of classes of which one is missed and the other one added in the same row, the most frequent first; "
+    lead += "“expected by chance” counts both directions, for errors that are independent of each other."
     rows = [
         [
             Cell(pair["missed"]),

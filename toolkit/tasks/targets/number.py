@@ -138,7 +138,8 @@ def _usage(given: str, _labels: Sequence[str], stored: Mapping[str, Any]) -> str
     lines = f'number = predict({given}, top_k=1)[0]["score"]\nprint(number)'
     if not isinstance(width, int | float) or not isinstance(coverage, int | float):
         return lines
-    return f"{lines}\nprint(number - {width:.6g}, number + {width:.6g})  # contains {100 * coverage:g} % of the true values"
+    remark = f"contains {100 * coverage:g} % of the true values"
+    return f"{lines}\nprint(number - {width:.6g}, number + {width:.6g})  # {remark}"
 
 
 NUMBER = Target(
