@@ -1,8 +1,12 @@
 """Several classes a row, ordered classes and numbers, for texts and pictures: every command works on each kind."""
 
+import ast
 import csv
 import json
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.cards import card_errors
 from tests.support.checkpoints import TINY
-from tests.support.cli import Outcome, several
+from tests.support.cli import Outcome, environment, several
+from toolkit.commands import push
+from toolkit.hub.destinations import Destination
 from toolkit.report.document.schema import REPORT, faults
+from toolkit.report.pages import usage
 
 WORDS = {"food": "bread soup rice", "sport": "ball goal race", "music": "song drum choir"}
 GRADES = {1: "awful broken useless", 2: "poor weak dull", 3: "plain usual fair", 4: "good nice solid", 5: "superb best"}
@@ -30,6 +38,8 @@ class Kind:
         metrics: Names of the metrics, in order.
         typed: A text of the kind.
         facts: What `predict` prints of it.
+        sections: Keys that the report's evaluation has beside those of every kind.
+        use: How the model card says what it does.
     """
 
     row: Callable[[random.Random], tuple[str, str]]
@@ -37,6 +47,8 @@ class Kind:
     metrics: tuple[str, ...]
     typed: str
     facts: tuple[str, ...]
+    sections: tuple[str, ...]
+    use: str
 
 
 def _topics(chance: random.Random) -> tuple[str, str]:
@@ -66,11 +78,27 @@ KINDS = {
         ("micro_f1", "macro_f1", "samples_f1", "exact_match", "mean_average_precision", "ranking_loss"),
         "note bread soup rice",
         ("note bread soup rice",),
+        ("per_class", "classes_per_row", "confused", "calibration", "label_errors", "slices"),
+        "any number of 3 labels",
     ),
     "stars": Kind(
-        _grade, "stars", ("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"), "superb best", ("%",)
+        _grade,
+        "stars",
+        ("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"),
+        "superb best",
+        ("%",),
+        ("per_class", "confusion", "distance", "calibration", "label_errors", "slices"),
+        "one of 5 ordered labels",
     ),
-    "number": Kind(_price, "price", ("mae", "rmse", "r2", "pearson", "spearman"), "superb best", ("90 %: ",)),
+    "number": Kind(
+        _price,
+        "price",
+        ("mae", "rmse", "r2", "pearson", "spearman"),
+        "superb best",
+        ("90 %: ",),
+        ("residuals", "errors"),
+        "Predict a number for a text",
+    ),
 }
 
 
@@ -138,7 +166,10 @@ def test_the_report_has_the_metrics_of_the_kind(home: Home) -> None:
     assert names == [name for name in KINDS[home.kind].metrics if name in names]
     assert len(names) >= 4
     for metric in report["evaluation"]["metrics"]:
-        assert metric["low"] is None or metric["low"] <= metric["value"] <= metric["high"], metric
+        if metric["low"] is None:  # resamples of a perfect result do not vary
+            assert metric["value"] == (0 if metric.get("better") == "lower" else 1), metric
+        else:
+            assert metric["low"] <= metric["value"] <= metric["high"], metric
     assert len(report["baselines"]) >= 3
     assert all(baseline["difference"] for baseline in report["baselines"])
 
@@ -213,3 +244,47 @@ def test_predictions_of_the_file_on_disk_are_in_units_of_the_data(home: Home) ->
     (line, *_) = (home.path / "out.jsonl").read_text(encoding="utf-8").splitlines()
     assert value == pytest.approx(json.loads(line)["prediction"], rel=1e-3)
     assert np.isfinite(value)
+
+
+def test_the_report_has_the_sections_of_the_kind(home: Home) -> None:
+    kind, evaluation = KINDS[home.kind], home.report["evaluation"]
+    assert set(kind.sections) <= evaluation.keys()
+    for other in KINDS.values():
+        assert not (set(other.sections) - set(kind.sections) - {"errors"}) & evaluation.keys()
+    page = (home.path / "run" / "report.html").read_text(encoding="utf-8")
+    assert home.report["title"] in page
+    assert home.report["title"] != f"Text with {TINY}"
+
+
+def test_a_comparison_has_the_metrics_of_the_kind_and_their_direction(home: Home) -> None:
+    report = json.loads((home.path / "compared" / "report.json").read_text(encoding="utf-8"))
+    assert faults(REPORT, report) == []
+    ours, _ = report["comparison"]["models"]
+    assert ours["metrics"] == home.report["evaluation"]["metrics"]
+    lower = {metric["name"] for metric in ours["metrics"] if metric.get("better") == "lower"}
+    assert lower == {"mae", "rmse", "ordinal_mae", "ranking_loss"} & {metric["name"] for metric in ours["metrics"]}
+    assert 0 <= report["comparison"]["pairs"][0]["agreement"] <= 1
+
+
+def test_the_code_of_the_model_card_predicts_like_the_toolkit(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    plan = push.pack(str(home.path / "run"), Destination("acme/mine"), "mit", lambda _event: None, dry=True)
+    content = plan.files["README.md"]
+    assert isinstance(content, bytes)
+    card = content.decode()
+    assert KINDS[home.kind].use in card
+    assert card_errors(card) == []
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    program = code.replace("acme/mine", str(home.path / "run" / "model")).replace(usage.TEXT, KINDS[home.kind].typed)
+    done = subprocess.run([sys.executable, "-c", program], env=environment({}), capture_output=True, text=True)
+    (line, *_) = (home.path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    expected, printed = json.loads(line), done.stdout.splitlines()
+    if home.kind == "classes":
+        assert sorted(ast.literal_eval(printed[0])) == sorted(expected["prediction"]), done.stderr
+    elif home.kind == "stars":
+        assert printed == [expected["prediction"]], done.stderr
+    else:
+        low, high = map(float, printed[1].split())
+        assert float(printed[0]) == pytest.approx(expected["prediction"], rel=1e-3)
+        assert (low, high) == pytest.approx((expected["low"], expected["high"]), rel=1e-3)

@@ -60,6 +60,7 @@ def findings() -> dict[str, Any]:
         "slices": {
             "confidence": 0.95,
             "accuracy": 0.839,
+            "figure": "Accuracy",
             "looked_at": 412,
             "smallest": 20,
             "clear": 1,

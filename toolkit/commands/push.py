@@ -25,6 +25,7 @@ from toolkit.report.plots.plot_files import plot_files
 from toolkit.runs import checksums
 from toolkit.runs.trust import leads_into, leads_out
 from toolkit.tasks import loading
+from toolkit.tasks.task import Target
 
 # The only files of a model folder that are pushed: weights, and the small files next to them.
 _PASSES = re.compile(
@@ -300,12 +301,12 @@ def _publication(
         files=files,
         max_length=(stored.get("data") or {}).get("max_length"),
         from_scratch=scratch,
-        code=_code(run, task, destination.name, stored) if task else None,
+        code=_code(run, recipe.target, task, destination.name, stored) if task else None,
         benchmark=benchmarks.task_of(source, "test") if source is not None and _is_whole_test(report) else None,
     )
 
 
-def _code(run: runs.Run, task: str, name: str, stored: Mapping[str, Any]) -> str:
+def _code(run: runs.Run, target: Target, task: str, name: str, stored: Mapping[str, Any]) -> str:
     """Return the example program of the card, for this run's inputs."""
     test = run.path / "data" / "test.parquet"
     config, decoding = (
@@ -320,6 +321,7 @@ def _code(run: runs.Run, task: str, name: str, stored: Mapping[str, Any]) -> str
         prefix=config.get("prefix") or "",
         length_factor=(stored.get("options") or {}).get("length_factor", 2.0),
         forced=decoding.get("forced_bos_token_id") is not None,
+        lines=lambda given: target.usage(given, stored.get("labels") or [], stored.get("calibration") or {}),
     )
 
 

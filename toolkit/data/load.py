@@ -142,7 +142,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
         "source": config.source,
         "origin": table.origin,
         "fingerprint": split_.fingerprint(parts, roles),
-        "splits": [part_facts(name, parts[name], label, table.labels, name in given) for name in split_.PARTS],
+        "splits": [part_facts(name, parts[name], task.counted, table.labels, name in given) for name in split_.PARTS],
         "counts": {**table.counts, **duplicates},
         "notes": [*table.notes, *grouped, *_duplicate_notes(duplicates, removed=config.deduplicate)],
         **({"unreadable": list(table.unreadable)} if table.unreadable else {}),
@@ -331,10 +331,12 @@ def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Seq
 
 
 def part_facts(name: str, rows: pa.Table, label: str | None, labels: Sequence[str], given: bool) -> dict[str, Any]:
-    """Describe one part: its rows, its classes, and whether it was given or carved from train."""
+    """Describe one part: its rows, how many have each class, and whether it was given or carved from train."""
     facts: dict[str, Any] = {"name": name, "rows": rows.num_rows, "given": given}
     if label is not None:
-        counted = np.bincount(rows[label].to_numpy(), minlength=len(labels))
+        several = pa.types.is_list(rows[label].type)
+        numbers = pc.list_flatten(rows[label]) if several else rows[label]
+        counted = np.bincount(numbers.to_numpy(), minlength=len(labels))
         facts["classes"] = {labels[i]: int(n) for i, n in enumerate(counted)}
     return facts
 

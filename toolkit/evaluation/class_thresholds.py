@@ -1,7 +1,7 @@
 """Thresholds of several classes a row, one for each class, chosen on validation rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,19 @@ def choose(probabilities: Sequence[Any], references: Sequence[Sequence[int]]) ->
         for number, count in enumerate(positives.tolist())
     ]
     return [1 / (1 + math.exp(-logit)) for logit in logits]
+
+
+def stored_thresholds(stored: Mapping[str, Any], labels: Sequence[str]) -> list[float]:
+    """Return the threshold of each class that is stored with a model; one half where none is.
+
+    Args:
+        stored: What was determined on validation rows.
+        labels: Names of the classes.
+    """
+    thresholds = stored.get("thresholds")
+    if not isinstance(thresholds, list) or len(thresholds) != len(labels):
+        return [DEFAULT] * len(labels)
+    return [float(value) for value in thresholds]
 
 
 def _shrunk(threshold: float, towards: float, weight: float) -> float:

@@ -66,6 +66,13 @@ def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Colu
                 "Compare models of the same task.",
                 id="compare.different-tasks",
             )
+        if file.facts.get("target") != first.facts.get("target"):
+            raise DataError(
+                f"The target of {names[0]} is {first.facts.get('target')} and that of {name} is "
+                f"{file.facts.get('target')}.",
+                "Compare models of the same task.",
+                id="compare.different-tasks",
+            )
         if rename and set(file.facts["labels"]) != set(labels):
             raise DataError(
                 f"{names[0]} and {name} have different classes.\n  {names[0]}: {', '.join(labels)}\n"

@@ -76,6 +76,11 @@ class EvaluationContext:
         return clusters(self.recipe.task, self.rows)
 
     @property
+    def calibration(self) -> Mapping[str, Any]:
+        """What was determined on validation rows and is stored with the model; empty without a model."""
+        return self.stored.calibration if self.stored is not None else {}
+
+    @property
     def seed(self) -> int:
         """Of every draw."""
         return self.config.training.seed

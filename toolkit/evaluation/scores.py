@@ -45,7 +45,8 @@ def score(
         clusters: Number of each example's cluster, where examples depend on each other.
 
     Returns:
-        For each figure {"name", "title", "value", "low", "high", "unit"}, and "signature" where it has one.
+        For each figure {"name", "title", "value", "low", "high", "unit"}, "better": "lower" where that is so, and
+        "signature" where it has one.
     """
     figures = []
     for module, definition in computable(columns, metrics, labels):
@@ -65,6 +66,8 @@ def score(
         interval = figure_interval(definition, predictions, references, labels, config, seed, clusters)
         low, high = (interval.low, interval.high) if interval is not None else (None, None)
         figure = _figure(definition.name, definition.title, value, low, high, definition.unit)
+        if not definition.higher_is_better:
+            figure["better"] = "lower"
         if isinstance(definition, Metric) and definition.signature is not None:
             figure["signature"] = definition.signature()
         figures.append(figure)
@@ -264,7 +267,7 @@ def confusion(predictions: Sequence[int], references: Sequence[int], labels: Seq
 def surest_errors(columns: Columns, references: Sequence[int], most: int = 20) -> list[int]:
     """Return the positions of the wrong predictions with the highest confidence, the highest first."""
     wrong = np.flatnonzero(np.asarray(columns["prediction"]) != np.asarray(references))
-    surest = np.array([max(columns["probabilities"][row]) for row in wrong.tolist()])
+    surest = np.array([columns["probabilities"][row][columns["prediction"][row]] for row in wrong.tolist()])
     return [int(row) for row in wrong[np.argsort(-surest, kind="stable")[:most]]]
 
 
@@ -294,7 +297,7 @@ def confident_errors(
                     "text": shown_text(row, inputs),
                     "label": labels[row["label"]],
                     "prediction": labels[predicted],
-                    "confidence": float(max(probabilities)),
+                    "confidence": float(probabilities[predicted]),
                     **thumbnail(row, inputs),
                 }
             )

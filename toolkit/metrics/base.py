@@ -8,7 +8,7 @@ import numpy as np
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 ValueType = Literal["int64", "float64", "string", "labels", "probabilities", "ranking"]
-Unit = Literal["fraction", "score", "points"]
+Unit = Literal["fraction", "score", "points", "value"]
 
 # What a value of each type is: in Python, and in words.
 VALUES: Mapping[ValueType, tuple[Any, ...]] = {
@@ -54,7 +54,8 @@ class Metric:
         value_type: What one prediction is: "int64" (a class), "float64" (a number), "string", "labels" (a list of
             classes, such as one for each word), "probabilities" (one number for each class), or "ranking" (a list of
             names, the best first).
-        unit: "fraction" is printed as a percentage, "score" as it is, "points" (from 0 to 100) with one decimal.
+        unit: "fraction" is printed as a percentage, "score" as it is, "points" (from 0 to 100) with one decimal,
+            "value" (in the unit of the data) with four significant digits or more.
         higher_is_better: Direction of improvement.
         proportion: Whether the figure is a share of independent successes, as accuracy is, or a mean over rows of
             values from 0 to 1: sums are (its total, rows).

@@ -115,14 +115,14 @@ _LOGARITHM_OF_REST = Scale(lambda share: np.log(1 - share), lambda value: 1 - np
 _FISHER = Scale(np.arctanh, np.tanh)  # Fisher 1921, "On the probable error of a coefficient of correlation"
 
 _ALL: tuple[Metric | RankMetric, ...] = (
-    Metric("mae", "Mean absolute error", mean_of(_absolute), mean, "float64", "score", higher_is_better=False),
+    Metric("mae", "Mean absolute error", mean_of(_absolute), mean, "float64", "value", higher_is_better=False),
     Metric(
         "rmse",
         "Root mean squared error",
         mean_of(_squared),
         _root_mean,
         "float64",
-        "score",
+        "value",
         higher_is_better=False,
         scale=_LOGARITHM,
     ),

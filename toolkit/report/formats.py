@@ -1,8 +1,10 @@
 """Formatting of numbers and texts, and escaping for Markdown."""
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -23,15 +25,32 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
 
 
+def metric_title(metric: Mapping[str, Any]) -> str:
+    """The display name of a metric, with its direction where lower is better."""
+    title = str(metric["title"] or metric["name"])
+    return f"{title} (lower is better)" if metric.get("better") == "lower" else title
+
+
+def number(value: float, signed: bool = False) -> str:
+    """A value in the unit of the data, with four significant digits or more: 20,818 or 0.01234."""
+    size, sign = abs(value), "+" if signed else ""
+    if size >= 1e9 or 0 < size < 1e-5:
+        return f"{value:{sign}.4g}"
+    decimals = max(0, 3 - math.floor(math.log10(size))) if size else 0
+    return f"{value:{sign},.{decimals}f}"
+
+
 def measure(value: float | None, unit: str, signed: bool = False) -> str:
     """A metric: a fraction as percent with one decimal, a score with three, points with one; differences `signed`."""
     if value is None:
         return _DASH
-    number = value * 100 if unit == "fraction" else value
-    if abs(number) >= 1e9:
-        return f"{number:{'+' if signed else ''}.3g}".replace("-", "−")
-    decimals = 1 if unit in ("fraction", "points") or abs(number) >= 100 else 3
-    text = f"{number:{'+' if signed else ''},.{decimals}f}".replace("-", "−")
+    if unit == "value":
+        return number(value, signed).replace("-", "−")
+    scaled = value * 100 if unit == "fraction" else value
+    if abs(scaled) >= 1e9:
+        return f"{scaled:{'+' if signed else ''}.3g}".replace("-", "−")
+    decimals = 1 if unit in ("fraction", "points") or abs(scaled) >= 100 else 3
+    text = f"{scaled:{'+' if signed else ''},.{decimals}f}".replace("-", "−")
     return f"{text} {'points' if signed else '%'}" if unit == "fraction" else text
 
 

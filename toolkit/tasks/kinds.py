@@ -216,6 +216,8 @@ class Target:
         shown: (value, names of the classes) → text.
         same: Whether two predictions are the same, as when an export is compared with its model.
         overview: (context of an evaluation) → further keys of the report's evaluation.
+        usage: (arguments of a transformers pipeline `predict`, names of the classes, what `calibrate` stored) → the
+            lines of Python on a model card that print a prediction, like `predict` of the toolkit.
         finish: (inputs, predictions, predict, options of the recipe) → predictions: what `predict` does to them.
         hub_tasks: Modality of the input → the Hub's name of the task.
         standalone: Whether the program in an ONNX export predicts it.
@@ -266,6 +268,9 @@ class Target:
     line: Callable[[Any, Mapping[str, Any]], str] = shown_labels.line
     summary: Callable[[pa.ChunkedArray, Sequence[str]], Mapping[str, str]] = shown_labels.summary
     overview: Callable[[Any], dict[str, Any]] = lambda _context: {}
+    usage: Callable[[str, Sequence[str], Mapping[str, Any]], str] = lambda given, _labels, _stored: (
+        f"print(predict({given}))"
+    )
     finish: Callable[
         [Sequence[Any], Sequence[Any], Callable[[list[Any]], list[Any]], Mapping[str, Any]], Sequence[Any]
     ] = lambda _inputs, predictions, _predict, _options: predictions

@@ -120,6 +120,17 @@ class Task:
         return bool(self.target.kind.exclusive and not self.target.kind.single)
 
     @property
+    def several(self) -> bool:
+        """Whether a row has any number of the classes."""
+        kind: Target = self.target.kind
+        return kind.classes and not kind.single and not kind.exclusive
+
+    @property
+    def counted(self) -> str | None:
+        """Role of the column whose classes are counted in each part: one for a row, or any number of them."""
+        return self.target.role if self.several else self.stratum
+
+    @property
     def modality(self) -> str:
         """What its models read; of several inputs the first decides."""
         return str(self.inputs[0].kind.modality)

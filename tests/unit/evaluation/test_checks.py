@@ -207,10 +207,14 @@ def lengths(texts):
     return {"prediction": [100.0 * len(t.split()) + 1000 * (" she " in f" {t} ") for t in texts]}
 
 
+def alone(texts):
+    return [(text,) for text in texts]
+
+
 def several(metric, measure, predict, width=None):
     _, definition = load(metric)
     return CounterfactualModel(
-        predict,
+        lambda examples: predict([text for (text,) in examples]),
         ("loud", "good", "woman"),
         None,
         0.95,
@@ -219,14 +223,14 @@ def several(metric, measure, predict, width=None):
         definition,
         measure,
         width,
-        lambda _given, value: str(value),
+        lambda _example, value: str(value),
     )
 
 
 def test_changes_of_several_classes_are_measured_by_their_metric_and_as_sets():
     texts, _, places = reviews()
     truth = tags(texts)["prediction"]
-    result = robustness.section(several("micro_f1", "probability", tags), texts, places, truth, LISTS)
+    result = robustness.section(several("micro_f1", "probability", tags), alone(texts), places, truth, LISTS)
     assert faults(REPORT["evaluation"]["robustness"], result) == []
     by_name = {item["name"]: item for item in result["invariance"]}
     assert (result["metric"], result["accuracy"]) == ("Micro F1", 1.0)
@@ -240,7 +244,7 @@ def test_changes_of_several_classes_are_measured_by_their_metric_and_as_sets():
 def test_changes_of_numbers_are_measured_in_their_units():
     texts, _, places = reviews()
     model = several("mae", "number", lengths, width=250.0)
-    result = robustness.section(model, texts, places, lengths(texts)["prediction"], LISTS)
+    result = robustness.section(model, alone(texts), places, lengths(texts)["prediction"], LISTS)
     assert faults(REPORT["evaluation"]["robustness"], result) == []
     by_name = {item["name"]: item for item in result["invariance"]}
     assert (result["better"], result["half_width"]) == ("lower", 250.0)
@@ -269,7 +273,7 @@ def test_a_planted_bias_is_found_for_several_classes_and_for_numbers():
         (several("micro_f1", "probability", tags), 0.3, "woman"),
         (several("mae", "number", lengths, 250.0), 1000, None),
     ):
-        result = bias.section(model, texts, places, LISTS)
+        result = bias.section(model, alone(texts), places, LISTS)
         assert faults(REPORT["evaluation"]["bias"], result) == []
         (gender,) = [item for item in result["studies"] if (item["category"], item["source"]) == ("gender", "data")]
         clear = [gap for gap in gender["gaps"] if gap["clear"]]
@@ -277,7 +281,7 @@ def test_a_planted_bias_is_found_for_several_classes_and_for_numbers():
         assert clear[0]["score"]["value"] == pytest.approx(unit)
         assert gender["flipped"]["value"] == 1.0
         assert {gender["failures"][0]["before"], gender["failures"][0]["after"]} == {
-            str(model.predict([text])["prediction"][0])
+            str(model.predict([(text,)])["prediction"][0])
             for text in (gender["failures"][0]["text"], gender["failures"][0]["changed"])
         }
 

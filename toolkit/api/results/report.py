@@ -17,7 +17,7 @@ class Figure:
 
     Attributes:
         title: As reports name it.
-        unit: "fraction", "score" or "points".
+        unit: "fraction", "score", "points", or "value": in the unit of the data.
         value: The estimate; `float(figure)` is the same.
         low: Lower end of the interval; None where there is none.
         high: Its upper end.

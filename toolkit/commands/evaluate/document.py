@@ -17,6 +17,7 @@ from toolkit.report.document.build import build
 from toolkit.report.document.head import head
 from toolkit.report.pages.render import to_html, to_markdown
 from toolkit.runs import checksums
+from toolkit.tasks.contract import Recipe
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ def evaluate_predictions(
         predicted: The same predictions with those of the baselines.
         report_context: Facts that the report shows in addition to the metrics.
     """
-    config = context.config
+    config, recipe = context.config, context.recipe
     report = build(
-        head=head(report_context.command, report_context.created, title=_title(config), recipe=config.recipe),
+        head=head(report_context.command, report_context.created, title=_title(config, recipe), recipe=config.recipe),
         model={**predicted.facts["model"], "name": config.model, "origin": report_context.origin},
         evaluation={
             **scores.evaluation_section(context, report_context.split),
@@ -106,6 +107,9 @@ def store_report(report: Mapping[str, Any], folder: Path) -> None:
     checksums.record(folder, ["report.json"])
 
 
-def _title(config: RunConfig) -> str:
+def _title(config: RunConfig, recipe: Recipe) -> str:
+    """Return what was done with which model; the kind of target where it is not the recipe's usual one."""
     name = config.model if config.model.startswith("pkg://") else Path(config.model.rstrip("/")).name
-    return f"{Path(config.recipe).stem.replace('_', ' ').capitalize()} with {name}"
+    task = Path(config.recipe).stem.replace("_", " ").capitalize()
+    usual = next(iter(recipe.targets.values()), recipe.target)
+    return f"{task} with {name}" if recipe.target is usual else f"{task} ({recipe.target.title}) with {name}"

@@ -134,12 +134,11 @@ def _no_data_of_its_own(path: Path) -> ToolkitError:
 def _data_facts(recipe: Recipe, config: RunConfig, table: Table, part: str, labels: Sequence[str]) -> dict[str, Any]:
     rows: pa.Table = table.parts[part]
     roles = recipe.task.present(rows)
-    label = recipe.task.stratum
     return {
         "source": config.data.source,
         "origin": table.origin,
         "fingerprint": fingerprint({"test": rows}, roles),
-        "splits": [part_facts(part, rows, label, labels, given=True)],
+        "splits": [part_facts(part, rows, recipe.task.counted, labels, given=True)],
         "counts": dict(table.counts),
         "notes": list(table.notes),
     }

@@ -13,6 +13,8 @@ from toolkit.evaluation import entities
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
+from toolkit.evaluation.statistics.significance import holm
+from toolkit.metrics.classification import membership
 from toolkit.metrics.means import mean
 from toolkit.metrics.probability import brier, log_loss, probability_matrix
 from toolkit.tasks.spans import WORD_PROBABILITIES
@@ -110,6 +112,41 @@ def of_outcomes(
     return result
 
 
+def of_each_class(
+    probabilities: Sequence[Any],
+    references: Sequence[Sequence[int]],
+    labels: Sequence[str],
+    config: EvaluationConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the report's section where a row has any number of classes: each is calibrated for itself.
+
+    Args:
+        probabilities: Of each class, for each example. Shape (N, C).
+        references: Numbers of the true classes of each example.
+        labels: Names of the classes.
+        config: Confidence and resamples.
+        seed: Of the draws.
+    """
+    probs, true = probability_matrix(probabilities), membership(references, len(labels)).astype(np.float64)
+    redraws = REDRAWS * max(1, len(labels) // 5)  # the least p-value is 1 / redraws, and is multiplied by the classes
+    adjusted = holm([calibrated_p(probs[:, c], true[:, c], seed, redraws) for c in range(len(labels))])
+    errors = [calibration_error(probs[:, c], true[:, c], config.confidence, seed) for c in range(len(labels))]
+    return {
+        "confidence": config.confidence,
+        "classes": [
+            {
+                "label": label,
+                "mean_probability": float(probs[:, c].mean()),
+                "share": float(true[:, c].mean()),
+                "ece": _as_dict(errors[c]),
+                "p": adjusted[c],
+            }
+            for c, label in enumerate(labels)
+        ],
+    }
+
+
 def _figures(outcomes: Outcomes, config: EvaluationConfig, seed: int) -> dict[str, Any]:
     confidence, right = outcomes.confidence, outcomes.right
     error = calibration_error(confidence, right, config.confidence, seed)
@@ -175,8 +212,8 @@ def calibration_error(confidence: Floats, right: Floats, level: float, seed: int
     simulation its coverage of the true error of these bins is about the nominal level or higher.
 
     Args:
-        confidence: Probability of the predicted class. Shape (N,).
-        right: Whether the prediction is right, 1 or 0. Shape (N,).
+        confidence: Probability of the predicted class, or of one class. Shape (N,).
+        right: Whether the prediction is right, or the class true, 1 or 0. Shape (N,).
         level: Confidence of the interval, for example 0.95.
         seed: Of the redraws.
     """
@@ -191,21 +228,38 @@ def calibration_error(confidence: Floats, right: Floats, level: float, seed: int
     return Interval(value, max(0.0, value - spread) if clear else 0.0, min(1.0, plain + spread))
 
 
-def calibrated_p(confidence: Floats, right: Floats, seed: int) -> float:
+def calibrated_p(confidence: Floats, right: Floats, seed: int, redraws: int = REDRAWS) -> float:
     """Return the probability of a plain error at least as large for a perfectly calibrated model.
 
-    By simulating which predictions are right (Bröcker and Smith 2007, "Increasing the Reliability of Reliability
-    Diagrams").
+    By simulating how many predictions of each bin are right (Bröcker and Smith 2007, "Increasing the Reliability of
+    Reliability Diagrams"); that number is a sum of independent events of known probabilities.
     """
     random = np.random.default_rng(seed)
     number = bin_of(confidence)
-    bins = int(number.max()) + 1
-    observed = np.abs(np.bincount(number, confidence - right, bins)).sum()
-    as_large = 0
-    for _ in range(REDRAWS):
-        luck = random.random(len(confidence)) < confidence
-        as_large += np.abs(np.bincount(number, confidence - luck, bins)).sum() >= observed
-    return (1 + as_large) / (1 + REDRAWS)
+    observed, drawn = 0.0, np.zeros(redraws)
+    for members in (number == index for index in np.unique(number)):
+        expected = confidence[members].sum()
+        observed += abs(expected - right[members].sum())
+        below = np.cumsum(sum_distribution(confidence[members]))
+        counts = np.searchsorted(below[:-1], random.random(redraws), side="right")
+        drawn += np.abs(expected - counts)
+    return float((1 + (drawn >= observed - 1e-9).sum()) / (1 + redraws))
+
+
+def sum_distribution(probabilities: Floats) -> Floats:
+    """Return the probability of each number of events among independent ones. (N,) → (N + 1,).
+
+    The distributions of neighbours are joined in pairs by convolution until one is left: N log² N operations.
+    """
+    count = len(probabilities)
+    padded = np.concatenate([probabilities, np.zeros((1 << max(0, count - 1).bit_length()) - count)])
+    joined = np.stack([1 - padded, padded], axis=1)  # (a power of two, 2)
+    while len(joined) > 1:
+        size = 2 * joined.shape[1] - 1
+        spectrum = np.fft.rfft(joined, size, axis=1)
+        joined = np.maximum(np.fft.irfft(spectrum[::2] * spectrum[1::2], size, axis=1), 0.0)
+    result: Floats = joined[0, : count + 1]
+    return result
 
 
 def fit_temperature(probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers) -> float | None:
@@ -366,6 +420,8 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     probabilities = context.columns.get("probabilities")
     if probabilities is None:
         return None
+    if context.task.several:
+        return of_each_class(probabilities, context.references, context.labels, settings, context.seed)
     return section(probabilities, context.references, settings, context.seed, temperature, context.fit)
 
 
@@ -389,4 +445,4 @@ def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
     return {"unit": entities.UNIT, **result}
 
 
-CHECK = Check("calibration", _run, applies=lambda task: task.stratum is not None or task.labels_words)
+CHECK = Check("calibration", _run, applies=lambda task: task.labelled is not None)

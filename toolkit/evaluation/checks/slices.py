@@ -52,7 +52,7 @@ def section(
     right: Sequence[bool],
     rows: pa.Table,
     inputs: Mapping[str, Sequence[str]],
-    classes: Sequence[str] | None,
+    classes: Sequence[str] | Sequence[Sequence[str]] | None,
     roles: Sequence[str],
     confidence: float,
     seed: int,
@@ -65,7 +65,7 @@ def section(
         right: Whether each example's prediction is right.
         rows: The examples; every column that is not one of `roles` is metadata.
         inputs: Role → the text of each example.
-        classes: True class of each example by name; None for a task without.
+        classes: True class of each example by name, or all of its classes; None for a task without.
         roles: The recipe's columns.
         confidence: Of the intervals; one minus it is the chance of any false alarm among the worst groups.
         seed: Of the shuffles.
@@ -112,7 +112,7 @@ def _described(group: Slice, wrong: np.ndarray[Any, Any], p: float, confidence: 
 def by_length(texts: Sequence[str], where: str = "") -> list[Slice]:
     """Group texts by their number of words, into four groups of about the same size; `where` ends their names."""
     lengths = np.array([len(text.split()) for text in texts], np.int64)
-    return _quarters("length", lengths.astype(np.float64), f" words{where}")
+    return quarters("length", lengths.astype(np.float64), f" words{where}")
 
 
 def by_overlap(first: Sequence[str], second: Sequence[str]) -> list[Slice]:
@@ -122,10 +122,11 @@ def by_overlap(first: Sequence[str], second: Sequence[str]) -> list[Slice]:
     """
     words = [[set(_WORD.findall(text.casefold())) for text in pair] for pair in zip(first, second, strict=True)]
     shares = [100 * len(a & b) / min(len(a), len(b)) if a and b else np.nan for a, b in words]
-    return _quarters("overlap", np.array(shares, np.float64).round(), " % of the words shared")
+    return quarters("overlap", np.array(shares, np.float64).round(), " % of the words shared")
 
 
-def _quarters(by: str, values: np.ndarray[Any, np.dtype[np.float64]], unit: str = "") -> list[Slice]:
+def quarters(by: str, values: np.ndarray[Any, np.dtype[np.float64]], unit: str = "") -> list[Slice]:
+    """Group rows by a number, into four groups of about the same size; small ones are left out."""
     known = values[~np.isnan(values)]
     if not len(known):
         return []
@@ -140,9 +141,18 @@ def _quarters(by: str, values: np.ndarray[Any, np.dtype[np.float64]], unit: str 
     return _large(slices)
 
 
-def by_class(classes: Sequence[str] | None) -> list[Slice]:
-    """Group examples by their true class."""
-    return _by_value("class", classes) if classes is not None else []
+def by_class(classes: Sequence[str] | Sequence[Sequence[str]] | None) -> list[Slice]:
+    """Group examples by their true class; by each of their classes and the number of these, where there are several."""
+    if classes is None:
+        return []
+    if not len(classes) or isinstance(classes[0], str):
+        return _by_value("class", classes)
+    holding: dict[str, list[int]] = {}
+    for row, names in enumerate(classes):
+        for name in names:
+            holding.setdefault(name, []).append(row)
+    groups = _large([Slice("class", name, np.array(rows, np.int64)) for name, rows in sorted(holding.items())])
+    return groups + _by_value("number of classes", [len(names) for names in classes])
 
 
 def _by_value(by: str, values: Sequence[Any]) -> list[Slice]:
@@ -168,7 +178,7 @@ def by_column(rows: pa.Table, roles: Sequence[str]) -> list[Slice]:
         different = len(pc.unique(column))
         if (pa.types.is_integer(kind) or pa.types.is_floating(kind)) and different > MOST_VALUES // 3:
             values = np.array([np.nan if value is None else value for value in column.to_pylist()], np.float64)
-            slices += _quarters(name, values)
+            slices += quarters(name, values)
         elif different > 1 and not pa.types.is_nested(kind):
             slices += _by_value(name, column.to_pylist())
     return slices
@@ -262,9 +272,15 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     if task.labels_words and types_of(context.labels):
         return _of_entities(context)
     right = [given == true for given, true in zip(context.classes, references, strict=True)]
-    classes = [context.labels[number] for number in references] if task.stratum is not None else None
+    classes: Any = None
+    if task.stratum is not None:
+        classes = [context.labels[number] for number in references]
+    elif task.several:
+        classes = [[context.labels[number] for number in row] for row in references]
     roles = [column.role for column in task.columns]
-    return section(right, rows, _inputs(context), classes, roles, context.config.evaluation.confidence, context.seed)
+    confidence = context.config.evaluation.confidence
+    result = section(right, rows, _inputs(context), classes, roles, confidence, context.seed)
+    return {"figure": "Accuracy" if task.stratum is not None else "Exact match", **result}
 
 
 def _inputs(context: EvaluationContext) -> dict[str, list[str]]:

@@ -33,6 +33,7 @@ def section(
     by_name = [{figure["name"]: figure for figure in evaluation["metrics"]} for evaluation in evaluations]
     common = [name for name in by_name[0] if all(name in figures for figures in by_name)]
     agreed = sum(all(prediction == row[0] for prediction in row) for row in zip(*predictions, strict=True))
+    of_numbers = any(isinstance(prediction, float) for prediction in predictions[0])  # which are seldom the same
     return {
         "rows": evaluations[0]["rows"],
         "split": evaluations[0]["split"],
@@ -42,11 +43,11 @@ def section(
             for name, report, evaluation in zip(names, reports, evaluations, strict=True)
         ],
         "summary": [
-            {key: by_name[0][name][key] for key in ("name", "title", "unit")}
+            {key: by_name[0][name][key] for key in ("name", "title", "unit", "better") if key in by_name[0][name]}
             | summary([figures[name]["value"] for figures in by_name], confidence, _bounds(by_name[0][name]))
             for name in common
         ],
-        "agreement": agreed / len(predictions[0]),
+        "agreement": agreed / len(predictions[0]) if not of_numbers else None,
     }
 
 

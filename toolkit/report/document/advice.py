@@ -6,22 +6,20 @@ a report without one gets no advice.
 """
 
 import math
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from toolkit.config.time_budget import written
 from toolkit.data.tables import wording
 from toolkit.evaluation.statistics.label_noise import TOLERATED
-from toolkit.report.document.command_lines import range_test, repeated
+from toolkit.report.document.command_lines import range_test
 from toolkit.report.document.differences import is_worse
+from toolkit.report.document.figures import bare
+from toolkit.report.document.symptoms import LOSS_ROSE, Symptoms
 
 STILL_FALLING = 0.03  # share by which validation loss fell in the last pass, where more passes are worth trying
 SHOWN = 0.001  # loss that is shown
 HARDLY_LEARNT = 0.9  # share of the loss of guessing, above which the model underfits
-LOSS_ROSE = 1.1  # times its lowest, by which validation loss rises when a model overfits
 MANY_CUT = 0.05  # share of the examples
 DOUBTED = 0.01  # chance of labels that contradict the model as much, where few are wrong
 ACCURATE = 2 / 3  # accuracy below which a model's own mistakes cannot be told from wrong labels
@@ -32,81 +30,6 @@ SIGNIFICANT = 0.05  # of McNemar's test
 USUAL_LENGTH = 256  # tokens, as by default
 NAMED = 3  # classes that a sentence names
 _GAP = 0.1  # share of train loss within which validation loss equals it
-
-
-@dataclass(frozen=True)
-class Symptoms:
-    """A report, with the values that symptoms are derived from.
-
-    Attributes:
-        report: As `build` assembled it.
-    """
-
-    report: Mapping[str, Any]
-
-    @cached_property
-    def training(self) -> Mapping[str, Any]:
-        """Facts of the training; empty where the rows are not the run's own."""
-        return self.report.get("training") or {}
-
-    @cached_property
-    def settings(self) -> Mapping[str, Any]:
-        """The training section of the configuration."""
-        settings: Mapping[str, Any] = (self.report.get("config") or {}).get("training") or {}
-        return settings
-
-    @cached_property
-    def points(self) -> list[Mapping[str, Any]]:
-        """Validations that hold both losses, after the first step."""
-        every = self.training.get("evaluations") or []
-        return [p for p in every if p.get("step") and None not in (p.get("loss"), p.get("train_loss"))]
-
-    @cached_property
-    def start(self) -> float | None:
-        """The validation loss before the first step, of the linear probe; None where it was not computed."""
-        every = self.training.get("evaluations") or []
-        return next((p["loss"] for p in every if p.get("step") == 0 and p.get("loss") is not None), None)
-
-    @cached_property
-    def collapsed(self) -> bool:
-        """Whether training made the model worse than it began, on its training rows as well."""
-        if self.start is None or not self.points:
-            return False
-        return bool(min(self.points[-1]["train_loss"], self.points[-1]["loss"]) > LOSS_ROSE * self.start)
-
-    @cached_property
-    def learned(self) -> Mapping[str, float]:
-        """Training rows of each class; empty for a task without classes."""
-        splits = (self.report.get("data") or {}).get("splits") or []
-        return next((split.get("classes") or {} for split in splits if split["name"] == "train"), {})
-
-    @cached_property
-    def uniform(self) -> float | None:
-        """The loss of uniform guessing among the classes, in nats; None for a task without classes."""
-        classes = len(self.report["evaluation"].get("labels") or ())
-        return math.log(classes) if classes > 1 else None
-
-    @cached_property
-    def ended_by_budget(self) -> bool:
-        """Whether the time limit alone reduced the number of steps."""
-        budget, steps = self.training.get("budget") or {}, self.training.get("steps")
-        whole = budget.get("steps_without_limit")
-        return bool(steps is not None and whole and steps < whole and not self.training.get("stopped_early"))
-
-    def rows(self, part: str) -> int:
-        """Return the rows of a part of the data."""
-        splits = (self.report.get("data") or {}).get("splits") or []
-        return int(next((split["rows"] for split in splits if split["name"] == part), 0))
-
-    def again(self, **options: object) -> str | None:
-        """Return the command of the run with other options; None where the report has no run."""
-        return repeated(self.command, **options) if self.command else None
-
-    @cached_property
-    def command(self) -> list[str]:
-        """The words of the command that made the run; empty where the report has no run."""
-        command = shlex.split(self.report.get("command") or "")
-        return command if command[:2] == ["toolkit", "finetune"] else []
 
 
 Advice = dict[str, Any]
@@ -153,17 +76,17 @@ def _rate_too_high(symptoms: Symptoms) -> Iterator[Advice]:
 
 
 def _hardly_learned(symptoms: Symptoms) -> Iterator[Advice]:
-    points, uniform, rate = symptoms.points, symptoms.uniform, symptoms.settings.get("learning_rate")
-    if not points or uniform is None:
+    points, guessing, rate = symptoms.points, symptoms.guessing, symptoms.settings.get("learning_rate")
+    if not points or guessing is None:
         return
-    last = points[-1]
+    last, (ignorant, guesser) = points[-1], guessing
     level = last["loss"] < (1 + _GAP) * last["train_loss"]
     better_before = symptoms.start is not None and symptoms.start < last["loss"]
-    if last["train_loss"] > HARDLY_LEARNT * uniform and level and not better_before and not _rising(points):
+    if last["train_loss"] > HARDLY_LEARNT * ignorant and level and not better_before and not _rising(points):
         yield _piece(
             "training.hardly-learnt",
             f"At the end the loss is {last['train_loss']:.3f} on train rows and {last['loss']:.3f} on validation rows; "
-            f"random guessing gives {uniform:.3f}.",
+            f"{guesser} {ignorant:.3f}.",
             "The model underfits: raise the learning rate, or train for longer.",
             symptoms.again(learning_rate=f"{3 * rate:.2g}") if rate else None,
         )
@@ -178,7 +101,7 @@ def _still_improving(symptoms: Symptoms) -> Iterator[Advice]:
     if len(points) < 2 or not epochs or symptoms.training.get("stopped_early") or symptoms.ended_by_budget:
         return
     before, last = points[-2], points[-1]
-    if last.get(symptoms.settings.get("best_metric") or "loss") == 1 or before["loss"] - last["loss"] < SHOWN:
+    if symptoms.perfect(last) or before["loss"] - last["loss"] < SHOWN:
         return  # every validation row is correct, or the decrease is too small to show
     if last["step"] == symptoms.training.get("best_step") and last["loss"] < (1 - STILL_FALLING) * before["loss"]:
         yield _piece(
@@ -194,7 +117,7 @@ def _budget_too_short(symptoms: Symptoms) -> Iterator[Advice]:
     budget, training = symptoms.training.get("budget") or {}, symptoms.training
     if not symptoms.ended_by_budget or training.get("best_step") != training.get("steps"):
         return
-    if symptoms.points and symptoms.points[-1].get(symptoms.settings.get("best_metric") or "loss") == 1:
+    if symptoms.points and symptoms.perfect(symptoms.points[-1]):
         return  # every validation row is right
     steps, whole = training["steps"], budget["steps_without_limit"]
     other = max(budget["before_training"] + budget["kept_for_evaluation"], budget["seconds"] - training["seconds"])
@@ -209,15 +132,14 @@ def _budget_too_short(symptoms: Symptoms) -> Iterator[Advice]:
 
 def _overfitting(symptoms: Symptoms) -> Iterator[Advice]:
     """Validation metrics fell by more than chance while training loss fell."""
-    points, metric = symptoms.points, symptoms.settings.get("best_metric") or "loss"
+    points, metric = symptoms.points, symptoms.selecting
     if len(points) < 3 or any(metric not in point for point in points):
         return
-    best = max(points, key=lambda p: -p["loss"] if metric == "loss" else p[metric])
+    best = max(points, key=lambda p: -p[metric] if symptoms.falls else p[metric])
     last, rows = points[-1], symptoms.rows("validation")
     if not rows or last["train_loss"] >= best["train_loss"] or last["loss"] < LOSS_ROSE * best["loss"]:
         return
-    chance = 2 * math.sqrt(max(0.0, best[metric] * (1 - best[metric])) / rows) if 0 <= best[metric] <= 1 else 0.0
-    if metric == "loss" or best[metric] - last[metric] > chance:
+    if metric == "loss" or symptoms.fall(best, last) > symptoms.chance(best[metric]):
         yield _piece(
             "training.overfitting",
             f"After epoch {best['epoch']:g} validation loss rose from {best['loss']:.3f} to {last['loss']:.3f}, "
@@ -229,35 +151,48 @@ def _overfitting(symptoms: Symptoms) -> Iterator[Advice]:
 
 def _never_predicted(symptoms: Symptoms) -> Iterator[Advice]:
     """Classes that are never predicted; the weights of classes help where these are rare, and training where not."""
-    confusion = symptoms.report["evaluation"].get("confusion") or {}
-    labels, matrix = confusion.get("labels") or [], confusion.get("matrix") or []
     unit = symptoms.report["evaluation"].get("unit") or ""
-    missing = [
-        number
-        for number in range(len(labels) - bool(unit))  # the last one stands for no entity
-        if sum(matrix[number]) >= 5 and not sum(row[number] for row in matrix)  # of fewer, chance may have it so
-    ]
+    # of fewer rows, chance may have it so
+    missing = {label: rows for label, rows, predicted in _predicted(symptoms) if rows >= 5 and not predicted}
     if not missing:
         return
-    names = _first([f"“{labels[number]}”" for number in missing])
+    names = _first([f"“{label}”" for label in missing])
     listed = ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
-    truth = sum(sum(matrix[number]) for number in missing)
-    counts = [symptoms.learned[labels[number]] for number in missing if labels[number] in symptoms.learned]
+    truth = sum(missing.values())
+    counts = [symptoms.learned[label] for label in missing if label in symptoms.learned]
     mean = sum(symptoms.learned.values()) / len(symptoms.learned) if symptoms.learned else 0.0
     rows = f" Training rows of these classes: {min(counts):,} to {max(counts):,}." if len(counts) > 1 else ""
     rows = f" It has {counts[0]:,} training rows." if len(counts) == len(missing) == 1 else rows
     rare = not counts or max(counts) < RARE * mean
     epochs = symptoms.settings.get("epochs")
     longer = symptoms.again(epochs=f"{2 * epochs:g}") if epochs else None
+    ordered = bool(symptoms.report["evaluation"].get("distance"))  # their loss takes no weights
+    weights = symptoms.again(loss__class_weights="balanced") if not ordered else None
+    heavier = "Add examples of them." if ordered else "Increase the weight of rare classes, or add examples of them."
     yield _piece(
         "classes.never-predicted",
         f"{listed} {'is' if len(missing) == 1 else 'are'} never predicted, although {truth:,} {unit or 'rows'} have "
         f"{'this label' if len(missing) == 1 else 'these labels'}.{rows}",
-        "Increase the weight of rare classes, or add examples of them."
+        heavier
         if rare
         else "Train for longer; if that does not help, check whether their labels can be told from the input.",
-        symptoms.again(loss__class_weights="balanced") if rare else longer,
+        weights if rare else longer,
     )
+
+
+def _predicted(symptoms: Symptoms) -> list[tuple[str, int, int]]:
+    """Return each class with the numbers of rows that have it and that are predicted as it."""
+    evaluation = symptoms.report["evaluation"]
+    if symptoms.several:
+        return [(row["label"], row["support"], row["predicted"]) for row in evaluation["per_class"]]
+    confusion = evaluation.get("confusion") or {}
+    matrix = confusion.get("matrix") or []
+    columns = zip(*matrix, strict=True)
+    counted = [
+        (label, sum(row), sum(column))
+        for label, row, column in zip(confusion.get("labels") or [], matrix, columns, strict=True)
+    ]
+    return counted[:-1] if evaluation.get("unit") else counted  # the last one stands for no entity
 
 
 def _first(names: Sequence[str]) -> list[str]:
@@ -275,7 +210,9 @@ def _too_few_rows(symptoms: Symptoms) -> Iterator[Advice]:
         "classes.too-few-rows",
         f"Classes with fewer than {LEARNABLE} training rows: {', '.join(names)}.",
         "So few examples cannot be learned: add some, or combine rare classes into one, other.",
-        symptoms.again(data__min_label_rows=LEARNABLE, data__rare_labels="merge") if len(few) > 1 else None,
+        symptoms.again(data__min_label_rows=LEARNABLE, data__rare_labels="merge")
+        if len(few) > 1 and not symptoms.several
+        else None,
     )
 
 
@@ -338,11 +275,18 @@ def _few_validation_rows(symptoms: Symptoms) -> Iterator[Advice]:
         share = min(0.3, math.ceil(20 * FEW_ROWS / (rows + train)) / 20)
         yield _piece(
             "data.few-validation-rows",
-            f"The checkpoint is selected on {rows:,} validation rows, on which metrics vary by "
-            f"{100 * math.sqrt(0.25 / rows):.0f} points by chance.",
+            f"The checkpoint is selected on {rows:,} validation rows, on which {_variation(symptoms, rows)}.",
             "Set more rows aside for validation.",
             symptoms.again(data__validation_fraction=f"{share:g}"),
         )
+
+
+def _variation(symptoms: Symptoms, rows: int) -> str:
+    """Return by how much a metric varies on so few rows."""
+    figure = symptoms.figure
+    if figure.get("unit", "fraction") == "fraction" or figure.get("low") is None:
+        return f"metrics vary by {100 * math.sqrt(0.25 / rows):.0f} points by chance"
+    return f"the {figure['title']} varies by {bare(symptoms.chance(figure['value']) / 2, figure['unit'])} by chance"
 
 
 _RULES: tuple[Callable[[Symptoms], Iterator[Advice]], ...] = (

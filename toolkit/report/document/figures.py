@@ -4,17 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.report.document.differences import is_better, is_worse, upward
+from toolkit.report.formats import number
 
 
 def shown(value: float, unit: str) -> str:
-    """Format a metric: 83.9 % for a fraction, 0.678 for a score, 31.4 for points."""
-    scale, places, _ = scale_of(unit)
-    return f"{scale * value:.{places}f}{' %' if unit == 'fraction' else ''}"
+    """Format a metric: 83.9 % for a fraction, 0.678 for a score, 31.4 for points, 20,818 for a value."""
+    return f"{bare(value, unit)}{' %' if unit == 'fraction' else ''}"
 
 
-def scale_of(unit: str) -> tuple[int, int, str]:
-    """Return how a difference is printed: the factor, the decimals, and the suffix."""
-    return {"fraction": (100, 1, " points"), "points": (1, 1, " points")}.get(unit, (1, 3, ""))
+def bare(value: float, unit: str, signed: bool = False, extra: int = 0) -> str:
+    """Format a metric or a difference without its unit, with `extra` decimals more than usual."""
+    if unit == "value":
+        return number(value, signed)
+    scale, places = {"fraction": (100, 1), "points": (1, 1)}.get(unit, (1, 3))
+    return f"{scale * value:{'+' if signed else ''}.{places + extra}f}"
+
+
+def suffix(unit: str) -> str:
+    """Return what follows a difference."""
+    return " points" if unit in ("fraction", "points") else ""
 
 
 def bounds(figure: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
@@ -22,8 +30,8 @@ def bounds(figure: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     if figure.get("low") is None:
         return ""
     level = f"{100 * evaluation['confidence']:g} %"
-    scale, places, _ = scale_of(figure["unit"])
-    return f" ({level} interval {scale * figure['low']:.{places}f} to {scale * figure['high']:.{places}f})"
+    low, high = (bare(figure[end], figure["unit"]) for end in ("low", "high"))
+    return f" ({level} interval {low} to {high})"
 
 
 def compared(name: str, difference: Mapping[str, Any], evaluation: Mapping[str, Any], figure: Mapping[str, Any]) -> str:
@@ -40,7 +48,7 @@ def compared(name: str, difference: Mapping[str, Any], evaluation: Mapping[str, 
 
 def sizes(difference: Mapping[str, Any], unit: str, confidence: float) -> tuple[str, str, str]:
     """Format a difference without its sign, with it, and its interval."""
-    scale, places, after = scale_of(unit)
-    value, low, high = (scale * difference[key] for key in ("value", "low", "high"))
-    interval = f"({100 * confidence:.4g} % interval {low:.{places}f} to {high:.{places}f})"
-    return f"{abs(value):.{places}f}{after}", f"{value:+.{places}f}{after}", interval
+    value, after = difference["value"], suffix(unit)
+    low, high = (bare(difference[end], unit) for end in ("low", "high"))
+    interval = f"({100 * confidence:.4g} % interval {low} to {high})"
+    return f"{bare(abs(value), unit)}{after}", f"{bare(value, unit, signed=True)}{after}", interval

@@ -31,7 +31,7 @@ def _text(text: str, roots: Sequence[str]) -> str:
     return _ABSOLUTE.sub(lambda match: re.split(r"[/\\]", match[0].rstrip("/\\"))[-1], text)
 
 
-_EXAMPLES = ("errors", "examples", "pairs")  # lists of the report's evaluation that quote the data
+_EXAMPLES = ("errors", "examples", "pairs", "drawn")  # lists of the report's evaluation that quote the data
 
 
 def without_examples(value: Any) -> Any:

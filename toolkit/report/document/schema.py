@@ -10,7 +10,7 @@ from typing import Any
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 _INTERVAL = {"value": float, "low": float, "high": float}
-_METRIC = {"name": str, "title": str, "unit": str, "signature": str, **_INTERVAL}
+_METRIC = {**dict.fromkeys(("name", "title", "unit", "better", "signature"), str), **_INTERVAL}
 _PLACE = {"file": str, "row": float}
 _DIFFERENCE = {
     "metric": str,
@@ -26,12 +26,13 @@ _CALIBRATION = {
     "bins": [{"count": float, "confidence": float, "accuracy": _INTERVAL}],
     **_FIGURES,
     "scaled": _FIGURES,
+    "classes": [{"label": str, **dict.fromkeys(("mean_probability", "share", "p"), float), "ece": _INTERVAL}],
     "fit": {"rows": float, "temperature": float, "gain": _INTERVAL, "kept": bool, "reason": str},
 }
 
 _GROUP = {"by": str, "name": str, "rows": float, "accuracy": _INTERVAL, "p": float}
 _SLICES = {
-    "unit": str,
+    **dict.fromkeys(("figure", "unit"), str),
     **dict.fromkeys(("confidence", "accuracy", "looked_at", "smallest", "clear", "worst_confidence"), float),
     "groups": [_GROUP],
     "worst": [_GROUP],
@@ -41,13 +42,55 @@ _LABEL_ERRORS = {
     "unit": str,
     "doubted": float,
     "noise": {"rate": float, "p": float},
+    "classes": [{"label": str, "missing": float, "wrong": float}],
     "examples": [
         {
             **_PLACE,
             **dict.fromkeys(("text", "label", "suggestion", "picture"), str),
             **dict.fromkeys(("label_probability", "suggestion_probability"), float),
+            "missing": bool,
         }
     ],
+}
+
+_CLASS = {
+    "label": str,
+    **dict.fromkeys(("support", "predicted", "threshold"), float),
+    **dict.fromkeys(("precision", "recall", "f1"), _INTERVAL),
+}
+_CLASSES_PER_ROW = {
+    **dict.fromkeys(("true_mean", "predicted_mean"), float),
+    "counts": [dict.fromkeys(("classes", "true", "predicted"), float)],
+}
+_CONFUSED = {
+    **dict.fromkeys(("wrong", "missed", "added"), float),
+    "confusions": [{"missed": str, "added": str, **dict.fromkeys(("count", "reverse", "expected"), float)}],
+}
+_DISTANCE = {
+    "classes": [{"distance": float, "count": float, "share": _INTERVAL}],
+    **dict.fromkeys(("too_low", "too_high"), float),
+    "signed": _INTERVAL,
+}
+_RESIDUALS = {
+    "mean": _INTERVAL,
+    "intervals": {"half_width": float, "nominal": float, "observed": _INTERVAL},
+    "quarters": [
+        {
+            **dict.fromkeys(("low", "high", "rows"), float),
+            **dict.fromkeys(("error", "residual", "difference"), _INTERVAL),
+            "worse": bool,
+        }
+    ],
+    "quarters_confidence": float,
+    "drawn": [[float]],
+}
+_PROBABLE = {"label": str, "probability": float}
+_ERROR = {
+    **_PLACE,
+    **dict.fromkeys(("text", "label", "prediction", "kind", "picture"), str),
+    **dict.fromkeys(("confidence", "residual"), float),
+    "missed": [_PROBABLE],
+    "added": [_PROBABLE],
 }
 
 _SAMPLE = {**_PLACE, "text": str, "label": str, "picture": str}
@@ -85,7 +128,7 @@ _EXPLANATIONS = {
     "examples": [
         {
             **_PLACE,
-            **dict.fromkeys(("text", "label", "prediction", "picture"), str),
+            **dict.fromkeys(("text", "label", "prediction", "kind", "picture"), str),
             "confidence": float,
             "right": bool,
             "overlays": [str],
@@ -207,7 +250,7 @@ _COMPARISON = {
             **dict.fromkeys(("both_right", "only_one", "only_other", "both_wrong"), float),
             "p": float,
             "confidence": float,
-            "differences": [{**_METRIC, "better": str}],
+            "differences": [_METRIC],
         }
     ],
     "disagreements": [
@@ -243,11 +286,13 @@ REPORT: dict[str, Any] = {
         "loss": float,
         "metrics": [_METRIC],
         "unit": str,
-        "per_class": [{"label": str, "support": float, "precision": _INTERVAL, "recall": _INTERVAL, "f1": _INTERVAL}],
+        "per_class": [_CLASS],
+        "classes_per_row": _CLASSES_PER_ROW,
+        "confused": _CONFUSED,
+        "distance": _DISTANCE,
+        "residuals": _RESIDUALS,
         "confusion": {"labels": [str], "matrix": [[float]]},
-        "errors": [
-            {**_PLACE, **dict.fromkeys(("text", "label", "prediction", "kind", "picture"), str), "confidence": float}
-        ],
+        "errors": [_ERROR],
         "calibration": _CALIBRATION,
         "slices": _SLICES,
         "label_errors": _LABEL_ERRORS,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.report.document.differences import is_better, is_worse, turned, upward
-from toolkit.report.document.figures import scale_of, shown, sizes
+from toolkit.report.document.figures import bare, shown, sizes, suffix
 
 
 def comparison_verdict(comparison: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,25 +26,26 @@ def seeds_verdict(section: Mapping[str, Any], baselines: Sequence[Sequence[Mappi
         baselines: Those of each run, in one order.
     """
     first, count = section["summary"][0], len(section["runs"])
-    scale, places, after = scale_of(first["unit"])
-    figure = shown(first["value"], first["unit"])
+    unit = first["unit"]
+    after, figure = suffix(unit), shown(first["value"], unit)
     what = f"{'Accuracy' if first['name'] == 'accuracy' else first['title']} {figure}"
-    ends = f"{scale * first['lowest']:.{places}f} to {scale * first['highest']:.{places}f}"
-    spread = f"standard deviation {scale * first['deviation']:.{places + 1}f}{after}, {ends}"
+    ends = f"{bare(first['lowest'], unit)} to {bare(first['highest'], unit)}"
+    spread = f"standard deviation {bare(first['deviation'], unit, extra=1)}{after}, {ends}"
     headline = f"{what} on average over {count} seeds ({spread}) on {section['rows']:,} {section['split']} examples."
     statements = []
     for several in zip(*baselines, strict=True):
         differences = [difference["difference"] for difference in several if difference.get("difference")]
         if differences:
             better, worse = sum(map(is_better, differences)), sum(map(is_worse, differences))
-            mean = scale * sum(difference["value"] for difference in differences) / len(differences)
+            mean = sum(difference["value"] for difference in differences) / len(differences)
             statements.append(
                 f"Compared with {several[0]['title']}: significantly better with {better} of {count} seeds, "
-                f"significantly worse with {worse}; mean difference {mean:+.{places}f}{after}."
+                f"significantly worse with {worse}; mean difference {bare(mean, unit, signed=True)}{after}."
             )
-    statements.append(
-        f"All seeds give the same prediction for {shown(section['agreement'], 'fraction')} of the examples."
-    )
+    if section["agreement"] is not None:
+        statements.append(
+            f"All seeds give the same prediction for {shown(section['agreement'], 'fraction')} of the examples."
+        )
     warnings = [] if count >= 5 else [f"{count} seeds are too few to estimate the spread well; use five or more."]
     return {"headline": headline, "statements": statements, "warnings": warnings}
 

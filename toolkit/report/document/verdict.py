@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.report.document import time_budget
-from toolkit.report.document.differences import turned
+from toolkit.report.document.differences import turned, upward
 from toolkit.report.document.figures import bounds, compared, shown, sizes
 
 
@@ -29,7 +29,7 @@ def verdict(
         for baseline in baselines
         if baseline.get("difference")
     ]
-    statements += _weakest_class(evaluation)
+    statements += _weakest_class(evaluation) + _one_sided(evaluation) + _weak_quarter(evaluation) + _covered(evaluation)
     statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
     statements += _unfaithful(evaluation)
     statements += _biased(evaluation) + _unfair(evaluation)
@@ -63,9 +63,51 @@ def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _one_sided(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say that ordered classes, or numbers, are predicted too low or too high, where chance does not explain it."""
+    distance, residuals = evaluation.get("distance") or {}, evaluation.get("residuals") or {}
+    centre = residuals.get("mean") or distance.get("signed") or {}
+    if centre.get("low") is None or centre["low"] <= 0 <= centre["high"]:
+        return []
+    unit = "value" if residuals else "score"
+    size, _, interval = sizes(upward(centre), unit, evaluation["confidence"])
+    side = "high" if centre["value"] > 0 else "low"
+    return [f"Predictions are too {side} on average, by {size}{'' if residuals else ' classes'} {interval}."]
+
+
+def _weak_quarter(evaluation: Mapping[str, Any]) -> list[str]:
+    """Name the quarter of the true values in which errors are largest, where they are significantly larger."""
+    worse = [row for row in (evaluation.get("residuals") or {}).get("quarters") or () if row["worse"]]
+    if not worse:
+        return []
+    row = max(worse, key=lambda row: row["difference"]["value"])
+    error, other = row["error"]["value"], row["error"]["value"] - row["difference"]["value"]
+    ends = f"{shown(row['low'], 'value')} to {shown(row['high'], 'value')}"
+    return [
+        f"Less accurate for true values from {ends}: mean absolute error {shown(error, 'value')} on {row['rows']:,} "
+        f"examples, {shown(other, 'value')} on the others."
+    ]
+
+
+def _covered(evaluation: Mapping[str, Any]) -> list[str]:
+    """State how many of the true values prediction intervals contain."""
+    intervals = (evaluation.get("residuals") or {}).get("intervals")
+    if not intervals:
+        return []
+    observed = intervals["observed"]
+    figure = {**observed, "unit": "fraction"}
+    return [
+        f"Prediction intervals of ± {shown(intervals['half_width'], 'value')} contain "
+        f"{shown(observed['value'], 'fraction')} of the true values{bounds(figure, evaluation)}; "
+        f"{shown(intervals['nominal'], 'fraction')} were intended."
+    ]
+
+
 def _miscalibrated(evaluation: Mapping[str, Any]) -> list[str]:
     """Say that the model is overconfident or underconfident, where chance does not explain it."""
     calibration = evaluation.get("calibration")
+    if calibration and calibration.get("classes"):
+        return _miscalibrated_classes(calibration)
     if not calibration or calibration["p"] >= 1 - calibration["confidence"]:
         return []
     gap, error = calibration["mean_confidence"] - calibration["accuracy"], calibration["ece"]
@@ -84,6 +126,20 @@ def _miscalibrated(evaluation: Mapping[str, Any]) -> list[str]:
     return [f"{kind}: {means} {bounds}.{mended}"]
 
 
+def _miscalibrated_classes(calibration: Mapping[str, Any]) -> list[str]:
+    """Say how many classes are miscalibrated, and which one most, where chance does not explain it."""
+    rows = calibration["classes"]
+    clear = [row for row in rows if row["p"] < 1 - calibration["confidence"]]
+    if not clear:
+        return []
+    worst = max(clear, key=lambda row: row["ece"]["value"])
+    return [
+        f"Miscalibrated: {len(clear):,} of {len(rows):,} classes, most of all “{worst['label']}”: mean probability "
+        f"{shown(worst['mean_probability'], 'fraction')}, {shown(worst['share'], 'fraction')} of the rows have it, "
+        f"calibration error {shown(worst['ece']['value'], 'fraction')}."
+    ]
+
+
 def _weak_groups(evaluation: Mapping[str, Any]) -> list[str]:
     worst = (evaluation.get("slices") or {}).get("worst") or []
     worst = [group for group in worst if group["by"] != "class"]
@@ -92,12 +148,15 @@ def _weak_groups(evaluation: Mapping[str, Any]) -> list[str]:
     group, unit = worst[0], evaluation["slices"].get("unit") or "examples"
     right = shown(group["accuracy"]["value"], "fraction")
     overall = shown(evaluation["slices"]["accuracy"], "fraction")
-    return [f"Weaker on {_group_name(group)}: accuracy {right} on {group['rows']:,} {unit}, {overall} on all."]
+    figure = (evaluation["slices"].get("figure") or "Accuracy").lower()
+    return [f"Weaker on {_group_name(group)}: {figure} {right} on {group['rows']:,} {unit}, {overall} on all."]
 
 
 def _group_name(group: Mapping[str, Any]) -> str:
     if group["by"] == "word":
         return f"texts with the word “{group['name']}”"
+    if group["by"] == "number of classes":
+        return f"rows with {group['name']} classes" if group["name"] != "1" else "rows with one class"
     return f"texts of {group['name']}" if group["by"] == "length" else f"{group['by']} “{group['name']}”"
 
 
@@ -137,7 +196,7 @@ def _biased(evaluation: Mapping[str, Any]) -> list[str]:
         if clear:
             gap = max(clear, key=lambda gap: abs(gap["score"]["value"]))
             up, measure = gap["score"]["value"] > 0, bias.get("measure") or "score"
-            unit = "fraction" if measure == "probability" else "score"
+            unit = {"probability": "fraction", "number": "value"}.get(measure, "score")
             size, _, interval = sizes(gap["score"] if up else turned(gap["score"]), unit, bias["confidence"])
             kind = {
                 "score": f"the same texts are scored {'more positive' if up else 'more negative'}",
@@ -167,6 +226,8 @@ def _unfair(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[str]:
     """Warn of a model that predicts one class for every example, where there are several."""
+    if evaluation.get("classes_per_row"):
+        return _same_classes(evaluation, training)
     confusion = evaluation.get("confusion")
     if not confusion or sum(any(row) for row in confusion["matrix"]) < 2:
         return []
@@ -187,11 +248,28 @@ def _collapsed(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None
             f"curve {areas[0]['value']:.3f}): choose a threshold with `evaluation.positive_class`, or weight the "
             "classes (`loss.class_weights=balanced`)."
         ]
-    why = ""
-    if training is not None and training["steps"]:
-        rate, steps = training["learning_rate"], training["steps"]
-        why = f": the learning rate ({rate:g}) may be too high, or the number of steps ({steps:,}) too small"
-    return [f"Every example is predicted as “{given[0]}”. The model does not separate the classes{why}."]
+    return [f"Every example is predicted as “{given[0]}”. The model does not separate the classes{_why(training)}."]
+
+
+def _same_classes(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[str]:
+    """Warn of a model that predicts the same classes, or none, for every example."""
+    rows, each = evaluation["rows"], evaluation["per_class"]
+    constant = all(row["predicted"] in (0, rows) for row in each)
+    if rows < 2 or not constant or all(row["support"] in (0, rows) for row in each):
+        return []
+    names = ", ".join(f"“{row['label']}”" for row in each if row["predicted"])
+    return [
+        f"{f'The same classes, {names}, are' if names else 'No class is'} predicted for every example. The model does "
+        f"not separate the classes{_why(training)}."
+    ]
+
+
+def _why(training: Mapping[str, Any] | None) -> str:
+    """Return the usual causes of a model that separates nothing."""
+    if training is None or not training["steps"]:
+        return ""
+    rate, steps = training["learning_rate"], training["steps"]
+    return f": the learning rate ({rate:g}) may be too high, or the number of steps ({steps:,}) too small"
 
 
 def _missed(evaluation: Mapping[str, Any]) -> list[str]:

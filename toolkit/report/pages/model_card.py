@@ -13,8 +13,15 @@ from toolkit.report.pages.render import environment
 from toolkit.report.pages.view import view
 
 TAG = "finetune-toolkit"
-_KNOWN_METRICS = ("accuracy", "f1", "matthews_correlation", "roc_auc")  # names that the Hub explains
-_HUB_NAMES = {"matthews": "matthews_correlation", "auroc": "roc_auc", "macro_f1": "f1", "entity_f1": "f1"}
+_HUB_NAMES = {
+    "matthews": "matthews_correlation",
+    "auroc": "roc_auc",
+    **dict.fromkeys(("macro_f1", "micro_f1", "samples_f1", "entity_f1"), "f1"),
+    "r2": "r_squared",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+}
+_KNOWN_METRICS = ("accuracy", "mae", *_HUB_NAMES.values(), "f1")  # names that the Hub explains
 _TASKS = {
     "text-classification": "Text classification",
     "token-classification": "Token classification",

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.report import formats
 from toolkit.report.document.figures import shown
 
 
@@ -61,8 +62,8 @@ def _advice(report: Mapping[str, Any], width: int) -> list[str]:
 
 
 def _figure(figure: Mapping[str, Any]) -> str:
-    value = shown(figure["value"], figure["unit"])
+    title, value = formats.metric_title(figure), shown(figure["value"], figure["unit"])
     if figure.get("low") is None:
-        return f"  {figure['title']} {value}"
+        return f"  {title} {value}"
     low, high = (shown(figure[bound], figure["unit"]) for bound in ("low", "high"))
-    return f"  {figure['title']} {value}  [{low} to {high}]"
+    return f"  {title} {value}  [{low} to {high}]"

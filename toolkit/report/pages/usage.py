@@ -1,6 +1,7 @@
 """The lines of Python on a model card: the model used with transformers alone, predicting like `toolkit predict`."""
 
 import json
+from collections.abc import Callable
 
 from toolkit.inference.generate import SPARE
 
@@ -13,7 +14,7 @@ _CLASSIFIER = """
 from transformers import pipeline
 
 predict = pipeline({task}, model={name})
-print(predict({given}))
+{lines}
 """
 
 _RECORDING = """
@@ -72,6 +73,7 @@ def code(
     prefix: str = "",
     length_factor: float = 2.0,
     forced: bool = False,
+    lines: Callable[[str], str] = "print(predict({}))".format,
 ) -> str:
     """Return a program that predicts one example.
 
@@ -83,6 +85,7 @@ def code(
         prefix: Prefix of every text.
         length_factor: Tokens of a translation for each token of its source, at most.
         forced: Whether a translation starts with a language token, which some tokenizers do not skip.
+        lines: Arguments of the pipeline `predict` → the lines that print a prediction, as of `Target.usage`.
     """
     cut = f", truncation=True, max_length={max_length}" if max_length else ""
     text = json.dumps(TEXT, ensure_ascii=False)
@@ -102,4 +105,4 @@ def code(
         given = f'{{"text": {text}, "text_pair": {json.dumps(SECOND)}}}{cut}'
     else:
         given = f"{text}{cut}"
-    return _CLASSIFIER.format(**known, task=json.dumps(task), given=given).lstrip()
+    return _CLASSIFIER.format(**known, task=json.dumps(task), lines=lines(given)).lstrip()

@@ -18,7 +18,6 @@ from toolkit.training.adaptation.linear_probe import in_words
 
 MATRIX_LABELS = 12  # above this many classes, the confused pairs are shown instead of the matrix
 PAIRS = 15
-MISTAKES = 25
 
 
 def view(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,10 +35,10 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "comparison": _comparison(evaluation["metrics"], full["baselines"]),
         "picture": _picture(evaluation["metrics"], full["baselines"]),
         "classes": _classes(evaluation["per_class"]),
-        "confusion": _confusion(**evaluation["confusion"]),
+        "thresholds": any(row["threshold"] is not None for row in evaluation["per_class"]),
+        "confusion": _confusion(**evaluation["confusion"], ordered=bool(evaluation["distance"]["classes"])),
         "curve": _curve(training),
         "checkpoints": _checkpoints(training["evaluations"], known),
-        "mistakes": evaluation["errors"][:MISTAKES],
         "balance": _balance(full["data"]["splits"]),
         "training_facts": _training_facts(full["model"], training, full["config"]),
         "environment_facts": [(key, _text(value)) for key, value in full["environment"].items()],
@@ -52,7 +51,6 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "classes": ("Metrics by type" if evaluation["unit"] else "Metrics by class", drawn["classes"]),
         "confusion": ("Confusion matrix", drawn["confusion"]),
         **{section.key: (section.title, True) for section in findings},
-        "mistakes": ("Most confident mistakes", drawn["mistakes"]),
         **{section.key: (section.title, True) for section in checks},
         "training": ("Model and training", drawn["training_facts"] or drawn["curve"] or drawn["checkpoints"]),
         "data": ("Data", any(full["data"].values())),
@@ -77,7 +75,7 @@ def _comparison(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) 
         "columns": ["This model", *(baseline["title"] or baseline["name"] for baseline in baselines)],
         "rows": [
             {
-                "title": _title(first[name]),
+                "title": formats.metric_title(first[name]),
                 "unit": first[name]["unit"],
                 "signature": first[name]["signature"],
                 "cells": [c.get(name) for c in by_name],
@@ -86,7 +84,7 @@ def _comparison(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) 
         ],
         "differences": [
             {
-                "title": _title(first.get(name, {"title": "", "name": name})),
+                "title": formats.metric_title(first.get(name, {"title": "", "name": name})),
                 "unit": first[name]["unit"] if name in first else "score",
                 "cells": [of_one.get(name) for of_one in leads],
             }
@@ -99,11 +97,6 @@ def _differences(baseline: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The model's leads on a baseline that were measured, the one in the first metric first."""
     differences = [baseline["difference"], *baseline["further_differences"]]
     return [difference for difference in differences if difference["value"] is not None]
-
-
-def _title(metric: Mapping[str, Any]) -> str:
-    """The metric's display name."""
-    return str(metric["title"] or metric["name"])
 
 
 def _picture(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -121,7 +114,12 @@ def _picture(metrics: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> 
         return None
     percent = columns[0][1]["unit"] == "fraction"
     plot = geometry.intervals([(metric["value"], metric["low"], metric["high"]) for _, metric in columns], percent)
-    return {"title": _title(columns[0][1]), "rows": columns, "plot": plot, "model": columns[0][0] == "This model"}
+    return {
+        "title": formats.metric_title(columns[0][1]),
+        "rows": columns,
+        "plot": plot,
+        "model": columns[0][0] == "This model",
+    }
 
 
 def _classes(per_class: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -142,24 +140,34 @@ def _whisker(value: float, low: float | None, high: float | None) -> geometry.Wh
     return geometry.Whisker(*(min(max(round(100 * end, 2), 0.0), 100.0) for end in ends))
 
 
-def _confusion(labels: list[str], matrix: list[list[Any]]) -> dict[str, Any] | None:
-    """Counts with their shares of the true class, or the most confused pairs where classes are many."""
+def _confusion(labels: list[str], matrix: list[list[Any]], ordered: bool = False) -> dict[str, Any] | None:
+    """Counts with their shares of the true class, or the most confused pairs where classes are many.
+
+    Where classes are ordered, a cell also has its distance from the truth, as a share of the largest one.
+    """
     square = [len(row) for row in matrix] == [len(labels)] * len(labels)
     if not labels or not square or any(value is None for row in matrix for value in row):
         return None
     totals = [sum(row) for row in matrix]
     cells = [
         [
-            {"truth": truth, "prediction": prediction, "hit": i == j, "count": value, "share": value / (total or 1.0)}
+            {
+                "truth": truth,
+                "prediction": prediction,
+                "hit": i == j,
+                "count": value,
+                "share": value / (total or 1.0),
+                "far": (abs(i - j) - 1) / max(1, len(labels) - 2),
+            }
             for j, (prediction, value) in enumerate(zip(labels, row, strict=True))
         ]
         for i, (truth, row, total) in enumerate(zip(labels, matrix, totals, strict=True))
     ]
     if len(labels) <= MATRIX_LABELS:
-        return {"labels": labels, "rows": cells, "pairs": [], "many": False}
+        return {"labels": labels, "rows": cells, "pairs": [], "many": False, "ordered": ordered}
     wrong = [cell for row in cells for cell in row if not cell["hit"] and cell["count"]]
     wrong.sort(key=lambda cell: (cell["count"], cell["share"]), reverse=True)
-    return {"labels": labels, "rows": [], "pairs": wrong[:PAIRS], "many": True}
+    return {"labels": labels, "rows": [], "pairs": wrong[:PAIRS], "many": True, "ordered": ordered}
 
 
 def _curve(training: Mapping[str, Any]) -> geometry.CurvePlot | None:
@@ -176,7 +184,7 @@ def _checkpoints(evaluations: list[dict[str, Any]], metrics: Mapping[str, Any]) 
     """The evaluations during training as a table: a column for each key that any of them has."""
     keys = list(dict.fromkeys(key for evaluation in evaluations for key in evaluation))
     units = {"step": "count", "epoch": "plain", **{key: metric["unit"] for key, metric in metrics.items()}}
-    named = {"loss": "Validation loss", **{key: _title(metric) for key, metric in metrics.items()}}
+    named = {"loss": "Validation loss", **{key: formats.metric_title(metric) for key, metric in metrics.items()}}
     titles = {key: named.get(key) or key.replace("_", " ").capitalize() for key in keys}
     rows = [[_text(evaluation.get(key), units.get(key, "score")) for key in keys] for evaluation in evaluations]
     return {"columns": list(titles.values()), "rows": rows} if keys else None
@@ -186,7 +194,7 @@ def _text(value: Any, unit: str = "plain") -> str:
     """Any plain value as text, numbers according to their unit."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float) and unit in ("fraction", "score"):
+    if isinstance(value, int | float) and unit in ("fraction", "score", "points", "value"):
         return formats.measure(value, unit)
     if isinstance(value, int | float):
         return formats.count(value) if unit == "count" else f"{value:.10g}".replace("e-0", "e-")
@@ -201,8 +209,8 @@ def _balance(splits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     labels = list(dict.fromkeys(label for split in counts for label in split))
     many = len(labels) > MATRIX_LABELS
     rows = []
-    for split in counts:
-        total = sum(split.values()) or 1.0
+    for rows_of, split in zip(splits, counts, strict=True):
+        total = rows_of["rows"] or sum(split.values()) or 1.0  # a row may have several classes
         smallest, largest = min(split.values(), default=0), max(split.values(), default=0)
         summary = f"{len(split)} classes, {formats.count(smallest)} to {formats.count(largest)} rows each"
         cells = [{"count": split.get(label, 0), "share": split.get(label, 0) / total} for label in labels]

@@ -7,6 +7,7 @@ its text, so the templates need neither JavaScript nor a charting library.
     intervals()    one dot with a whisker for each system, all on one axis
     curve()        training loss, smoothed, with the validation loss and the best step
     reliability()  accuracy against confidence
+    scatter()      a point for each row
 """
 
 import math
@@ -80,6 +81,23 @@ class ReliabilityPlot:
     bins: list[tuple[float, float, float, float, float]]
     ticks: list[Tick]
     low: float
+
+
+@dataclass(frozen=True)
+class ScatterPlot:
+    """Points in a 100 × 100 box whose origin is the top left corner.
+
+    Attributes:
+        points: The points.
+        lines: (x, y, x, y) of straight lines, the first of which is the main one.
+        x_ticks: Of the horizontal axis.
+        y_ticks: Of the vertical axis; `at` counts from the top.
+    """
+
+    points: list[Point]
+    lines: list[tuple[float, float, float, float]]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
 
 
 def nice_ticks(low: float, high: float, target: int = 5) -> list[float]:
@@ -248,4 +266,30 @@ def reliability(
         ],
         ticks=_ticks(axis, percent=True),
         low=axis[0],
+    )
+
+
+def scatter(points: Sequence[Point], *, diagonal: bool = False, levels: Sequence[float] = ()) -> ScatterPlot:
+    """Draw points.
+
+    Args:
+        points: At least one.
+        diagonal: Whether both axes share one scale, with the line on which both values are equal.
+        levels: Values of the vertical axis at which a line is drawn.
+    """
+    xs, ys = [x for x, _ in points], [*(y for _, y in points), *levels]
+    if diagonal:
+        xs = ys = [*xs, *ys]
+    across, up = nice_ticks(min(xs), max(xs)), nice_ticks(min(ys), max(ys))
+
+    def box(x: float, y: float) -> Point:
+        return place(x, across[0], across[-1]), round(100 - place(y, up[0], up[-1]), 2)
+
+    lines = [(0.0, 100.0, 100.0, 0.0)] if diagonal else []
+    lines += [(0.0, height, 100.0, height) for _, height in (box(across[0], level) for level in levels)]
+    return ScatterPlot(
+        points=[box(x, y) for x, y in points],
+        lines=lines,
+        x_ticks=_ticks(across),
+        y_ticks=[Tick(100 - tick.at, tick.text) for tick in _ticks(up)],
     )

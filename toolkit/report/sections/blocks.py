@@ -83,6 +83,24 @@ class Reliability:
 
 
 @dataclass(frozen=True)
+class Scatter:
+    """A point for each row.
+
+    Attributes:
+        title: What is drawn.
+        plot: Where the points lie.
+        x: What the horizontal axis is.
+        caption: A sentence below.
+    """
+
+    kind: ClassVar[str] = "scatter"
+    title: str
+    plot: geometry.ScatterPlot
+    x: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Example:
     """A row of the data.
 
@@ -112,7 +130,7 @@ class Examples:
     rows: Sequence[Example]
 
 
-Block = Text | Table | Forest | Reliability | Examples
+Block = Text | Table | Forest | Reliability | Scatter | Examples
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
             Cell(row["title"] or row["name"]),
             Cell(formats.count(row["changed"])),
             estimated(row["difference"], unit, signed=True, alert=_worse(row["difference"], lower=lower)),
-            *([estimated(row["moved"], "score")] if moved else []),
+            *([estimated(row["moved"], "value")] if moved else []),
             estimated(row["flipped"]),
         ]
         for row in result["invariance"]
@@ -151,7 +151,7 @@ def _explained(example: Mapping[str, Any], titles: Sequence[str]) -> Example:
 _GAPS = {
     "score": ("Difference of the score, on a scale from −1 to 1", "score"),
     "probability": ("Difference of the probability", "fraction"),
-    "number": ("Difference of the number", "score"),
+    "number": ("Difference of the number", "value"),
 }
 
 

@@ -26,7 +26,7 @@ def _side_by_side(models: list[dict[str, Any]], result: Mapping[str, Any]) -> li
         "Metrics of each model",
         ["Metric", *(model["name"] for model in models)],
         [
-            [Cell(metric["title"] or name), *(estimated(figures.get(name), metric["unit"]) for figures in by_name)]
+            [Cell(formats.metric_title(metric)), *(estimated(figures.get(name), metric["unit"]) for figures in by_name)]
             for name, metric in metrics.items()
         ],
     )
@@ -39,7 +39,7 @@ def _side_by_side(models: list[dict[str, Any]], result: Mapping[str, Any]) -> li
     level = f"{100 * result['confidence']:g} % intervals" if result["confidence"] else "intervals"
     caption = f"Dots are measured values, whiskers their {level}. Models whose whiskers overlap can still differ "
     caption += "significantly: they are evaluated on the same rows, and the differences below are paired."
-    blocks = [Forest(first["title"] or first["name"], rows, plot, caption=caption)] if plot is not None else []
+    blocks = [Forest(formats.metric_title(first), rows, plot, caption=caption)] if plot is not None else []
     lead = (
         f"All models are evaluated on the same {formats.count(result['rows'])} examples."
         if result["rows"] is not None
@@ -73,7 +73,7 @@ def _differences(result: Mapping[str, Any]) -> list[Section]:
     if tested:
         lead += "McNemar’s mid-p tests whether the rows that only one of the two models predicts correctly are split "
         lead += "evenly between them."
-    titles = [metric["title"] or name for name, metric in metrics.items()]
+    titles = [formats.metric_title(metric) for metric in metrics.values()]
     table = Table("Differences", ["Pair", *titles, *(["McNemar’s mid-p"] if tested else [])], rows)
     rights = ["Both correct", "Only the first", "Only the second", "Both wrong"] if tested else []
     keys = ("both_right", "only_one", "only_other", "both_wrong") if tested else ()
@@ -141,13 +141,13 @@ def seeds(result: Mapping[str, Any]) -> list[Section]:
     ]
     plot = geometry.intervals([(m["value"], m["low"], m["high"]) for _, m in rows], first["unit"] == "fraction")
     caption = "The whiskers show the uncertainty from the sample of rows; the dots differ only by the seed of training."
-    blocks = [Forest(first["title"] or first["name"], rows, plot, caption=caption)] if plot is not None else []
+    blocks = [Forest(formats.metric_title(first), rows, plot, caption=caption)] if plot is not None else []
     table = Table(
         "Mean and spread",
         ["Metric", "Mean over seeds", "Standard deviation", "Lowest", "Highest"],
         [
             [
-                Cell(figure["title"] or figure["name"]),
+                Cell(formats.metric_title(figure)),
                 estimated(figure, figure["unit"]),
                 Cell(_spread(figure["deviation"], figure["unit"])),
                 Cell(formats.measure(figure["lowest"], figure["unit"])),
@@ -166,4 +166,6 @@ def seeds(result: Mapping[str, Any]) -> list[Section]:
 def _spread(deviation: float | None, unit: str) -> str:
     if deviation is None:
         return "–"
+    if unit == "value":
+        return formats.number(deviation)
     return f"{100 * deviation:.2f} points" if unit == "fraction" else f"{deviation:.4f}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from toolkit.report import formats
 from toolkit.report.plots import geometry
+from toolkit.report.sections import ordered, several_classes
 from toolkit.report.sections.blocks import (
     Block,
     Cell,
@@ -20,6 +21,7 @@ from toolkit.report.sections.blocks import (
 from toolkit.report.sections.checks import bias, cost, explanations, fairness, faithfulness, robustness, untested
 from toolkit.report.sections.comparison import comparison, seeds
 from toolkit.report.sections.generated_text import writing
+from toolkit.report.sections.mistakes import mistakes
 from toolkit.report.sections.recommendations import recommendations
 from toolkit.report.sections.transcripts import transcripts
 
@@ -35,6 +37,10 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
     return [
         *comparison(report["comparison"]),
         *seeds(report["seeds"]),
+        *ordered.distance(evaluation["distance"]),
+        *ordered.residuals(evaluation["residuals"]),
+        *several_classes.classes_per_row(evaluation["classes_per_row"]),
+        *several_classes.confused(evaluation["confused"]),
         *screening(evaluation["screening"], rows),
         *ranking(evaluation["ranking"]),
         *calibration(evaluation["calibration"], rows),
@@ -49,6 +55,7 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
     """Rows that should be reviewed, and the optional checks."""
     evaluation = report["evaluation"]
     return [
+        *mistakes(evaluation["errors"]),
         *label_errors(evaluation["label_errors"]),
         *near_duplicates(evaluation["near_duplicates"]),
         *explanations(evaluation["explanations"]),
@@ -107,7 +114,9 @@ def _missed(point: Mapping[str, Any], key: str, missed: bool | None) -> str:
 
 
 def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -> list[Section]:
-    """Calibration: whether the model's confidence matches its accuracy."""
+    """Calibration: whether the model's confidence matches its accuracy, or the probability of each class its share."""
+    if result["classes"]:
+        return several_classes.calibration(result)
     bins = [row for row in result["bins"] if None not in (row["confidence"], row["count"], *row["accuracy"].values())]
     if not bins:
         return []
@@ -151,7 +160,8 @@ def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -
         text += f"{result['fit']['reason']}.{_gain(result['fit'], result['confidence'])}"
         blocks.append(Text(text))
     what = f"Of the predicted {result['unit']}: mean confidence" if result["unit"] else "Mean confidence"
-    lead = f"{what} {formats.measure(result['mean_confidence'], 'fraction')}, accuracy "
+    right = "accuracy" if result["unit"] else "accuracy of the most probable class"
+    lead = f"{what} {formats.measure(result['mean_confidence'], 'fraction')}, {right} "
     lead += f"{formats.measure(result['accuracy'], 'fraction')}. A perfectly calibrated model would show an error this "
     lead += f"large with probability {formats.p_value(result['p'])}."
     if result["unit"]:
@@ -177,10 +187,11 @@ def groups(result: Mapping[str, Any]) -> list[Section]:
     """Accuracy of groups of examples, the significantly worse ones first."""
     if not result["looked_at"]:
         return []
+    figure = result["figure"] or "Accuracy"
     unit = result["unit"] or "examples"
     lead = f"{formats.count(result['looked_at'])} groups of at least {formats.count(result['smallest'])} {unit} were "
     named = {"class": "type"} if result["unit"] else {}
-    known = ("length", "overlap", "class")
+    known = ("length", "overlap", "class", "number of classes")
     by = list(
         dict.fromkeys(group["by"] if group["by"] in known or result["unit"] else "column" for group in result["groups"])
     )
@@ -194,21 +205,23 @@ def groups(result: Mapping[str, Any]) -> list[Section]:
     if result["clear"]:
         lead += f"{formats.count(result['clear'])} of them are significantly worse than the rest: the probability "
         lead += f"of any false alarm among all groups is below {formats.measure(level, 'fraction')}."
-        blocks.append(_group_table("Significantly worse groups", result["worst"], unit, named))
+        blocks.append(_group_table("Significantly worse groups", figure, result["worst"], unit, named))
         if result["worst_confidence"] is not None:
             text = f"Intervals at {100 * result['worst_confidence']:.4g} %, wider because these groups were selected "
-            blocks.append(Text(text + "for their low accuracy."))
+            blocks.append(Text(text + f"for their low {figure.lower()}."))
     else:
         lead += "No group is significantly worse than the rest."
     if result["groups"]:
-        blocks.append(_group_table(f"By {', '.join(by)}", result["groups"], unit, named))
+        blocks.append(_group_table(f"By {', '.join(by)}", figure, result["groups"], unit, named))
     return [Section("groups", "Metrics by group", lead, blocks)]
 
 
-def _group_table(title: str, rows: Sequence[Mapping[str, Any]], unit: str, named: Mapping[str, str]) -> Table:
+def _group_table(
+    title: str, figure: str, rows: Sequence[Mapping[str, Any]], unit: str, named: Mapping[str, str]
+) -> Table:
     return Table(
         title,
-        [title, "By", unit.capitalize(), "Accuracy", "p-value"],
+        [title, "By", unit.capitalize(), figure, "p-value"],
         [
             [
                 Cell(row["name"]),
@@ -268,10 +281,7 @@ def label_errors(result: Mapping[str, Any]) -> list[Section]:
         Example(
             [formats.clip(row["text"])],
             truth=row["label"],
-            remarks=[
-                f"predicted {row['suggestion']} ({formats.measure(row['suggestion_probability'], 'fraction')}; "
-                f"{formats.measure(row['label_probability'], 'fraction')} for the label)"
-            ],
+            remarks=[_suggestion(row)],
             place=place(row["file"], row["row"]),
             pictures=[(row["picture"], row["text"])],
         )
@@ -282,7 +292,17 @@ def label_errors(result: Mapping[str, Any]) -> list[Section]:
     what = f"labels of {result['unit']}" if result["unit"] else "labels"
     lead = f"{formats.count(result['doubted'])} {what} are suspect: the model contradicts them with high confidence "
     lead += "(confident learning). Either the model or the label is wrong; the most suspect labels come first."
-    return [Section("labels", "Labels to check", lead, [Examples("Labels to check", rows)])]
+    blocks = [*several_classes.doubtful_labels(result), Examples("Labels to check", rows)]
+    return [Section("labels", "Labels to check", lead, blocks)]
+
+
+def _suggestion(row: Mapping[str, Any]) -> str:
+    if row["missing"] is not None:
+        return several_classes.suggestion(row)
+    return (
+        f"predicted {row['suggestion']} ({formats.measure(row['suggestion_probability'], 'fraction')}; "
+        f"{formats.measure(row['label_probability'], 'fraction')} for the label)"
+    )
 
 
 def near_duplicates(result: Mapping[str, Any]) -> list[Section]:

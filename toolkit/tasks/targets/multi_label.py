@@ -1,5 +1,6 @@
 """Any number of classes for each row, also none: the tags of a ticket, the findings in a picture."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from toolkit.config import normal_form
 from toolkit.data.formats import cells
 from toolkit.data.tables import columns as columns_
 from toolkit.data.targets import iterative_split
-from toolkit.evaluation import class_thresholds
+from toolkit.evaluation import class_thresholds, several_classes
 from toolkit.evaluation.baselines import frequent_classes, one_against_rest_pixels, one_against_rest_tfidf
 from toolkit.explanation.question import Outcome
 from toolkit.tasks.shown_labels import counted
@@ -183,6 +184,15 @@ def _summary(column: pa.ChunkedArray, labels: Sequence[str]) -> dict[str, str]:
     return {"classes": counted(column, labels, of=len(column)), "classes per row": many}
 
 
+def _usage(given: str, labels: Sequence[str], stored: Mapping[str, Any]) -> str:
+    thresholds = dict(zip(labels, class_thresholds.stored_thresholds(stored, labels), strict=True))
+    return (
+        f"thresholds = {json.dumps(thresholds, ensure_ascii=False)}\n"
+        f"rows = predict({given}, top_k=len(thresholds))\n"
+        'print([row["label"] for row in rows if row["score"] >= thresholds[row["label"]]])'
+    )
+
+
 MULTI_LABEL = Target(
     name="multi_label",
     title="any number of classes for each row",
@@ -221,6 +231,8 @@ MULTI_LABEL = Target(
     probe=probe_kinds.SEVERAL_CLASSES,
     loss_keys=("class_weights",),
     calibrate=_calibrate,
+    overview=several_classes.sections,
+    usage=_usage,
     decide=_decide,
     divide=iterative_split.split,
     hub_tasks={"text": "text-classification", "image": "image-classification"},

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from toolkit.config.settings import DataConfig
 from toolkit.data.tables.labels import FEW
 from toolkit.errors import DataError
+from toolkit.evaluation import residuals
 from toolkit.evaluation.baselines import mean_value, median_value, ridge_pixels, ridge_tfidf
 from toolkit.evaluation.statistics.conformal import half_width
 from toolkit.explanation.question import Outcome
@@ -130,12 +131,15 @@ def _answer(prediction: Any, _probabilities: Any, _calibrated: Any, how: AnswerF
 
 def _line(given: Any, columns: Mapping[str, Any]) -> str:
     low, high = columns.get("low"), columns.get("high")
-    between = f"  ({100 * COVERAGE:g} %: {low:.4g} to {high:.4g})" if low is not None and high is not None else ""
-    return f"{columns['prediction']:.4g}{between}  {given}"
+    known = low is not None and high is not None
+    between = f"  ({100 * COVERAGE:g} %: {_shown(low, ())} to {_shown(high, ())})" if known else ""
+    return f"{_shown(columns['prediction'], ())}{between}  {given}"
 
 
 def _shown(value: Any, _labels: Sequence[str]) -> str:
-    return f"{value:.6g}" if isinstance(value, int | float) else str(value)
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
 def _same(ours: float, theirs: float) -> bool:
@@ -148,6 +152,15 @@ def _summary(column: pa.ChunkedArray, _labels: Sequence[str]) -> dict[str, str]:
         return {"numbers": "none"}
     low, middle, high = np.quantile(values, [0.0, 0.5, 1.0])
     return {"numbers": f"{low:.4g} to {high:.4g}, median {middle:.4g}, mean {values.mean():.4g}"}
+
+
+def _usage(given: str, _labels: Sequence[str], stored: Mapping[str, Any]) -> str:
+    width, coverage = stored.get("half_width"), stored.get("coverage")
+    lines = f'number = predict({given}, top_k=1)[0]["score"]\nprint(number)'
+    if not isinstance(width, int | float) or not isinstance(coverage, int | float):
+        return lines
+    remark = f"contains {100 * coverage:g} % of the true values"
+    return f"{lines}\nprint(number - {width:.6g}, number + {width:.6g})  # {remark}"
 
 
 NUMBER = Target(
@@ -191,6 +204,8 @@ NUMBER = Target(
     probe=probe_kinds.NUMBER,
     standardized=True,
     calibrate=_calibrate,
+    overview=residuals.sections,
+    usage=_usage,
     loss_keys=(),
     hub_tasks={"text": "text-classification", "image": "image-classification"},
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.evaluation import ordered_classes
 from toolkit.evaluation.baselines import majority, median_class, pixel_logistic_regression, tfidf_logistic_regression
 from toolkit.explanation.question import ONE_CLASS
 from toolkit.inference.predict import probabilities
@@ -68,12 +69,24 @@ def _recognizes(column: LabelColumn) -> str:
     return f"`{column.name}` holds ratings from {min(numbers):g} to {max(numbers):g}" if says else ""
 
 
+_USAGE = """
+from itertools import accumulate
+
+labels = list(predict.model.config.id2label.values())
+scores = {{row["label"]: row["score"] for row in predict({given}, top_k=len(labels))}}
+shares = accumulate(scores[label] for label in labels)
+print(next(label for label, share in zip(labels, shares) if share >= 0.5))  # the median of the ordered classes
+"""
+
+
 ORDINAL = replace(
     SINGLE_LABEL,
     name="ordinal",
     title="one of several ordered classes for each row",
     recognizes=_recognizes,
     predictions=predictions,
+    overview=ordered_classes.sections,
+    usage=lambda given, _labels, _stored: _USAGE.format(given=given).strip(),
     exclusive=True,
     outcome=replace(ONE_CLASS, chosen=lambda values, _stored: [int(medians(values))]),
     metrics=("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"),

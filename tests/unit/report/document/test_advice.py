@@ -280,3 +280,130 @@ def test_no_longer_training_where_every_row_is_right_or_the_fall_is_not_seen():
     right = point(10, 0.3, 0.3, 0.9), point(20, 0.2, 0.2, 1.0), point(30, 0.1, 0.1, 1.0)
     tiny = point(10, 0.0009, 0.0009, 0.9), point(20, 0.0007, 0.0007, 0.9), point(30, 0.0002, 0.0002, 0.9)
     assert advise(with_points(*right)) == advise(with_points(*tiny)) == []
+
+
+def several() -> dict[str, Any]:
+    """A healthy report of three classes, any number of them a row."""
+    report = healthy()
+    names = ["food", "music", "sport"]
+    counts = dict(zip(names, (900, 600, 100), strict=True))
+    del report["evaluation"]["confusion"]
+    report["evaluation"] |= {
+        "labels": names,
+        "classes_per_row": {"counts": [{"classes": 0, "true": 40, "predicted": 30}]},
+        "per_class": [{"label": name, "support": 50, "predicted": 48} for name in names],
+        "metrics": [{"name": "micro_f1", "value": 0.85, "unit": "fraction"}],
+    }
+    report["data"]["splits"][0]["classes"] = counts
+    report["config"]["training"]["best_metric"] = "micro_f1"
+    for point_ in report["training"]["evaluations"]:
+        point_["micro_f1"] = point_.pop("accuracy")
+    return report
+
+
+def numbers() -> dict[str, Any]:
+    """A healthy report of predicted numbers."""
+    report = healthy()
+    del report["evaluation"]["confusion"]
+    error = {"name": "mae", "title": "Mean absolute error", "value": 0.4, "low": 0.35, "high": 0.45, "unit": "value"}
+    report["evaluation"] |= {"labels": [], "residuals": {"mean": {}}, "metrics": [{**error, "better": "lower"}]}
+    report["data"]["splits"][0]["classes"] = {}
+    report["config"]["training"]["best_metric"] = "mae"
+    errors = [(10, 0.05, 0.045, 0.6), (20, 0.04, 0.03, 0.45), (30, 0.0395, 0.025, 0.4)]
+    report["training"]["evaluations"] = [
+        {"step": step, "epoch": step / 10, "loss": loss, "train_loss": train, "mae": mae}
+        for step, loss, train, mae in errors
+    ]
+    return report
+
+
+def ordered() -> dict[str, Any]:
+    return {**healthy(), "evaluation": {**healthy()["evaluation"], "distance": {"classes": []}}}
+
+
+@pytest.mark.parametrize("make", [several, numbers, ordered])
+def test_a_healthy_run_of_each_kind_gets_no_advice(make):
+    assert advise(make()) == []
+
+
+def only(report: dict[str, Any]) -> dict[str, Any]:
+    (piece,) = advise(report)
+    return piece
+
+
+def with_losses(report: dict[str, Any], *losses: tuple[float, float], **figures: list[float]) -> dict[str, Any]:
+    """Replace the losses (of validation, of train) of each evaluation, and some of their figures."""
+    for number, (point_, (loss, train)) in enumerate(zip(report["training"]["evaluations"], losses, strict=True)):
+        point_ |= {"loss": loss, "train_loss": train, **{name: row[number] for name, row in figures.items()}}
+    return report
+
+
+def test_the_loss_of_constant_predictions_of_several_classes_is_that_of_their_shares():
+    """Shares of 0.45, 0.3 and 0.05 of the rows give 0.499; the logarithm of three classes, 1.099, is far above."""
+    piece = only(with_losses(several(), (0.505, 0.5), (0.503, 0.495), (0.5, 0.49)))
+    assert piece["id"] == "training.hardly-learnt"
+    assert "0.499" in piece["evidence"]
+    assert advise(with_losses(several(), (0.42, 0.41), (0.41, 0.4), (0.409, 0.4))) == []
+    weighted = with_losses(several(), (0.505, 0.5), (0.503, 0.495), (0.5, 0.49))
+    weighted["config"]["loss"] = {"class_weights": "balanced"}
+    assert advise(weighted) == []
+
+
+def test_numbers_that_are_hardly_learnt_are_found():
+    piece = only(with_losses(numbers(), (0.505, 0.5), (0.5, 0.49), (0.495, 0.485)))
+    assert piece["id"] == "training.hardly-learnt"
+    assert "0.500" in piece["evidence"]
+
+
+def test_an_error_that_rises_is_overfitting_and_one_that_falls_is_not():
+    rising = with_losses(numbers(), (0.04, 0.035), (0.06, 0.01), (0.09, 0.001), mae=[0.4, 0.6, 0.8])
+    rising["training"]["best_step"] = 10
+    assert only(rising)["id"] == "training.overfitting"
+    falling = with_losses(numbers(), (0.04, 0.035), (0.06, 0.01), (0.09, 0.001), mae=[0.8, 0.6, 0.4])
+    assert advise(falling) == []
+
+
+def test_a_rise_of_the_error_within_chance_is_no_overfitting():
+    report = with_losses(numbers(), (0.04, 0.035), (0.06, 0.01), (0.09, 0.001), mae=[0.4, 0.42, 0.44])
+    report["training"]["best_step"] = 10
+    assert advise(report) == []  # the half width of 0.05 on 400 rows is 0.071 on 200
+
+
+def test_an_error_of_one_can_still_improve():
+    report = with_losses(numbers(), (0.3, 0.3), (0.2, 0.19), (0.1, 0.09), mae=[1.4, 1.2, 1.0])
+    assert only(report)["id"] == "training.still-improving"
+    report = with_losses(numbers(), (0.3, 0.3), (0.2, 0.19), (0.1, 0.09), mae=[1.4, 1.2, 0.0])
+    assert advise(report) == []
+
+
+def test_a_class_of_several_that_is_never_predicted_is_named():
+    report = several()
+    report["evaluation"]["per_class"][2]["predicted"] = 0
+    piece = only(report)
+    assert piece["id"] == "classes.never-predicted"
+    assert "“sport”" in piece["evidence"]
+    assert "loss.class_weights=balanced" in piece["command"]
+
+
+def test_ordered_classes_get_no_weights():
+    report = ordered()
+    report["evaluation"]["confusion"]["matrix"] = [[370, 0], [30, 0]]
+    piece = only(report)
+    assert (piece["id"], piece["command"]) == ("classes.never-predicted", None)
+
+
+def test_rare_classes_of_several_are_not_merged_by_a_key_that_is_refused():
+    report = several()
+    report["data"]["splits"][0]["classes"] = {"food": 900, "music": 1, "sport": 2}
+    piece = only(report)
+    assert (piece["id"], piece["command"]) == ("classes.too-few-rows", None)
+
+
+def test_few_validation_rows_of_numbers_are_told_in_their_unit():
+    report = numbers()
+    report["data"]["splits"][0]["rows"] = 560
+    report["data"]["splits"][1]["rows"] = 40
+    piece = only(report)
+    assert piece["id"] == "data.few-validation-rows"
+    assert "Mean absolute error" in piece["evidence"]
+    assert "points" not in piece["evidence"]

@@ -14,6 +14,7 @@ from toolkit.report.document.figures import compared, shown
 from toolkit.report.document.head import head
 from toolkit.report.document.several_models import comparison_verdict
 from toolkit.report.document.verdict import verdict
+from toolkit.report.pages.render import to_html, to_markdown
 from toolkit.report.pages.terminal import to_text
 
 EVALUATION = {"confidence": 0.95, "rows": 1280, "split": "held-out test"}
@@ -287,3 +288,27 @@ def test_a_missed_target_is_named():
     (warning,) = judge(screening=sample()["evaluation"]["screening"])["warnings"]
     assert "sensitivity=0.95 is not reached on held-out test rows: 94.0 %" in warning
     assert "on 128 positive and 130 negative validation rows" in warning
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(20818.2, "20,818"), (0.012341, "0.01234"), (-1.5, "-1.500"), (0, "0"), (3.1e9, "3.1e+09"), (1e-7, "1e-07")],
+)
+def test_values_in_the_unit_of_the_data_have_four_digits(value, text):
+    assert shown(value, "value") == text
+
+
+def test_a_figure_where_lower_is_better_says_so():
+    error = {"name": "mae", "title": "Mean absolute error", "value": 20818.2, "unit": "value", "better": "lower"}
+    report = {**sample(), "baselines": []}
+    report["evaluation"] = {**report["evaluation"], "metrics": [{**error, "low": 18000.4, "high": 23000.0}, ACCURACY]}
+    lines = to_text(report).splitlines()
+    (line,) = [line for line in lines if "absolute error" in line]
+    assert "lower is better" in line
+    assert "20,818" in line
+    assert "%" not in line
+    assert sum("lower is better" in line for line in lines) == 1
+    for page in (to_html(report), to_markdown(report)):
+        assert page.count("lower is better") >= 1
+        assert "20,818" in page
+        assert "20,818 %" not in page

@@ -381,9 +381,9 @@ def test_text_can_be_read_in_both_modes(mode: str) -> None:
         name: tuple(int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
         for name, digits in re.findall(r"--([\w-]+): #(\w{6})\w{0,2};", block)
     }
-    assert len(colours) == 11
+    assert len(colours) == 12
     pairs = [(colours[text], colours["paper"]) for text in ("ink", "muted", "model", "other", "alert")]
-    for shade in ("hit", "miss"):
+    for shade in ("hit", "miss", "far-miss"):
         for share in (0, 0.25, 0.5, 0.75, 1):
             mixed = tuple(share * s + (1 - share) * r for s, r in zip(colours[shade], colours["raised"], strict=True))
             pairs.append((colours["ink"], mixed))

@@ -26,3 +26,16 @@ def test_no_line_is_drawn_where_nothing_was_measured():
     assert drawn is not None
     assert (drawn.learned, drawn.validation, drawn.dots) == ("", "", [])
     assert geometry.curve([(1, 1.0)], [], None) is None
+
+
+def test_points_lie_in_the_box_with_equal_axes_on_the_diagonal():
+    plot = geometry.scatter([(0.0, 0.0), (10.0, 10.0), (5.0, 7.5)], diagonal=True)
+    assert plot.points == [(0.0, 100.0), (100.0, 0.0), (50.0, 25.0)]
+    assert plot.lines == [(0.0, 100.0, 100.0, 0.0)]
+    assert [tick.text for tick in plot.x_ticks] == [tick.text for tick in plot.y_ticks]
+
+
+def test_levels_are_on_the_vertical_axis_even_beyond_the_points():
+    plot = geometry.scatter([(1.0, 0.5), (2.0, -0.5)], levels=[0.0, -4.0, 4.0])
+    assert [y for _, y, _, _ in plot.lines] == [50.0, 100.0, 0.0]
+    assert all(0 <= number <= 100 for point in plot.points for number in point)

@@ -1,0 +1,55 @@
+"""The report's sections on ordered classes: how far predictions are from the truth, and on which side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from toolkit.config.settings import EvaluationConfig
+from toolkit.evaluation import scores
+from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.statistics.intervals import bootstrap, wilson
+from toolkit.metrics.means import mean
+
+
+def sections(context: EvaluationContext) -> dict[str, Any]:
+    """Return the sections of one class a row, and the distances of predictions from the truth."""
+    settings = context.config.evaluation
+    distances = distance(context.columns["prediction"], context.references, settings, context.seed)
+    return {**scores.class_sections(context), "distance": distances}
+
+
+def distance(
+    predictions: Sequence[int], references: Sequence[int], config: EvaluationConfig, seed: int
+) -> dict[str, Any]:
+    """Return the share of the rows at each distance (Wilson), and the mean of prediction minus truth, in classes.
+
+    Args:
+        predictions: Numbers of classes, in their order.
+        references: The truth.
+        config: Confidence and resamples.
+        seed: Of the bootstrap.
+    """
+    signed = np.asarray(predictions, np.int64) - np.asarray(references, np.int64)
+    counts = np.bincount(np.abs(signed))
+    shares = [wilson(float(count), float(len(signed)), config.confidence) for count in counts]
+    statistics = np.stack([signed, np.ones(len(signed))], axis=1).astype(np.float64)
+    centre = bootstrap(statistics, mean, confidence=config.confidence, resamples=config.resamples, seed=seed)
+    known = centre.low < centre.high
+    return {
+        "classes": [
+            {
+                "distance": number,
+                "count": int(count),
+                "share": {"value": share.value, "low": share.low, "high": share.high},
+            }
+            for number, (count, share) in enumerate(zip(counts, shares, strict=True))
+        ],
+        "too_low": int((signed < 0).sum()),
+        "too_high": int((signed > 0).sum()),
+        "signed": {
+            "value": centre.value,
+            "low": centre.low if known else None,
+            "high": centre.high if known else None,
+        },
+    }
