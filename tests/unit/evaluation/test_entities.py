@@ -16,6 +16,7 @@ from toolkit.evaluation import entities
 from toolkit.evaluation.checks import calibration, label_errors, slices
 from toolkit.evaluation.checks.slices import Slice, adjusted
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.statistics import temperature
 from toolkit.inference.predict import Predictions
 from toolkit.tasks import loading
 from toolkit.tasks.spans import WORD_PROBABILITIES, Span
@@ -134,7 +135,7 @@ def test_calibration_is_of_predicted_entities():
     assert found["accuracy"] == 0.25  # one of the four predicted ones
     assert found["mean_confidence"] == pytest.approx(0.8)
     assert found["brier"]["value"] == pytest.approx((0.2**2 + 3 * 0.8**2) / 4)
-    scaled = calibration.at_temperature([0.8, 0.05, 0.05, 0.05, 0.05], 2.0)[0]
+    scaled = temperature.at_temperature([0.8, 0.05, 0.05, 0.05, 0.05], 2.0)[0]
     assert found["scaled"]["brier"]["value"] == pytest.approx(((1 - scaled) ** 2 + 3 * scaled**2) / 4)
 
 
@@ -150,14 +151,14 @@ def test_calibration_keeps_the_temperature_of_words_by_sentences():
     logits = random.normal(size=(600, 3)) * 2
     logits[np.arange(600), labels] += 2
     probabilities = np.exp(3 * logits) / np.exp(3 * logits).sum(axis=1, keepdims=True)
-    alone = calibration.choose_temperature(probabilities, labels, 0.95, 0)
-    grouped = calibration.choose_temperature(probabilities, labels, 0.95, 0, np.repeat(np.arange(60), 10))
+    alone = temperature.choose_temperature(probabilities, labels, 0.95, 0)
+    grouped = temperature.choose_temperature(probabilities, labels, 0.95, 0, np.repeat(np.arange(60), 10))
     assert alone.kept
     assert grouped.temperature == alone.temperature
-    one = calibration.choose_temperature(probabilities, labels, 0.95, 0, np.arange(600))
+    one = temperature.choose_temperature(probabilities, labels, 0.95, 0, np.arange(600))
     assert one == alone
     twice = [np.concatenate([part, part]) for part in (probabilities, labels, np.arange(600))]
-    pairs = calibration.choose_temperature(*twice[:2], 0.95, 0, twice[2])
+    pairs = temperature.choose_temperature(*twice[:2], 0.95, 0, twice[2])
     assert pairs.gain.high - pairs.gain.low == pytest.approx(alone.gain.high - alone.gain.low, rel=0.02)
 
 

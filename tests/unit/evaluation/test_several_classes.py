@@ -9,6 +9,7 @@ from toolkit.config import RunConfig
 from toolkit.evaluation.checks import calibration, findings, label_errors, slices
 from toolkit.evaluation.class_thresholds import stored_thresholds
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.statistics import calibration_error
 from toolkit.inference.predict import Predictions
 from toolkit.report.document.schema import REPORT, faults
 from toolkit.report.document.verdict import verdict
@@ -117,7 +118,7 @@ def test_a_miscalibrated_class_is_found_and_a_calibrated_one_is_not() -> None:
     section = calibration.of_each_class(likely, numbers, LABELS, config, 0)
     assert [row["p"] < 0.05 for row in section["classes"]] == [False, False, True]
     assert section["classes"][2]["ece"]["low"] > 0.1
-    alone = calibration.calibrated_p(likely[:, 0], true[:, 0].astype(float), 0)
+    alone = calibration_error.calibrated_p(likely[:, 0], true[:, 0].astype(float), 0)
     assert section["classes"][0]["p"] >= alone  # adjusted for the number of classes
     (statement,) = [s for s in _statements(calibration=section) if "Miscalibrated" in s]
     assert "1 of 3" in statement
@@ -140,7 +141,7 @@ def test_the_number_of_right_predictions_is_distributed_as_a_sum() -> None:
     expected = np.array([1.0])
     for p in likely:
         expected = np.convolve(expected, [1 - p, p])
-    assert calibration.sum_distribution(likely) == pytest.approx(expected)
+    assert calibration_error.sum_distribution(likely) == pytest.approx(expected)
 
 
 def test_rows_are_grouped_by_their_classes_and_how_many_they_have(evaluation: dict) -> None:

@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.evaluation import thresholds
-from toolkit.evaluation.checks.calibration import fitted
 from toolkit.evaluation.context import references
 from toolkit.evaluation.predict_rows import predict_rows
+from toolkit.evaluation.statistics.temperature import fitted
 from toolkit.inference.model import StoredModel
 
 

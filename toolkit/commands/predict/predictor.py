@@ -11,7 +11,7 @@ from toolkit.commands.explain.service import Explainer
 from toolkit.data.sources.row_stream import Row
 from toolkit.data.tables import columns
 from toolkit.errors import DataError, RecipeError
-from toolkit.evaluation.checks.calibration import at_temperature
+from toolkit.evaluation.statistics.temperature import at_temperature
 from toolkit.events import Observe
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import StoredModel

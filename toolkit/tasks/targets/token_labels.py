@@ -10,7 +10,7 @@ from toolkit.config.settings import DataConfig
 from toolkit.data.tables import columns
 from toolkit.errors import DataError
 from toolkit.evaluation import entities
-from toolkit.evaluation.checks import calibration
+from toolkit.evaluation.statistics.temperature import fitted
 from toolkit.tasks import spans
 from toolkit.tasks.shown_labels import counted
 from toolkit.tasks.task import AnswerFormat, Checked, Column, Target, Task
@@ -132,9 +132,7 @@ def _calibrate(
     words = entities.read_words(columns, references)
     if words is None:
         return {}
-    return calibration.fitted(
-        words.probabilities, words.labels, settings.confidence, seed, "validation", words.sentences
-    )
+    return fitted(words.probabilities, words.labels, settings.confidence, seed, "validation", words.sentences)
 
 
 TOKEN_LABELS = Target(

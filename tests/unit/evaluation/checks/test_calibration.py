@@ -6,6 +6,8 @@ from scipy import optimize
 
 from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation.checks import calibration
+from toolkit.evaluation.statistics import calibration_error
+from toolkit.evaluation.statistics import temperature as temperature_
 
 CONFIG = EvaluationConfig(resamples=200)
 
@@ -24,7 +26,7 @@ def both(sure: np.ndarray) -> np.ndarray:
 def test_the_plain_error_is_a_weighted_mean_of_gaps():
     sure = np.repeat([0.6, 0.7, 0.8, 0.9], 50)
     right = np.concatenate([np.arange(50) < count for count in (30, 25, 40, 50)]).astype(float)
-    assert calibration.plain_error(sure, right) == pytest.approx((0 + 0.2 + 0 + 0.1) / 4)
+    assert calibration_error.plain_error(sure, right) == pytest.approx((0 + 0.2 + 0 + 0.1) / 4)
 
 
 @pytest.mark.parametrize(
@@ -39,23 +41,23 @@ def test_the_plain_error_is_a_weighted_mean_of_gaps():
     ids=["perfect", "three points", "ten points", "too steep", "too sure at the top"],
 )
 def test_intervals_of_the_calibration_error_hold_the_true_error_of_the_bins(monkeypatch, truth):
-    monkeypatch.setattr(calibration, "REDRAWS", 100)
+    monkeypatch.setattr(calibration_error, "REDRAWS", 100)
     held, result, plain = [], [], []
     for seed in range(200):
         sure, right = drawn(seed, 400, truth)
-        number = calibration.bin_of(sure)
+        number = calibration_error.bin_of(sure)
         true_error = np.abs(np.bincount(number, sure - truth(sure))).sum() / len(sure)
-        interval = calibration.calibration_error(sure, right, 0.95, seed)
+        interval = calibration_error.calibration_error(sure, right, 0.95, seed)
         held.append(interval.low <= true_error <= interval.high)
         result.append(interval.value - true_error)
-        plain.append(calibration.plain_error(sure, right) - true_error)
+        plain.append(calibration_error.plain_error(sure, right) - true_error)
     assert np.mean(held) >= 0.92
     assert abs(np.mean(result)) <= max(abs(np.mean(plain)), 0.006)  # of large errors a little too much is taken off
 
 
 def test_a_calibrated_model_is_refused_as_rarely_as_promised(monkeypatch):
-    monkeypatch.setattr(calibration, "REDRAWS", 200)
-    p_values = np.array([calibration.calibrated_p(*drawn(seed, 300), seed) for seed in range(300)])
+    monkeypatch.setattr(calibration_error, "REDRAWS", 200)
+    p_values = np.array([calibration_error.calibrated_p(*drawn(seed, 300), seed) for seed in range(300)])
     assert np.mean(p_values < 0.05) == pytest.approx(0.05, abs=0.035)
     assert np.mean(p_values < 0.5) == pytest.approx(0.5, abs=0.08)
 
@@ -76,20 +78,20 @@ def test_the_temperature_is_the_one_of_least_loss():
     weights = np.exp(logits / 2.5)
     true = [random.choice(3, p=row / row.sum()) for row in weights]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    result = calibration.fit_temperature(probabilities, true)
+    result = temperature_.fit_temperature(probabilities, true)
 
     def loss(temperature):
-        return -np.log(calibration.scaled(probabilities, temperature)[np.arange(500), true]).mean()
+        return -np.log(temperature_.scaled(probabilities, temperature)[np.arange(500), true]).mean()
 
     best = optimize.minimize_scalar(loss, bounds=(0.1, 10), method="bounded", options={"xatol": 1e-6})
     assert result == pytest.approx(best.x, rel=1e-3)
     assert result == pytest.approx(2.5, rel=0.2)
-    assert calibration.scaled(probabilities, 1.0) == pytest.approx(probabilities)
-    assert calibration.scaled(probabilities, result).argmax(axis=1).tolist() == probabilities.argmax(axis=1).tolist()
+    assert temperature_.scaled(probabilities, 1.0) == pytest.approx(probabilities)
+    assert temperature_.scaled(probabilities, result).argmax(axis=1).tolist() == probabilities.argmax(axis=1).tolist()
 
 
 def test_without_a_mistake_there_is_no_temperature_to_fit():
-    assert calibration.fit_temperature([[0.9, 0.1], [0.2, 0.8]], [0, 1]) is None
+    assert temperature_.fit_temperature([[0.9, 0.1], [0.2, 0.8]], [0, 1]) is None
 
 
 def simulated(seed: int, rows: int, temperature: float, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +100,7 @@ def simulated(seed: int, rows: int, temperature: float, classes: int = 3) -> tup
     logits = random.normal(size=(rows, classes)) * 1.5
     honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     true = (honest.cumsum(axis=1) > random.random((rows, 1))).argmax(axis=1)
-    return calibration.scaled(honest, 1 / temperature), true
+    return temperature_.scaled(honest, 1 / temperature), true
 
 
 @pytest.mark.parametrize("rows", [20, 42, 100, 400])
@@ -106,28 +108,30 @@ def test_calibrated_models_are_not_made_worse(rows):
     """On fresh rows, over models that are calibrated as they are; a temperature of no use is nearly always refused."""
     change, errors, kept = [], [], 0
     for seed in range(100):
-        fit = calibration.choose_temperature(*simulated(seed, rows, 1.0), 0.95, seed)
+        fit = temperature_.choose_temperature(*simulated(seed, rows, 1.0), 0.95, seed)
         assert fit.kept or fit.reason
         kept += fit.kept
         if fit.kept:
             probabilities, true = simulated(seed + 1000, 2000, 1.0)
-            after = calibration.scaled(probabilities, fit.temperature)
+            after = temperature_.scaled(probabilities, fit.temperature)
             change.append(np.log(probabilities[np.arange(2000), true] / after[np.arange(2000), true]).mean())
             right = (probabilities.argmax(axis=1) == true).astype(float)
             errors.append(
-                np.subtract(*(calibration.plain_error(part.max(axis=1), right) for part in (after, probabilities)))
+                np.subtract(
+                    *(calibration_error.plain_error(part.max(axis=1), right) for part in (after, probabilities))
+                )
             )
     assert kept <= 5
     assert max(change, default=0.0) < 0.02
     assert max(errors, default=0.0) < 0.05
     if rows == 42:  # fitted without the check, it does harm
-        plain = [calibration.fit_temperature(*simulated(seed, rows, 1.0)) for seed in range(100)]
+        plain = [temperature_.fit_temperature(*simulated(seed, rows, 1.0)) for seed in range(100)]
         assert np.mean([item < 0.8 or item > 1.25 for item in plain if item is not None]) > 0.2
 
 
 def test_a_temperature_that_helps_is_kept():
     for seed in range(10):
-        fit = calibration.choose_temperature(*simulated(seed, 400, 2.0), 0.95, seed)
+        fit = temperature_.choose_temperature(*simulated(seed, 400, 2.0), 0.95, seed)
         assert fit.kept
         assert fit.temperature == pytest.approx(2, rel=0.35)
         assert 0 < fit.gain.low < fit.gain.value
@@ -135,19 +139,19 @@ def test_a_temperature_that_helps_is_kept():
 
 def test_few_mistakes_fit_no_temperature():
     probabilities = np.array([[0.9, 0.1]] * 50 + [[0.4, 0.6]] * 9)
-    fit = calibration.choose_temperature(probabilities, [0] * 59, 0.95, 0)
+    fit = temperature_.choose_temperature(probabilities, [0] * 59, 0.95, 0)
     assert (fit.kept, fit.rows, fit.gain) == (False, 59, None)
     assert "9 of these rows" in fit.reason
-    assert calibration.choose_temperature([[0.9, 0.1]], [0], 0.95, 0).temperature is None
+    assert temperature_.choose_temperature([[0.9, 0.1]], [0], 0.95, 0).temperature is None
 
 
 def test_scaling_corrects_calibration():
     random = np.random.default_rng(2)
     logits = random.normal(size=(2000, 2)) * 3
     sharp = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    honest = calibration.scaled(sharp, 3.0)
+    honest = temperature_.scaled(sharp, 3.0)
     true = (random.random(2000) < honest[:, 1]).astype(int)
-    temperature = calibration.fit_temperature(sharp[1000:], true[1000:])
+    temperature = temperature_.fit_temperature(sharp[1000:], true[1000:])
     result = calibration.section(sharp[:1000], true[:1000], CONFIG, 0, temperature)
     assert result["scaled"]["ece"]["value"] < 0.05 < result["ece"]["low"]
     assert result["scaled"]["log_loss"]["value"] < result["log_loss"]["value"]

@@ -478,6 +478,6 @@ def test_pages_count_entities_where_words_have_labels():
     page, markdown = render.to_html(report), render.to_markdown(report)
     assert "Metrics by type" in page
     assert "Metrics by class" not in page
-    assert "<span>missed</span>" in page
+    assert "<span><bdi>missed</bdi></span>" in page
     assert "Of the predicted entities: mean confidence" in page
     assert "| Type | Entities |" in markdown

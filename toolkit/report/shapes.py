@@ -1,0 +1,262 @@
+"""The shape of an evaluation in report.json, in the notation of `toolkit.report.document.schema`."""
+
+from typing import Any
+
+INTERVAL = {"value": float, "low": float, "high": float}
+METRIC = {**dict.fromkeys(("name", "title", "unit", "better", "signature"), str), **INTERVAL}
+PLACE = {"file": str, "row": float}
+
+_FIGURES = {"ece": INTERVAL, "ece_plain": float, "brier": INTERVAL, "log_loss": INTERVAL}
+_CALIBRATION = {
+    "unit": str,
+    **dict.fromkeys(("confidence", "mean_confidence", "accuracy", "p", "temperature"), float),
+    "bins": [{"count": float, "confidence": float, "accuracy": INTERVAL}],
+    **_FIGURES,
+    "scaled": _FIGURES,
+    "classes": [{"label": str, **dict.fromkeys(("mean_probability", "share", "p"), float), "ece": INTERVAL}],
+    "fit": {"rows": float, "temperature": float, "gain": INTERVAL, "kept": bool, "reason": str},
+}
+
+_GROUP = {"by": str, "name": str, "rows": float, "accuracy": INTERVAL, "p": float}
+_SLICES = {
+    **dict.fromkeys(("figure", "unit"), str),
+    **dict.fromkeys(("confidence", "accuracy", "looked_at", "smallest", "clear", "worst_confidence"), float),
+    "groups": [_GROUP],
+    "worst": [_GROUP],
+}
+
+_LABEL_ERRORS = {
+    "unit": str,
+    "doubted": float,
+    "noise": {"rate": float, "p": float},
+    "classes": [{"label": str, "missing": float, "wrong": float}],
+    "examples": [
+        {
+            **PLACE,
+            **dict.fromkeys(("text", "label", "suggestion", "picture"), str),
+            **dict.fromkeys(("label_probability", "suggestion_probability"), float),
+            "missing": bool,
+        }
+    ],
+}
+
+_CLASS = {
+    "label": str,
+    **dict.fromkeys(("support", "predicted", "threshold"), float),
+    **dict.fromkeys(("precision", "recall", "f1"), INTERVAL),
+}
+_CLASSES_PER_ROW = {
+    **dict.fromkeys(("true_mean", "predicted_mean"), float),
+    "counts": [dict.fromkeys(("classes", "true", "predicted"), float)],
+}
+_CONFUSED = {
+    **dict.fromkeys(("wrong", "missed", "added"), float),
+    "confusions": [{"missed": str, "added": str, **dict.fromkeys(("count", "reverse", "expected"), float)}],
+}
+_DISTANCE = {
+    "classes": [{"distance": float, "count": float, "share": INTERVAL}],
+    **dict.fromkeys(("too_low", "too_high"), float),
+    "signed": INTERVAL,
+}
+_RESIDUALS = {
+    "mean": INTERVAL,
+    "intervals": {"half_width": float, "nominal": float, "observed": INTERVAL},
+    "quarters": [
+        {
+            **dict.fromkeys(("low", "high", "rows"), float),
+            **dict.fromkeys(("error", "residual", "difference"), INTERVAL),
+            "worse": bool,
+        }
+    ],
+    "quarters_confidence": float,
+    "drawn": [[float]],
+}
+_PROBABLE = {"label": str, "probability": float}
+_ERROR = {
+    **PLACE,
+    **dict.fromkeys(("text", "label", "prediction", "kind", "picture"), str),
+    **dict.fromkeys(("confidence", "residual"), float),
+    "missed": [_PROBABLE],
+    "added": [_PROBABLE],
+}
+
+_SAMPLE = {**PLACE, "text": str, "label": str, "picture": str}
+_NEAR_DUPLICATES = {
+    "kind": str,
+    **dict.fromkeys(("threshold", "rows", "found", "other_label"), float),
+    "without": {"rows": float, "metric": METRIC},
+    "pairs": [{"similarity": float, "test": _SAMPLE, "train": _SAMPLE}],
+}
+
+_CHANGED = {
+    **PLACE,
+    **dict.fromkeys(("text", "changed", "before", "after", "picture", "changed_picture"), str),
+}
+_ROBUSTNESS = {
+    **dict.fromkeys(("kind", "metric", "unit", "better"), str),
+    **dict.fromkeys(("rows", "confidence", "accuracy", "half_width"), float),
+    "invariance": [
+        {
+            "name": str,
+            "title": str,
+            "changed": float,
+            "difference": INTERVAL,
+            "flipped": INTERVAL,
+            "moved": INTERVAL,
+            "failures": [_CHANGED],
+        }
+    ],
+    "expectations": [{"name": str, "title": str, "tried": float, "failed": INTERVAL, "failures": [_CHANGED]}],
+    "not_tested": str,
+}
+
+_EXPLANATIONS = {
+    "methods": [{"name": str, "title": str, "about": str}],
+    "examples": [
+        {
+            **PLACE,
+            **dict.fromkeys(("text", "label", "prediction", "picture"), str),
+            "confidence": float,
+            "right": bool,
+            "overlays": [str],
+            "words": [[str]],
+        }
+    ],
+    "pairs": bool,
+    "not_tested": str,
+}
+
+_FAITHFULNESS = {
+    **dict.fromkeys(("examples", "confidence"), float),
+    **dict.fromkeys(("best", "unit", "change", "headline", "not_tested"), str),
+    "methods": [{"name": str, "title": str, **INTERVAL}],
+    "statements": [str],
+    "warnings": [str],
+}
+
+_BIAS = {
+    "confidence": float,
+    "scored": bool,
+    "measure": str,
+    "studies": [
+        {
+            **dict.fromkeys(("category", "source"), str),
+            **dict.fromkeys(("texts", "versions"), float),
+            "flipped": INTERVAL,
+            "gaps": [{"label": str, "group": str, "versus": str, "score": INTERVAL, "clear": bool}],
+            "failures": [{**_CHANGED, "groups": str}],
+        }
+    ],
+    "not_tested": str,
+}
+
+_FAIRNESS = {
+    "column": str,
+    "confidence": float,
+    "smallest": float,
+    "left_out": [str],
+    "groups": [{"name": str, "rows": float, "accuracy": INTERVAL, "rates": {}}],
+    "gaps": [{"figure": str, "value": float, "p": float}],
+}
+
+_WRITTEN = {**PLACE, **dict.fromkeys(("source", "reference", "written", "remark"), str)}
+_WRITING = {
+    "confidence": float,
+    "checks": [
+        {
+            "name": str,
+            "title": str,
+            "tried": float,
+            "failed": INTERVAL,
+            "references_failed": float,
+            "clear": bool,
+            "failures": [_WRITTEN],
+        }
+    ],
+    "worst": [{**_WRITTEN, "score": float}],
+    "worst_by": str,
+    "glossary": {
+        "source": str,
+        "kept": INTERVAL,
+        "references_kept": float,
+        "terms": [{"term": str, "translation": str, "tried": float, "kept": float}],
+    },
+}
+
+_TRANSCRIPTS = {
+    "worst_by": str,
+    "wrong": float,
+    "worst": [{**PLACE, **dict.fromkeys(("source", "reference", "written"), str), "score": float}],
+}
+
+_RECOMMENDATIONS = {
+    **dict.fromkeys(("confidence", "users", "items", "coverage", "unseen", "repeats", "items_in_history"), float),
+    "popularity_ratio": INTERVAL,
+    "exclude_seen": bool,
+}
+
+_COST = {
+    "device": str,
+    "timed": str,
+    "threads": float,
+    "bytes_on_disk": float,
+    "energy": str,
+    "timings": [
+        dict.fromkeys(
+            ("batch_size", "length", "passes", "p50_ms", "p99_ms", "examples_per_second", "joules_per_example"), float
+        )
+    ],
+}
+
+_SCREENING = {
+    "positive": str,
+    **dict.fromkeys(("confidence", "positives", "negatives", "validation_positives", "validation_negatives"), float),
+    "points": [
+        {
+            "name": str,
+            **dict.fromkeys(("threshold", "target"), float),
+            **dict.fromkeys(("missed", "missed_on_validation"), bool),
+            "on_validation": {"sensitivity": INTERVAL, "specificity": INTERVAL},
+            **dict.fromkeys(
+                ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value"), INTERVAL
+            ),
+        }
+    ],
+}
+
+EVALUATION: dict[str, Any] = {
+    "split": str,
+    "rows": float,
+    "confidence": float,
+    "labels": [str],
+    "loss": float,
+    "metrics": [METRIC],
+    "unit": str,
+    "per_class": [_CLASS],
+    "classes_per_row": _CLASSES_PER_ROW,
+    "confused": _CONFUSED,
+    "distance": _DISTANCE,
+    "residuals": _RESIDUALS,
+    "confusion": {"labels": [str], "matrix": [[float]]},
+    "errors": [_ERROR],
+    "calibration": _CALIBRATION,
+    "slices": _SLICES,
+    "label_errors": _LABEL_ERRORS,
+    "near_duplicates": _NEAR_DUPLICATES,
+    "writing": _WRITING,
+    "transcripts": _TRANSCRIPTS,
+    "recommendations": _RECOMMENDATIONS,
+    "robustness": _ROBUSTNESS,
+    "bias": _BIAS,
+    "explanations": _EXPLANATIONS,
+    "faithfulness": _FAITHFULNESS,
+    "fairness": _FAIRNESS,
+    "ranking": {
+        **dict.fromkeys(("column", "not_tested"), str),
+        **dict.fromkeys(("confidence", "queries", "left_out", "rows"), float),
+        "metrics": [METRIC],
+    },
+    "cost": _COST,
+    "screening": _SCREENING,
+    "not_checked": {"checks": [str], "command": str},
+}
