@@ -13,9 +13,9 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from toolkit import ctc, speech
+from toolkit import speech
 from toolkit.config import RunConfig
-from toolkit.data.audio import feature_extraction
+from toolkit.data.audio import ctc, feature_extraction
 from toolkit.data.batching.batch import pad
 from toolkit.evaluation.baselines import empty_text, most_frequent_text
 from toolkit.tasks.inputs.audio import AUDIO

@@ -23,7 +23,7 @@ FLOORS = (
     ("tasks", "sources", "runs", "distributed"),
     (
         *("attention", "model_metadata", "data", "checkpoints", "models", "weights", "metrics", "seq2seq"),
-        *("compatibility", "speech", "ctc", "hub.responses", "hub.benchmarks", "recommender"),
+        *("compatibility", "speech", "hub.responses", "hub.benchmarks", "recommender"),
     ),
     ("events", "training", "inference", "evaluation", "explanation", "exporting"),
     ("report", "hub", "tasks.inputs", "tasks.targets", "tasks.parts", "tasks.loading", "tasks.old_names"),

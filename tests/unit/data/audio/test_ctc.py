@@ -8,8 +8,8 @@ import torch
 
 from tests.support import recordings
 from tests.support.errors import refused
-from toolkit import ctc
 from toolkit.config.settings import LoadingConfig
+from toolkit.data.audio import ctc
 from toolkit.errors import ModelError
 
 LOADING = LoadingConfig()
