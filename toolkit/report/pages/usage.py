@@ -92,7 +92,7 @@ def code(
         bounds = {"longest": max_length or 512, "factor": length_factor, "spare": SPARE}
         return _TRANSLATION.format(**known, **bounds, text=prompt, behind="[2:]" if forced else "").lstrip()
     if task in ("audio-classification", "automatic-speech-recognition"):
-        program = _RECORDING if task == "audio-classification" else _TRANSCRIPTION
+        program = _TRANSCRIPTION if "speech" in task else _RECORDING
         return program.format(**known, task=json.dumps(task), given=json.dumps(RECORDING)).lstrip()
     if task == "image-classification":
         given = json.dumps(PICTURE)
