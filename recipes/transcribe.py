@@ -14,10 +14,10 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from toolkit.config import RunConfig
-from toolkit.data.audio import feature_extraction
+from toolkit.data.audio import ctc, feature_extraction
 from toolkit.data.batching.batch import pad
 from toolkit.evaluation.baselines import empty_text, most_frequent_text
-from toolkit.families import ctc, speech
+from toolkit.families import speech
 from toolkit.tasks.inputs.audio import AUDIO
 from toolkit.tasks.targets.transcript import TRANSCRIPT
 from toolkit.tasks.task import Column

@@ -10,7 +10,7 @@ import numpy as np
 from toolkit.attention.implementations.packed import unpadded
 from toolkit.data.batching.batch import Features, Integers, plan_evaluation, probe
 from toolkit.distributed.process_group import ALONE, Team
-from toolkit.training.loss.objective import count_items
+from toolkit.training.loss.objective import items_of
 
 Answer = tuple[int, dict[str, list[Any]], float, int]  # number of the batch, columns, sum of the loss, items
 
@@ -39,7 +39,6 @@ def predict(
     observe: Callable[[int, int], None] | None = None,
     team: Team = ALONE,
     padded: bool = False,
-    items: Callable[[Mapping[str, Any]], int] = count_items,
 ) -> Predictions:
     """Run `model` over all examples, in batches of like lengths; outputs are reduced batch by batch.
 
@@ -53,11 +52,11 @@ def predict(
         observe: Called with (examples done, examples in all).
         team: The processes that share the work; each predicts some of the batches and returns all predictions.
         padded: Whether batches are padded even if the model can run without padding.
-        items: Batch → of how many items its loss is a mean.
     """
     import torch
 
     device = getattr(model, "device", "cpu")
+    items = items_of(model)
     plan = plan_evaluation(features.lengths, batch_size)
     answers = []
     done = 0

@@ -12,7 +12,6 @@ from toolkit.inference.generate import write
 from toolkit.inference.model import LoadedModel
 from toolkit.inference.predict import Predictions, predict
 from toolkit.tasks.contract import with_accepted
-from toolkit.training.loss.objective import count_items, count_rows
 
 
 def predict_features(
@@ -44,9 +43,8 @@ def predict_features(
     padded = loaded.config.training.acceleration == "off"
     collate = collate or partial(recipe.collate, processor=loaded.processor)
     if recipe.generate is None:
-        items = count_rows if recipe.target.loss_of_rows else count_items
         extract = with_accepted(recipe.predictions, processor=loaded.processor)
-        predictions = predict(loaded.model, features, collate, extract, padded=padded, items=items, **common)
+        predictions = predict(loaded.model, features, collate, extract, padded=padded, **common)
         decide = recipe.target.decide
         if decide is not None:
             predictions = replace(predictions, columns=decide(predictions.columns, loaded.calibration))

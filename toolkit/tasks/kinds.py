@@ -232,7 +232,6 @@ class Target:
             recipe returns none.
         objective: (loss settings, names of the classes, model labels of the training rows) → what training minimises;
             None for the usual one.
-        loss_of_rows: Whether the model's loss is a mean over rows, although labels of a row are a list.
         tried_before: Whether a checkpoint may have learned to predict it: then its predictions before fine-tuning are
             a baseline.
         loss_keys: Keys under `loss` that have a meaning for it; None for all where a row, or each token of it, has
@@ -286,7 +285,6 @@ class Target:
     model_arguments: Mapping[str, Any] = field(default_factory=dict)
     model_labels: Callable[[Sequence[Any], Sequence[str]], Any] | None = None
     objective: Callable[..., Any] | None = None
-    loss_of_rows: bool = False
     tried_before: bool = False
     loss_keys: Sequence[str] | None = None
     outcome: Any = None

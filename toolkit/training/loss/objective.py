@@ -60,6 +60,12 @@ def count_rows(batch: Batch) -> int:
     return len(batch["labels"])
 
 
+def items_of(model: Any) -> Callable[[Batch], int]:
+    """Return of how many items of a batch a model's own loss is a mean: rows for CTC, else labels."""
+    of_rows = getattr(getattr(model, "config", None), "ctc_loss_reduction", None) == "mean"
+    return count_rows if of_rows else count_items
+
+
 def are_shares(labels: Any) -> bool:
     """Whether labels are shares of each class, (B, C), as mixed examples have them."""
     return bool(labels.ndim == 2 and labels.is_floating_point())

@@ -9,8 +9,8 @@ import torch
 from tests.support import recordings
 from tests.support.errors import refused
 from toolkit.config.settings import LoadingConfig
+from toolkit.data.audio import ctc
 from toolkit.errors import ModelError
-from toolkit.families import ctc
 
 LOADING = LoadingConfig()
 
