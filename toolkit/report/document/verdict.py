@@ -316,7 +316,7 @@ def _start_kept(training: Mapping[str, Any] | None) -> list[str]:
         return []
     if (training.get("linear_probe") or {}).get("installed"):
         return [
-            "Fine-tuning was not better on validation rows than the logistic regression on frozen features that it "
+            "Fine-tuning was not better on validation rows than the linear probe (a regression on frozen features) it "
             "started from: the backbone is unchanged, and that regression is the head of the model."
         ]
     if training.get("steps"):
