@@ -6,9 +6,9 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 
 from toolkit.config import RunConfig
-from toolkit.evaluation import ordered_classes, residuals
 from toolkit.evaluation.checks import findings
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.overviews import ordered_classes, residuals
 from toolkit.inference.predict import Predictions
 from toolkit.report.document.portable import without_examples
 from toolkit.report.document.schema import REPORT, faults

@@ -10,9 +10,9 @@ import numpy as np
 
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.statistics import query_ranking
 from toolkit.evaluation.statistics.intervals import Floats, bootstrap
 from toolkit.evaluation.thresholds import class_number
-from toolkit.metrics import query_ranking
 from toolkit.metrics.means import mean
 from toolkit.metrics.probability import probability_matrix
 

@@ -1,1 +1,1 @@
-"""Intervals, significance, spread over seeds."""
+"""Intervals, significance, calibration errors and temperatures, rankings of queries, spread over seeds."""

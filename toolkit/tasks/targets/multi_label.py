@@ -12,8 +12,9 @@ from toolkit.config import normal_form
 from toolkit.data.formats import cells
 from toolkit.data.tables import columns as columns_
 from toolkit.data.targets import iterative_split
-from toolkit.evaluation import class_thresholds, several_classes
+from toolkit.evaluation import class_thresholds
 from toolkit.evaluation.baselines import frequent_classes, one_against_rest_pixels, one_against_rest_tfidf
+from toolkit.evaluation.overviews import several_classes
 from toolkit.explanation.question import Outcome
 from toolkit.tasks.shown_labels import counted
 from toolkit.tasks.task import AnswerFormat, LabelColumn, Target

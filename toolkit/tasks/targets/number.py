@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from toolkit.config.settings import DataConfig
 from toolkit.data.tables.labels import FEW
 from toolkit.errors import DataError
-from toolkit.evaluation import residuals
 from toolkit.evaluation.baselines import mean_value, median_value, ridge_pixels, ridge_tfidf
+from toolkit.evaluation.overviews import residuals
 from toolkit.evaluation.statistics.conformal import half_width
 from toolkit.explanation.question import Outcome
 from toolkit.tasks.task import AnswerFormat, Checked, Column, LabelColumn, Target

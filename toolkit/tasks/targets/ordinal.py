@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.evaluation import ordered_classes
 from toolkit.evaluation.baselines import majority, median_class, pixel_logistic_regression, tfidf_logistic_regression
+from toolkit.evaluation.overviews import ordered_classes
 from toolkit.explanation.question import ONE_CLASS
 from toolkit.inference.predict import probabilities
 from toolkit.tasks.targets.single_label import SINGLE_LABEL

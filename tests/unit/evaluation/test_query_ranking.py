@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from toolkit.evaluation.checks import ranking as check
-from toolkit.metrics.query_ranking import average_precision, ndcg, reciprocal_rank
+from toolkit.evaluation.statistics.query_ranking import average_precision, ndcg, reciprocal_rank
 from toolkit.report.document.schema import REPORT, faults, fill
 from toolkit.report.sections import findings
 

@@ -1,0 +1,1 @@
+"""Further keys of the evaluation in a report, for each kind of target."""
