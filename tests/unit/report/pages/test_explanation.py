@@ -131,8 +131,8 @@ def test_a_method_that_was_not_measured_is_shown_without_figures():
 def test_words_are_shaded_by_their_share_of_the_largest():
     document, html = built()
     shades = re.findall(r'<span class="word( against)?" style="--share: ([\d.]+)" title="([^"]+)">(\w+)<', html)
-    assert shades[:3] == [("", "0.50", "+1.000", "good"), (" against", "1.00", "-2.000", "bad"),
-                          ("", "0.05", "+0.100", "film")]  # fmt: skip
+    assert shades[:3] == [("", "0.50", "+1", "good"), (" against", "1.00", "-2", "bad"),
+                          ("", "0.05", "+0.1", "film")]  # fmt: skip
     assert explanation.top_words(document["texts"][0], "rollout", 2) == [("bad", -2.0), ("good", 1.0)]
 
 
