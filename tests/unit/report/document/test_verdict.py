@@ -126,7 +126,7 @@ def test_a_kept_start_is_named():
     (pretrained,) = statements()
     (probe,) = statements(linear_probe={"installed": True})
     assert "model as it was" in pretrained
-    assert "logistic regression" in probe
+    assert "linear probe" in probe
     assert statements(best_step=40) == statements(steps=0) == []
     assert statements(few_labels={}, linear_probe={"installed": False}) == [pretrained]
 
