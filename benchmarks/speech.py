@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,24 +48,45 @@ EPOCHS = 16
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, test and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speech", description="Spoken digits from scratch.")
-    parser.add_argument("--output", type=Path, default=RESULTS / "speech-cpu.json", help="the record")
+    return command("speech", "Spoken digits from scratch.", EPOCHS, measured, markdown, arguments)
+
+
+def command(
+    name: str,
+    description: str,
+    epochs: int,
+    measure: Callable[[Path], dict[str, Any]],
+    table: Callable[[dict[str, Any]], str],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Measure and write a record, or print one that was written.
+
+    Args:
+        name: Of the benchmark.
+        description: What it does.
+        epochs: Of its training.
+        measure: Temporary folder → the record's own keys.
+        table: Record → Markdown.
+        arguments: Of the command line.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    parser.add_argument("--output", type=Path, default=RESULTS / f"{name}-cpu.json", help="the record")
     parser.add_argument("--table", type=Path, metavar="FILE", help="print this record as Markdown and run nothing")
     options = parser.parse_args(arguments)
     if options.table:
-        sys.stdout.write(markdown(json.loads(options.table.read_text(encoding="utf-8"))))
+        sys.stdout.write(table(json.loads(options.table.read_text(encoding="utf-8"))))
         return 0
     record = {
-        "command": "python -m benchmarks.speech",
+        "command": f"python -m benchmarks.{name}",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine.describe(),
         "threads": 1,
-        "epochs": EPOCHS,
+        "epochs": epochs,
     }
     with tempfile.TemporaryDirectory() as temporary:
-        record |= measured(Path(temporary))
+        record |= measure(Path(temporary))
     options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(markdown(record))
+    sys.stdout.write(table(record))
     return 0
 
 
@@ -102,9 +123,9 @@ def draw(folder: Path) -> None:
 
 def speak(words: str, voice: str, speed: int, file: Path) -> None:
     """Write spoken words at the rate of a telephone."""
-    command = ["espeak-ng", "-v", voice, "-s", str(speed), "--stdout", words]
-    said = subprocess.run(command, check=True, capture_output=True).stdout
-    samples, rate = decoding.decode({"bytes": said}, 60)
+    program = ["espeak-ng", "-v", voice, "-s", str(speed), "--stdout", words]
+    spoken = subprocess.run(program, check=True, capture_output=True).stdout
+    samples, rate = decoding.decode({"bytes": spoken}, 60)
     file.write_bytes(decoding.encode(decoding.resampled(samples, rate, RATE), RATE))
 
 

@@ -8,21 +8,16 @@ sentence of test may also be one of train (1,000 are possible). In addition, the
 Asterisk are joined to sentences with short pauses.
 """
 
-import argparse
 import csv
 import json
 import resource
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import machine, speech
-from benchmarks.finetune import RESULTS
+from benchmarks import speech
 from toolkit.data.audio import decoding
 from toolkit.metrics.transcription import METRICS
 
@@ -35,25 +30,7 @@ EPOCHS = 16
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, test and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.transcribe", description=str(__doc__).splitlines()[0])
-    parser.add_argument("--output", type=Path, default=RESULTS / "transcribe-cpu.json", help="the record")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="print this record as Markdown and run nothing")
-    options = parser.parse_args(arguments)
-    if options.table:
-        sys.stdout.write(markdown(json.loads(options.table.read_text(encoding="utf-8"))))
-        return 0
-    record = {
-        "command": "python -m benchmarks.transcribe",
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": machine.describe(),
-        "threads": 1,
-        "epochs": EPOCHS,
-    }
-    with tempfile.TemporaryDirectory() as temporary:
-        record |= measured(Path(temporary))
-    options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(markdown(record))
-    return 0
+    return speech.command("transcribe", str(__doc__).splitlines()[0], EPOCHS, measured, markdown, arguments)
 
 
 def draw(folder: Path) -> None:

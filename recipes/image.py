@@ -16,7 +16,6 @@ from toolkit.attention import resolution
 from toolkit.config import DataConfig, RunConfig
 from toolkit.data.images import image_folders
 from toolkit.data.images.pixels import prepared, take_bytes
-from toolkit.evaluation.baselines import majority, pixel_logistic_regression
 from toolkit.tasks.contract import Tables
 from toolkit.tasks.inputs.image import IMAGE
 from toolkit.tasks.targets.multi_label import MULTI_LABEL
@@ -47,9 +46,8 @@ COLUMNS = (
 
 TARGETS = {"class": SINGLE_LABEL, "classes": MULTI_LABEL, "stars": ORDINAL, "number": NUMBER}
 
-METRICS = ("accuracy", "f1", "matthews", "auroc", "average_precision", "top_5")
-
-BASELINES = {"Majority class": majority, "Logistic regression on small pixels": pixel_logistic_regression}
+METRICS = SINGLE_LABEL.metrics
+BASELINES = SINGLE_LABEL.baselines["image"]
 
 
 class Options(BaseModel):

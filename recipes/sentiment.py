@@ -7,7 +7,6 @@ the recipe `text`. The default data is Rotten Tomatoes: one-sentence film review
 
 from typing import Any
 
-from toolkit.evaluation.baselines import majority, tfidf_logistic_regression
 from toolkit.tasks.parts import text_classification
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
 from toolkit.tasks.task import Column
@@ -42,12 +41,8 @@ POLARITY = {
     "pos": 0.5,
 }
 
-METRICS = ("accuracy", "f1", "matthews", "auroc", "average_precision", "top_5")
-
-BASELINES = {
-    "Majority class": majority,
-    "TF-IDF + logistic regression": tfidf_logistic_regression,
-}
+METRICS = SINGLE_LABEL.metrics
+BASELINES = SINGLE_LABEL.baselines["text"]
 
 load_processor = text_classification.load_processor
 preprocess = text_classification.preprocess

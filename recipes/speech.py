@@ -17,10 +17,9 @@ from toolkit.data.audio import feature_extraction
 from toolkit.data.audio.columns import RECORDINGS
 from toolkit.data.batching.batch import pad
 from toolkit.data.media import folders
-from toolkit.evaluation.baselines import log_mel_logistic_regression, majority
 from toolkit.families import speech
 from toolkit.tasks.contract import Tables
-from toolkit.tasks.inputs.audio import AUDIO
+from toolkit.tasks.inputs import audio
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
 from toolkit.tasks.task import Column
 from toolkit.training.augmentation import sound
@@ -31,18 +30,15 @@ DEFAULTS: dict[str, Any] = {
     "training": {"best_metric": "accuracy"},
 }
 
-_FILES = ("audio_path", "file_name", "filename", "path", "file", "audio_id", "id")
-
 COLUMNS = (
-    Column("audio", ("audio", "sound", "recording", "speech", "clip", "wav", *_FILES), AUDIO),
+    audio.COLUMN,
     Column(
         "label", ("label", "labels", "class", "target", "category", "command", "intent_class", "language"), SINGLE_LABEL
     ),
 )
 
-METRICS = ("accuracy", "f1", "matthews", "auroc", "average_precision", "top_5")
-
-BASELINES = {"Majority class": majority, "Logistic regression on log-mel statistics": log_mel_logistic_regression}
+METRICS = SINGLE_LABEL.metrics
+BASELINES = SINGLE_LABEL.baselines["audio"]
 
 
 class Options(BaseModel):
@@ -83,10 +79,7 @@ def load_processor(path: Path, config: RunConfig) -> Any:
 
 def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, Any]:
     """Decode recordings, resample them, and extract the features that the checkpoint reads."""
-    features = feature_extraction.prepared(rows["audio"], processor, config.data)
-    if "label" in rows:
-        features["labels"] = list(rows["label"])
-    return features
+    return feature_extraction.prepared(rows["audio"], processor, config.data)
 
 
 def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, Any]:
@@ -97,11 +90,8 @@ def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, 
 
 def augmentation(processor: Any, labels: Sequence[str], config: RunConfig) -> Any:
     """Return what changes training batches at random, or None."""
-    name = config.options["augment"]
-    if name == "auto":
-        name = "none" if config.training.freeze is not None else "strong" if config.loading.from_scratch else "light"
     inputs = processor.model_input_names[0]
-    return sound.changer(sound.chosen(name, config.options), inputs, feature_extraction.time_axis(processor))
+    return sound.changer(sound.configured(config), inputs, feature_extraction.time_axis(processor))
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:

@@ -7,7 +7,6 @@ news articles in four topics (AG News; Zhang, Zhao and LeCun 2015).
 
 from typing import Any
 
-from toolkit.evaluation.baselines import majority, tfidf_logistic_regression
 from toolkit.tasks.parts import text_classification
 from toolkit.tasks.targets.multi_label import MULTI_LABEL
 from toolkit.tasks.targets.number import NUMBER
@@ -31,12 +30,8 @@ COLUMNS = (
     Column("label", (*_NAMES, "categories", "genres", *_NUMBERS, "sentiment"), SINGLE_LABEL),
 )
 
-METRICS = ("accuracy", "f1", "matthews", "auroc", "average_precision", "top_5")
-
-BASELINES = {
-    "Majority class": majority,
-    "TF-IDF + logistic regression": tfidf_logistic_regression,
-}
+METRICS = SINGLE_LABEL.metrics
+BASELINES = SINGLE_LABEL.baselines["text"]
 
 load_processor = text_classification.load_processor
 preprocess = text_classification.preprocess

@@ -18,7 +18,7 @@ from toolkit.data.audio import ctc, feature_extraction
 from toolkit.data.batching.batch import pad
 from toolkit.evaluation.baselines import empty_text, most_frequent_text
 from toolkit.families import speech
-from toolkit.tasks.inputs.audio import AUDIO
+from toolkit.tasks.inputs import audio
 from toolkit.tasks.targets.transcript import TRANSCRIPT
 from toolkit.tasks.task import Column
 from toolkit.training.augmentation import sound
@@ -29,10 +29,8 @@ DEFAULTS: dict[str, Any] = {
     "training": {"best_metric": "wer"},
 }
 
-_FILES = ("audio_path", "file_name", "filename", "path", "file", "audio_id", "id")
-
 COLUMNS = (
-    Column("audio", ("audio", "sound", "recording", "speech", "clip", "wav", *_FILES), AUDIO),
+    audio.COLUMN,
     Column(
         "transcript",
         ("transcript", "transcription", "text", "sentence", "normalized_text", "raw_text", "words"),
@@ -109,11 +107,7 @@ def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, 
 
 def augmentation(processor: Any, labels: Sequence[str], config: RunConfig) -> Any:
     """Return what changes training batches at random, or None; nothing is shifted, which would cut words off."""
-    name = config.options["augment"]
-    if name == "auto":
-        name = "none" if config.training.freeze is not None else "strong" if config.loading.from_scratch else "light"
-    changes = sound.chosen(name, {**config.options, "shift": 0.0})
-    extractor = processor.extractor
+    extractor, changes = processor.extractor, sound.configured(config, shift=0.0)
     return sound.changer(changes, extractor.model_input_names[0], feature_extraction.time_axis(extractor))
 
 

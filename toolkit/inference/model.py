@@ -61,7 +61,7 @@ class StoredModel:
     observe: Observe | None = None
     calibrated: Mapping[str, Any] | None = None
 
-    @property
+    @cached_property
     def calibration(self) -> Mapping[str, Any]:
         """What was determined on validation rows, as of `Target.calibrate`."""
         if self.calibrated is not None:

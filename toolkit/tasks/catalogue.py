@@ -67,8 +67,10 @@ def presets() -> dict[str, Path]:
 
 def canonical(name: str) -> str:
     """Return the recipe that a name means: an alias's, where no recipe has the name itself; else the name."""
-    meant = ALIASES.get(name.lower().replace("_", "-"), name)
-    known = available() if not name.endswith(".py") else {}
+    meant = ALIASES.get(name.lower().replace("_", "-"))
+    if meant is None:
+        return name
+    known = available()
     return meant if name not in known and meant in known else name
 
 

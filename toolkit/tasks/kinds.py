@@ -166,6 +166,17 @@ class AnswerFormat:
     located: tuple[str, Sequence[tuple[int, int]]] | None = None
     calibration: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def score_columns(self) -> list[str]:
+        """Names of the columns of all scores; none where they are not wanted."""
+        return [f"score: {name}" for name in self.labels] if self.all_scores else []
+
+    def each_score(self, probabilities: Sequence[float]) -> dict[str, float]:
+        """Return the score of every class by its column; none where they are not wanted."""
+        if not self.all_scores:
+            return {}
+        return dict(zip(self.score_columns, (round(float(p), 6) for p in probabilities), strict=True))
+
 
 def _each_once(numbers: Sequence[int | None]) -> list[int] | None:
     kept = sorted({number for number in numbers if number is not None})

@@ -115,11 +115,11 @@ class Predictor:
         table = columns.take_roles(pa.table(dict(taken)), self.roles, self.stored.recipe.columns)
         predictions = self._model_predictions(table, observe)
         probabilities = predictions.get("probabilities", predictions.get(WORD_PROBABILITIES))
+        answer, how = self.stored.recipe.target.answer, self._how
         for number, (prediction, places) in enumerate(zip(predictions["prediction"], located, strict=True)):
             own = None if probabilities is None else probabilities[number]
             calibrated = at_temperature(own, self.temperature) if own is not None and self.temperature else None
-            how = replace(self._how, located=places)
-            yield self.stored.recipe.target.answer(prediction, own, calibrated, how)
+            yield answer(prediction, own, calibrated, replace(how, located=places))
 
     @property
     def _how(self) -> AnswerFormat:
@@ -137,7 +137,8 @@ class Predictor:
         Raises:
             RecipeError: With the column.
         """
-        lacking = [name for name in answer if name not in self._empty() and name != "explanation"]
+        known = self._empty()
+        lacking = [name for name in answer if name not in known and name != "explanation"]
         if lacking:
             raise RecipeError(
                 f"The target of {self.stored.config.recipe} writes the column `{lacking[0]}`, which its `empty` lacks.",

@@ -66,3 +66,6 @@ AUDIO = Input(
     changes=_changes,
     files=files.named(columns.RECORDINGS),
 )
+
+_FILES = ("audio_path", "file_name", "filename", "path", "file", "audio_id", "id")
+COLUMN = Column("audio", ("audio", "sound", "recording", "speech", "clip", "wav", *_FILES), AUDIO)

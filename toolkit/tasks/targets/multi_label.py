@@ -158,13 +158,11 @@ def _answer(prediction: Sequence[int], scores: Any, _calibrated: Any, how: Answe
     if scores is None:
         return {**columns, "scores": None}
     columns["scores"] = [round(float(scores[number]), 6) for number in prediction]
-    if how.all_scores:
-        columns |= {f"score: {name}": round(float(s), 6) for name, s in zip(how.labels, scores, strict=True)}
-    return columns
+    return columns | how.each_score(scores)
 
 
 def _empty(how: AnswerFormat) -> dict[str, None]:
-    return dict.fromkeys(["prediction", "scores", *(f"score: {name}" for name in how.labels if how.all_scores)])
+    return dict.fromkeys(["prediction", "scores", *how.score_columns])
 
 
 def _line(given: Any, columns: Mapping[str, Any]) -> str:

@@ -5,6 +5,12 @@ from typing import Any
 
 from toolkit.data.tables import columns
 from toolkit.evaluation import scores
+from toolkit.evaluation.baselines import (
+    log_mel_logistic_regression,
+    majority,
+    pixel_logistic_regression,
+    tfidf_logistic_regression,
+)
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.inference.predict import probabilities
 from toolkit.tasks.task import AnswerFormat, Target
@@ -24,16 +30,12 @@ def _answer(prediction: Any, probabilities: Any, calibrated: Any, how: AnswerFor
     answer["score"] = round(float(probabilities[prediction]), 6)
     if calibrated is not None:
         answer["calibrated_score"] = round(float(calibrated[prediction]), 6)
-    if how.all_scores:
-        answer |= {
-            f"score: {name}": round(float(score), 6) for name, score in zip(how.labels, probabilities, strict=True)
-        }
-    return answer
+    return answer | how.each_score(probabilities)
 
 
 def _empty(how: AnswerFormat) -> dict[str, None]:
     names = ["prediction", "score", *(["calibrated_score"] if how.calibrated else [])]
-    return dict.fromkeys([*names, *(f"score: {name}" for name in how.labels if how.all_scores)])
+    return dict.fromkeys([*names, *how.score_columns])
 
 
 def _line(given: Any, columns: Mapping[str, Any]) -> str:
@@ -68,6 +70,16 @@ SINGLE_LABEL = Target(
     empty=_empty,
     line=_line,
     overview=_overview,
+    metrics=("accuracy", "f1", "matthews", "auroc", "average_precision", "top_5"),
+    best_metric="accuracy",
+    baselines={
+        "text": {"Majority class": majority, "TF-IDF + logistic regression": tfidf_logistic_regression},
+        "image": {"Majority class": majority, "Logistic regression on small pixels": pixel_logistic_regression},
+        "audio": {
+            "Majority class": majority,
+            "Logistic regression on log-mel statistics": log_mel_logistic_regression,
+        },
+    },
     hub_tasks={
         "text": "text-classification",
         "image": "image-classification",

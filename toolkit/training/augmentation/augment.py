@@ -10,12 +10,13 @@ Sources: Cubuk et al. 2020, "RandAugment"; Zhang et al. 2018, "mixup"; Yun et al
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal
 
 from toolkit.data.images.pixels import normalised
 from toolkit.errors import ConfigError
+from toolkit.training.augmentation import named_sets
 from toolkit.training.augmentation.rand_augment import rand_augment
 
 Batch = dict[str, Any]
@@ -66,9 +67,8 @@ SETS: Mapping[str, Changes] = {
 
 
 def chosen(name: str, given: Mapping[str, Any]) -> Changes:
-    """Return a named set of augmentations with the given values instead of its own; None keeps the set's."""
-    own = {field.name: given[field.name] for field in fields(Changes) if given.get(field.name) is not None}
-    return Changes(**{**vars(SETS[name]), **own})
+    """Return a set of `SETS` as of `named_sets.chosen`."""
+    return named_sets.chosen(SETS, name, given)
 
 
 def changer(changes: Changes, processor: Any, classes: int) -> Callable[[Batch], Batch] | None:

@@ -9,8 +9,11 @@ Source: Park et al. 2019, "SpecAugment: A Simple Data Augmentation Method for Au
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
+
+from toolkit.config import RunConfig
+from toolkit.training.augmentation import named_sets
 
 Batch = dict[str, Any]
 
@@ -42,9 +45,21 @@ _SPANS = 2
 
 
 def chosen(name: str, given: Mapping[str, Any]) -> Changes:
-    """Return a named set of augmentations with the given values instead of its own; None keeps the set's."""
-    own = {field.name: given[field.name] for field in fields(Changes) if given.get(field.name) is not None}
-    return Changes(**{**vars(SETS[name]), **own})
+    """Return a set of `SETS` as of `named_sets.chosen`."""
+    return named_sets.chosen(SETS, name, given)
+
+
+def configured(config: RunConfig, **instead: float) -> Changes:
+    """Return the augmentations that a recipe's options name; "auto" follows from what is trained.
+
+    Args:
+        config: Its options hold `augment`, and values in the place of the set's own.
+        instead: Values that the recipe decides.
+    """
+    name = config.options["augment"]
+    if name == "auto":
+        name = "none" if config.training.freeze is not None else "strong" if config.loading.from_scratch else "light"
+    return chosen(name, {**config.options, **instead})
 
 
 def changer(changes: Changes, name: str, time_axis: int) -> Callable[[Batch], Batch] | None:

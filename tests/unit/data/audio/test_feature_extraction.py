@@ -42,7 +42,7 @@ def loaded(path: Path) -> tuple[Any, Any, Any, Any]:
     config = RunConfig(recipe="speech", model=str(path), data=DataConfig(source="-"))
     extractor = recipe.load_processor(path, config)
     table = pa.table({"audio": rows(), "label": [0, 1, 0, 1]})
-    features = encode(table, lambda chunk: recipe.preprocess(Rows(chunk), extractor, config))
+    features = encode(table, lambda chunk: recipe.features(Rows(chunk), extractor, config))
     return recipe, extractor, features, recipe.build_model(path, ["a", "b", "c"], config).eval()
 
 
