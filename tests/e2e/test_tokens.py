@@ -64,6 +64,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, hub: LocalHub) -> Path:
             ("export", "run", "--to", "onnx", "--output", "onnx"),
             ("push", "run", "acme/places"),
             ("predict", "acme/places", TEXTS[0]),
+            ("predict", "run", "--input", "data/test.conll", "--output", "sentences.jsonl"),
             ("explain", "run", TEXTS[0], "--word", "99"),
             ("predict", "run", "--input", "taken.jsonl", "--output", "taken.csv"),
         ],
@@ -71,10 +72,10 @@ def home(tmp_path_factory: pytest.TempPathFactory, hub: LocalHub) -> Path:
         env=hub.environment(folder / "hf", hub.token),
         all_of_them=True,
     )  # fmt: skip
-    assert [item.code for item in outcomes] == [*[0] * 9, 2, 2], [item.text for item in outcomes if item.code]
+    assert [item.code for item in outcomes] == [*[0] * 10, 2, 2], [item.text for item in outcomes if item.code]
     (folder / "printed.txt").write_text(outcomes[3].out, encoding="utf-8")
     (folder / "from_hub.txt").write_text(outcomes[8].out, encoding="utf-8")
-    (folder / "errors.txt").write_text(outcomes[9].err + outcomes[10].err, encoding="utf-8")
+    (folder / "errors.txt").write_text(outcomes[10].err + outcomes[11].err, encoding="utf-8")
     return folder
 
 
@@ -137,6 +138,13 @@ def test_csv_has_the_same_entities_as_json_in_a_cell(home: Path) -> None:
     with (home / "out.csv").open(encoding="utf-8", newline="") as stream:
         cells = [json.loads(row["entities"]) for row in csv.DictReader(stream)]
     assert cells == [row["entities"] for row in rows]
+
+
+def test_sentences_of_a_conll_file_are_predicted(home: Path) -> None:
+    written = [json.loads(line) for line in (home / "sentences.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(written) == 60
+    assert [row["words"][:2] for row in written[:2]] == [["Olga", "went"], ["Anna", "Smith"]]
+    assert [len(row["prediction"]) for row in written] == [len(row["labels"]) for row in written]
 
 
 def test_the_service_gives_the_same_entities(home: Path) -> None:

@@ -17,6 +17,7 @@ from toolkit.data.formats.text_decoding import open_text, whole_lines
 from toolkit.errors import DataError
 
 SUFFIXES = (".conll", ".conll2002", ".conll2003", ".iob", ".iob2", ".bio", ".bioes", ".bilou")
+MAX_SENTENCE = 2**24  # characters; more have no blank lines between sentences
 _LABEL = re.compile(r"O|[BIESLU]-\S+")
 _DOCUMENT = "-DOCSTART-"
 _INSPECTED = 1000  # lines
@@ -72,8 +73,21 @@ def read(path: Path, encoding: str | None) -> tuple[pa.Table, pa.Array]:
     return pa.table({"words": pa.array(words, kind), "labels": pa.array(labels, kind)}), pa.array(starts, pa.int64())
 
 
+def stream(path: Path, lines: Iterator[str]) -> Iterator[dict[str, list[str]]]:
+    """Yield the "words" of each sentence, and their "labels" where there are some, in bounded memory."""
+    columns = None
+    for sentence in _sentences(path, lines):
+        rows = [fields for _, fields in sentence]
+        if columns is None and len(rows[0]) > 1:
+            columns = _columns(path, sentence)
+        words = {"words": [fields[0] for fields in rows]}
+        labelled = columns is not None and all(len(fields) == columns.count for fields in rows)
+        yield words | {"labels": [fields[columns.label] for fields in rows]} if columns and labelled else words
+
+
 def _sentences(path: Path, lines: Iterator[str]) -> Iterator[Sentence]:
     sentence: Sentence = []
+    held = 0
     for number, line in enumerate(lines, 1):
         line = line.removeprefix("\ufeff").rstrip("\r\n") if number == 1 else line.rstrip("\r\n")
         fields = _fields(line)
@@ -83,6 +97,13 @@ def _sentences(path: Path, lines: Iterator[str]) -> Iterator[Sentence]:
             sentence = []
         if not blank and not _is_comment(line, fields):
             sentence.append((number, fields))
+            held = held + len(line) if len(sentence) > 1 else len(line)
+            if held > MAX_SENTENCE:
+                raise DataError(
+                    f"{path}:{sentence[0][0]}: this sentence has more than {MAX_SENTENCE:,} characters.",
+                    "Write a blank line between sentences.",
+                    id="data.too-long",
+                )
     if sentence:
         yield sentence
 

@@ -4,6 +4,7 @@ lines of text (standard input)       {"text": line}
 .txt (and .gz)                       the same; with tabs or fastText's labels in every line, see `text_lines`
 .csv, .tsv, .tab (and .gz)           unchanged
 .jsonl, .ndjson, .json (and .gz)     unchanged; {"unread": line} of a line that is not a JSON object
+.conll, .iob, .bio and the like       {"words": …, "labels": …} of each sentence; also .txt of this form
 .po                                  {"text": message} of each message without a translation
 .parquet, .arrow, .feather           in batches of rows; also a folder that `save_to_disk` wrote
 a folder                             {"file": name} for each file in it, however deep
@@ -24,7 +25,7 @@ from typing import Any
 
 from toolkit.config import normal_form as written_
 from toolkit.data.bitext import gettext_catalogue
-from toolkit.data.formats import arrow_files, csv_files, json_rows, text_decoding
+from toolkit.data.formats import arrow_files, conll, csv_files, json_rows, text_decoding
 from toolkit.data.formats.text_decoding import open_text
 from toolkit.data.formats.text_lines import find_layout
 from toolkit.data.sources.folders import files
@@ -35,7 +36,7 @@ from toolkit.errors import DataError, SourceError
 STANDARD_INPUT = "-"
 UNREAD = "unread"  # key of a line without columns
 _JSON = (".jsonl", ".ndjson", ".json")
-SUFFIXES = (".txt", *CSV_SUFFIXES, *_JSON, *arrow_files.SUFFIXES, ".po", ".zip")
+SUFFIXES = (".txt", *CSV_SUFFIXES, *_JSON, *arrow_files.SUFFIXES, *conll.SUFFIXES, ".po", ".zip")
 _CHUNK_BYTES = 2**27
 _SAMPLE = 1000  # lines that determine the layout
 _UNDECODED = re.compile("[\udc80-\udcff]")  # a byte, as "surrogateescape" reads it
@@ -115,8 +116,11 @@ def rows(
     elif kind == ".po":
         yield from (Row({"text": message}) for message in gettext_catalogue.messages(path, everything=everything))
     else:
+        labelled = kind == ".txt" and path.stat().st_size > 0 and conll.looks_like(path, encoding)
         with open_text(path, encoding, "surrogateescape") as stream:
-            if kind == ".txt":
+            if kind in conll.SUFFIXES or labelled:
+                yield from map(_sentence, conll.stream(path, text_decoding.whole_lines(stream, path)))
+            elif kind == ".txt":
                 yield from _text(path, stream, delimiter, names)
             elif kind in CSV_SUFFIXES:
                 yield from _csv(path, stream, delimiter, names)
@@ -225,6 +229,12 @@ def _text(path: Path, stream: text_decoding.Readable, delimiter: str | None, nam
         else:
             texts = [" ".join(value) if isinstance(value, list) else value for value in values]  # fastText's labels
             yield _decoded(dict(zip(layout.names, texts, strict=True)), _too_long(number, line))
+
+
+def _sentence(values: dict[str, list[str]]) -> Row:
+    """Return a row of words; bytes that are not text become its problem."""
+    readable = _decoded({"words": " ".join(values["words"])}).problem
+    return Row({name: [_UNDECODED.sub("\ufffd", word) for word in words] for name, words in values.items()}, readable)
 
 
 def _decoded(values: dict[str, Any], problem: str | None = None) -> Row:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.errors import refused
-from toolkit.data.formats import csv_files, text_decoding
+from toolkit.data.formats import conll, csv_files, text_decoding
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.local_files import read as load
 from toolkit.data.sources.row_stream import Row, check_input, rows
@@ -253,3 +253,28 @@ def test_an_archive_and_a_saved_data_set(tmp_path):
     with pa.ipc.new_stream(tmp_path / "saved/data-00000-of-00001.arrow", table.schema) as writer:
         writer.write_table(table)
     assert [row.values["text"] for row in rows(str(tmp_path / "saved"))] == ["one", "two"]
+
+
+def test_sentences_of_labelled_and_of_bare_words(tmp_path):
+    labelled = "-DOCSTART- O\n\nPeter\tB-PER\nslept\tO\n\nAnna\tB-PER\n"
+    sentences = [
+        ({"words": ["Peter", "slept"], "labels": ["B-PER", "O"]}, None),
+        ({"words": ["Anna"], "labels": ["B-PER"]}, None),
+    ]
+    assert read(tmp_path / "a.conll", labelled) == sentences
+    assert read(tmp_path / "a.txt", labelled) == sentences
+    check_input(str(tmp_path / "a.conll"))
+    assert read(tmp_path / "b.conll", "Peter\nslept\n\nAnna\n") == [
+        ({"words": ["Peter", "slept"]}, None),
+        ({"words": ["Anna"]}, None),
+    ]
+    assert read(tmp_path / "a.conll", "Peter B-PER\nslept\n") == [({"words": ["Peter", "slept"]}, None)]
+    ((values, problem),) = read(tmp_path / "a.conll", b"Mal\xe9 B-PER\n")
+    assert values["words"] == ["Mal\ufffd"]
+    assert "0xe9" in problem
+
+
+def test_sentences_without_an_end_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(conll, "MAX_SENTENCE", 20)
+    with refused(DataError, "data.too-long", "a.conll"):
+        read(tmp_path / "a.conll", "Peter O\n" * 9)
