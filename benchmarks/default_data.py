@@ -106,19 +106,30 @@ def films(source: str, rows: int, share: float = 0.5) -> Make:
 
 
 @cache
-def all_sections() -> dict[str, list[str]]:
-    """Return the descriptions in each section, shuffled."""
+def packages() -> tuple[dict[str, str], ...]:
+    """Return the fields of each package that apt lists, such as "Package", "Description" and "Tag".
+
+    Raises:
+        MissingError: There is no list.
+    """
     if shutil.which("apt-cache") is None:
         raise MissingError("apt-cache is missing")
     listed = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=True).stdout
-    sections: dict[str, dict[str, None]] = defaultdict(dict)
-    for block in listed.split("\n\n"):
-        section = re.search(r"^Section: (?:\S+/)?(\S+)$", block, re.MULTILINE)
-        description = re.search(r"^Description: (.+)$", block, re.MULTILINE)
-        if section and description and section[1] not in _BROAD:
-            sections[section[1]][description[1]] = None
-    if not sections:
+    blocks = (re.sub(r"\n ", " ", block) for block in listed.split("\n\n"))
+    found = tuple(dict(re.findall(r"^([\w-]+): (.+)$", block, re.MULTILINE)) for block in blocks if block)
+    if not found:
         raise MissingError("apt has no package lists; `apt-get update` fetches them")
+    return found
+
+
+@cache
+def all_sections() -> dict[str, list[str]]:
+    """Return the descriptions in each section, shuffled."""
+    sections: dict[str, dict[str, None]] = defaultdict(dict)
+    for package in packages():
+        section = package.get("Section", "").rpartition("/")[2]
+        if section and "Description" in package and section not in _BROAD:
+            sections[section][package["Description"]] = None
     return {name: random.Random(SEED).sample(sorted(texts), len(texts)) for name, texts in sorted(sections.items())}
 
 

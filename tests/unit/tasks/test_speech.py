@@ -55,7 +55,7 @@ def test_a_checkpoint_of_elsewhere_is_recognised(tmp_path: Path, name: str, mode
     found = checkpoints.Checkpoint("x", tmp_path, "x", None, None, facts)
     assert configuration.task_of(found) == "speech"
     texts = {"architectures": ["BertForSequenceClassification"], "model_type": "bert"}
-    assert configuration.task_of(checkpoints.Checkpoint("x", tmp_path, "x", None, None, texts)) == "sentiment"
+    assert configuration.task_of(checkpoints.Checkpoint("x", tmp_path, "x", None, None, texts)) == "text"
 
 
 def test_the_page_of_a_service_takes_recordings():
