@@ -4,9 +4,9 @@
     python -m benchmarks.targets --table FILE.json   print a written record as a Markdown table
 
 The texts are the one-line descriptions of Debian's packages, out of the package lists of apt. Answers are what the
-lists say about them: the most frequent tags; the installed size, as the decimal logarithm of kilobytes or as one of five
-ordered classes with equally many packages; and for two descriptions of one section whether both packages are built
-from the same source. Everything is left at its default except the model, MiniLM.
+lists say about them: the most frequent tags; the installed size, as the decimal logarithm of kilobytes or as one of
+five ordered classes with equally many packages; and for two descriptions of one section whether both packages are
+built from the same source. Everything is left at its default except the model, MiniLM.
 """
 
 import csv
