@@ -17,6 +17,7 @@ from toolkit.tasks.task import Column, Task
 _WORDS = re.compile(r"[^\W_]+")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
 Listed = TypeVar("Listed")
+_IDENTIFIER = re.compile(r"(?i)^$|^unnamed|^index$|(^|[^a-z])(uu)?id$|(?-i:[a-z]I[Dd]$)")
 POSITION = ("_file", "_row")  # position of each row in the user's files
 
 
@@ -66,6 +67,11 @@ def find(
             if only is not None:
                 assigned[column.role] = only
     missing = [column for column in columns if column.required and column.role not in assigned]
+    rest = [name for name in names if name not in assigned.values()]
+    if len(rest) == 1 and [column.role for column in missing] == ["label"] and not likely:
+        elsewhere = {name for column in columns for name in column.names}
+        if rest[0].strip().lower() not in elsewhere and not _IDENTIFIER.search(rest[0].strip()):
+            return {**assigned, "label": rest[0]}  # nothing else is left
     if missing:
         raise _unrecognised(names, missing[0], {role: assigned[role] for role in chosen}, likely)
     return assigned

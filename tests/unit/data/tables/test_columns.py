@@ -279,3 +279,20 @@ def test_words_stay_as_they_are():
 
 def test_columns_are_found_in_either_normal_form():
     assert find(["caf\u00e9", "label"], COLUMNS, {"text": "cafe\u0301"})["text"] == "caf\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("other", "taken"),
+    [
+        ("size", True),
+        ("Grösse", True),
+        ("valid", True),
+        *((name, False) for name in ("id", "review_id", "reviewId", "UUID", "index", "Unnamed: 0", "")),
+    ],
+)
+def test_the_only_other_column_is_the_label_unless_it_names_rows(other, taken):
+    if taken:
+        assert find(["text", other], COLUMNS, {}) == {"text": "text", "label": other}
+    else:
+        fault("data.column-unrecognized", ["text", other])
+    fault("data.column-unrecognized", ["text", other, "other"])
