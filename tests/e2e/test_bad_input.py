@@ -25,7 +25,7 @@ TABLES = {
     "a label that appears once": ("text,label\n" + GOOD_ROWS + "odd one,rare\n", "label.too-rare", "`rare`"),
     "mostly empty texts": ("text,label\n" + ",pos\n,neg\n" * 20, "data.empty-column", "--text-column"),
     "no text column": ("foo,label\n" + GOOD_ROWS, "data.column-unrecognized", "--text-column"),
-    "no label column": ("text,foo\n" + GOOD_ROWS, "data.column-unrecognized", "--label-column"),
+    "no label column": ("text,review_id\n" + GOOD_ROWS, "data.column-unrecognized", "--label-column"),
     "labels that are no labels": (
         "text,label\n" + "".join(f"film {n},word {n}\n" for n in range(90)),
         "label.too-many-classes",

@@ -52,9 +52,11 @@ def test_planted_label_error_and_leak_are_found(planted: Path) -> None:
     assert faults(REPORT, result) == []
     doubted = [(example["file"], example["row"]) for example in result["evaluation"]["label_errors"]["examples"]]
     assert ("test.csv", MISLABELLED) in doubted[:3]
-    likest = result["evaluation"]["near_duplicates"]["pairs"][0]
-    assert (likest["test"]["file"], likest["test"]["row"]) == ("test.csv", LEAKED)
-    assert (likest["train"]["file"], likest["train"]["row"]) == ("train.csv", 8)
+    pairs = [
+        [(pair[part]["file"], pair[part]["row"]) for part in ("test", "train")]
+        for pair in result["evaluation"]["near_duplicates"]["pairs"]
+    ]
+    assert [("test.csv", LEAKED), ("train.csv", 8)] in pairs
     assert any("near-duplicates" in warning for warning in result["verdict"]["warnings"])
     page = (planted / "run" / "report.html").read_text(encoding="utf-8")
     assert "Labels to check" in page
@@ -226,3 +228,17 @@ def test_unsuitable_best_metric_is_rejected(tiny_distilbert: Path, tmp_path: Pat
     assert outcome.code == 2, outcome.text
     assert "[config.not-for-task]" in outcome.err
     assert "2 classes" in outcome.err
+
+
+def test_changed_training_rows_are_recognised_in_other_data(planted: Path) -> None:
+    train = rows_of(planted / "data" / "train.csv")[1:21]
+    with (planted / "changed.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["text", "label"], *((f"{text.upper()}!", label) for text, label in train)])
+    outcome = toolkit("evaluate", "run", "--data", "changed.csv", "--output", "changed", cwd=planted)
+    assert outcome.code == 0, outcome.text
+    result = report(planted / "changed")
+    assert faults(REPORT, result) == []
+    found = result["evaluation"]["near_duplicates"]["found"]
+    assert 15 <= found <= 20  # some were drawn as validation rows
+    assert {pair["train"]["file"] for pair in result["evaluation"]["near_duplicates"]["pairs"]} == {"train.csv"}
+    assert any(f"{found} are near-duplicates of training rows" in warning for warning in result["verdict"]["warnings"])

@@ -75,10 +75,12 @@ class Likeness:
     """How near-duplicates of training rows in test are found.
 
     Attributes:
-        find: (training rows, test rows, their columns) → pairs, or None where that takes too long.
+        summary: (training rows, their columns) → a row for each of them: what a run keeps to compare others with them.
+        find: (summary of the training rows, test rows, their columns) → pairs, or None where that takes too long.
         threshold: Similarity from which on two rows count as a pair.
     """
 
+    summary: Callable[[pa.Table, Sequence[str]], pa.Table]
     find: Callable[[pa.Table, pa.Table, Sequence[str]], list[Any] | None]
     threshold: float
 

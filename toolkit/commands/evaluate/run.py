@@ -1,7 +1,7 @@
 """Evaluate a saved model: predict, or use stored predictions of the same rows, and compute every metric again."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +71,8 @@ def _evaluate(
         )
     else:
         observe(Note("Using stored predictions of this model for these rows; --fresh predicts them again."))
-    learned = _learned(subject)
+    repeated = _repeated(subject)
+    learned = _learned(subject, repeated)
     for warning in learned:
         observe(Note(warning))
     card = stored_card(subject.checkpoint)
@@ -84,7 +85,7 @@ def _evaluate(
         temperature=stored_temperature(card),
         fit=stored_fit(card),
         thresholds=_thresholds(subject, stored, observe),
-        repeated=_repeated(own, rows.num_rows) if own is not None else None,
+        repeated=repeated,
         known_entities=train_fingerprint.known_entities(subject.run) if subject.run is not None else None,
         stored=stored,
     )
@@ -116,15 +117,17 @@ def _config_shown(subject: EvaluationInputs) -> dict[str, Any]:
     return {**values, **{key: value for key, value in read_file(stored).items() if key in of_training}}
 
 
-def _learned(subject: EvaluationInputs) -> list[str]:
+def _learned(subject: EvaluationInputs, repeated: Sequence[Mapping[str, Any]] | None) -> list[str]:
     """Warn of rows that the run was trained on; its own held-out rows are not among them."""
     if subject.run is None or subject.own:
         return []
-    count = train_fingerprint.count(subject.run, subject.recipe, subject.rows)
-    warning = (
-        f"{count:,} of {subject.rows.num_rows:,} rows are training rows of the run: the metrics are too optimistic."
-    )
-    return [warning] if count else []
+    same = train_fingerprint.known(subject.run, subject.recipe, subject.rows)
+    nearly = {pair["position"] for pair in repeated or ()} - same
+    if not same and not nearly:
+        return []
+    counts = [f"{len(same):,} are training rows of the run"] if same else []
+    counts += [f"{len(nearly):,} are near-duplicates of training rows"] if nearly else []
+    return [f"Of {subject.rows.num_rows:,} rows, {' and '.join(counts)}: the metrics are too optimistic."]
 
 
 def _thresholds(subject: EvaluationInputs, stored: StoredModel, observe: Observe) -> thresholds.Thresholds | None:
@@ -180,10 +183,16 @@ def _earlier(subject: EvaluationInputs) -> list[Path]:
     return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
 
 
-def _repeated(run: runs.Run, rows: int) -> list[dict[str, Any]] | None:
-    """Read which of a run's test rows repeat a training row; None where that was not checked."""
-    file = run.path / runs.NEAR_DUPLICATES
-    if not file.is_file():
+def _repeated(subject: EvaluationInputs) -> list[dict[str, Any]] | None:
+    """Return which rows repeat a training row of the run; None where that cannot be checked.
+
+    For the run's own held-out rows that was stored, with the training rows.
+    """
+    run, rows = subject.run, subject.rows.num_rows
+    if run is not None and not subject.own:
+        return train_fingerprint.nearly_known(run, subject.recipe, subject.rows)
+    file = run.path / runs.NEAR_DUPLICATES if run is not None else None
+    if file is None or not file.is_file():
         return None
     with damage(file):
         pairs = [(int(pair["position"]), float(pair["similarity"]), dict(pair["train"])) for pair in _pairs(file)]

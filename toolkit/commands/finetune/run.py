@@ -256,13 +256,15 @@ def _compared(run: runs.Run, prepared: Prepared, observe: Observe, limits: Limit
             predictions |= _before(prepared, observe)
     observe(Stage("Searching for near-duplicates of test rows in train"))
     find = partial(_repeated, recipe)
-    pairs = time_budget_limits.within(find, splits, limits, seed, all_rows=True)
-    if pairs is not None:
-        runs.write_json(run.path / runs.NEAR_DUPLICATES, {"pairs": pairs})
-    return Compared(predictions, pairs)
+    search = time_budget_limits.within(find, splits, limits, seed, all_rows=True) or repeated_rows.Search()
+    if search.summary is not None:
+        train_fingerprint.keep_summary(run, search.summary)
+    if search.pairs is not None:
+        runs.write_json(run.path / runs.NEAR_DUPLICATES, {"pairs": search.pairs})
+    return Compared(predictions, search.pairs)
 
 
-def _repeated(recipe: Recipe, splits: Splits) -> list[dict[str, Any]] | None:
+def _repeated(recipe: Recipe, splits: Splits) -> repeated_rows.Search:
     return repeated_rows.find(recipe, splits.train, splits.test, splits.labels)
 
 

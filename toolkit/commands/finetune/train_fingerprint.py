@@ -1,4 +1,7 @@
-"""What a run keeps of its training rows: digests, so that an evaluation on them is reported, and texts of entities."""
+"""What a run keeps of its training rows, so that an evaluation on them is reported.
+
+These are digests, summaries by which near-duplicates are found, and texts of entities.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,10 +14,12 @@ import pyarrow.compute as pc
 from toolkit import runs
 from toolkit.data.media import columns as media_columns
 from toolkit.evaluation import entities
+from toolkit.evaluation.checks import repeated_rows
 from toolkit.runs.trust import damage
 from toolkit.tasks.contract import Recipe
 
 FILE = "data/train.npy"  # digests of the training rows, sorted
+SUMMARY = "data/train_summary.parquet"  # of each training row, see `repeated_rows.find`
 ENTITIES = "data/train_entities.json"  # texts of the entities of the training rows, where words have labels
 
 
@@ -59,14 +64,28 @@ def known_entities(run: runs.Run) -> frozenset[str] | None:
         return frozenset(map(str, runs.read_object(file)["texts"]))
 
 
-def count(run: runs.Run, recipe: Recipe, rows: pa.Table) -> int:
-    """Return how many rows the run was trained on; 0 where the digests are missing."""
+def known(run: runs.Run, recipe: Recipe, rows: pa.Table) -> set[int]:
+    """Return the positions of the rows that the run was trained on; none where the digests are missing."""
     file = run.path / FILE
     if not file.is_file():
-        return 0
+        return set()
     with damage(file):
-        known = np.load(file, mmap_mode="r", allow_pickle=False)  # memory-mapped: its header may overstate its rows
-        return int(np.isin(digests(recipe, rows), known).sum())
+        learned = np.load(file, mmap_mode="r", allow_pickle=False)  # memory-mapped: its header may overstate its rows
+        return set(np.flatnonzero(np.isin(digests(recipe, rows), learned)).tolist())
+
+
+def keep_summary(run: runs.Run, summary: pa.Table) -> None:
+    """Keep the summary of a run's training rows."""
+    runs.write_table(run.path / SUMMARY, summary)
+
+
+def nearly_known(run: runs.Run, recipe: Recipe, rows: pa.Table) -> list[dict[str, Any]] | None:
+    """Return the near-duplicates of the run's training rows among other rows; None where they cannot be searched."""
+    file = run.path / SUMMARY
+    if not file.is_file():
+        return None
+    with damage(file):
+        return repeated_rows.find_again(recipe, runs.read_table(file), rows)
 
 
 def _plain(column: pa.Array) -> list[Any]:

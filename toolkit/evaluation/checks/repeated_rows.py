@@ -1,11 +1,13 @@
 """Test rows that are near-duplicates of training rows, and the first metric without them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from toolkit.data.tables.columns import POSITION
 from toolkit.evaluation import scores
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
@@ -14,9 +16,22 @@ from toolkit.tasks.contract import Recipe
 from toolkit.tasks.task import Column
 
 
-def find(recipe: Recipe, train: pa.Table, test: pa.Table, labels: Sequence[str]) -> list[dict[str, Any]] | None:
-    """Return the test rows that are near-duplicates of training rows, as a run stores them; None if that takes too
-    long.
+@dataclass(frozen=True)
+class Search:
+    """Test rows that are near-duplicates of training rows, as a run stores them.
+
+    Attributes:
+        pairs: The rows and their positions; None if the search takes too long.
+        summary: Of the training rows, by which other rows can be compared with them later; None where these cannot be
+            compared.
+    """
+
+    pairs: list[dict[str, Any]] | None = None
+    summary: pa.Table | None = None
+
+
+def find(recipe: Recipe, train: pa.Table, test: pa.Table, labels: Sequence[str]) -> Search:
+    """Search for test rows that are near-duplicates of training rows.
 
     Args:
         recipe: The task.
@@ -24,10 +39,44 @@ def find(recipe: Recipe, train: pa.Table, test: pa.Table, labels: Sequence[str])
         test: Held-out rows.
         labels: Names of the classes.
     """
-    compared = _compared(recipe, train)
+    compared, target = _compared(recipe, train), recipe.task.target
+    if not compared:
+        return Search()
     roles = [column.role for column in compared]
-    pairs = compared[0].kind.likeness.find(train, test, roles) if compared else None
-    return None if pairs is None else near_duplicates.describe(pairs, train, compared, recipe.task.target, labels)
+    likeness = compared[0].kind.likeness
+    summary = likeness.summary(train, roles)
+    pairs = likeness.find(summary, test, roles)
+    for name in (name for name in POSITION if name in train.column_names):
+        summary = summary.append_column(name, train[name])
+    shown = [target.kind.shown(label, labels) for label in train[target.role].to_pylist()]
+    summary = summary.append_column(target.role, pa.array(map(str, shown), pa.string()))
+    described = None if pairs is None else near_duplicates.describe(pairs, train, compared, target, labels)
+    return Search(described, summary)
+
+
+def find_again(recipe: Recipe, summary: pa.Table, rows: pa.Table) -> list[dict[str, Any]] | None:
+    """Return the rows that are near-duplicates of training rows of which a run kept the summary; None as in `find`."""
+    compared, target = _compared(recipe, rows), recipe.task.target
+    roles = [column.role for column in compared]
+    if not compared or not {*roles, target.role} <= {*summary.column_names}:
+        return None
+    pairs = compared[0].kind.likeness.find(summary, rows, roles)
+    if pairs is None:
+        return None
+    matched = summary.drop_columns(roles).take(pa.array([pair.train for pair in pairs], pa.int64())).to_pylist()
+    return [
+        {
+            "position": pair.test,
+            "similarity": pair.similarity,
+            "train": {
+                "file": row.get(POSITION[0]),
+                "row": row.get(POSITION[1]),
+                "text": "",  # texts of training rows are not kept
+                "label": row[target.role],
+            },
+        }
+        for pair, row in zip(pairs, matched, strict=True)
+    ]
 
 
 def _compared(recipe: Recipe, rows: pa.Table) -> list[Column]:

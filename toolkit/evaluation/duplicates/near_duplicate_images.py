@@ -27,6 +27,7 @@ LEAST = 16  # pixels of a picture's shorter side: smaller pictures have too litt
 MOST_COMPARED = 2_000_000_000  # pairs of pictures; more would take minutes
 FLAT = 1.0  # a picture with less detail counts as uniform
 _CHUNK = 1024  # pictures at a time
+_SMALL = pa.binary(SIDE * SIDE * 3)
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -70,11 +71,19 @@ class _Descriptors:
         return likeness
 
 
-def _describe(rows: Sequence[Mapping[str, Any] | None]) -> _Descriptors:
-    small = image_decoding.in_groups(rows, lambda group: [reduced(row or {}) for row in group])
-    values = np.stack([np.zeros((SIDE, SIDE, 3)) if picture is None else picture for picture in small]).astype(
-        np.float32
-    )
+def summary(pictures: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the bytes of each picture at 16 × 16 pixels; missing for those that cannot be compared."""
+    parts = []
+    for chunk in _chunks(pictures):
+        small = image_decoding.in_groups(chunk, lambda group: [reduced(row or {}) for row in group])
+        parts.append(pa.array([None if picture is None else picture.tobytes() for picture in small], _SMALL))
+    return pa.chunked_array(parts, _SMALL)
+
+
+def _describe(small: Sequence[bytes | None]) -> _Descriptors:
+    empty = bytes(SIDE * SIDE * 3)
+    values = np.frombuffer(b"".join(picture or empty for picture in small), np.uint8).astype(np.float32)
+    values = values.reshape(-1, SIDE, SIDE, 3)
     values -= values.mean(axis=(1, 2, 3), keepdims=True)
     blocks = values.reshape(-1, SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK, 3)
     means = blocks.mean(axis=(2, 4), keepdims=True)
@@ -95,10 +104,10 @@ def find(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[Pair]:
     """Return for each test picture the most similar training picture, where one is a near-duplicate.
 
     Args:
-        train: Pictures that were learned from.
+        train: The summary of the pictures that were learned from.
         test: Held-out pictures.
     """
-    looked = [_describe(chunk) for chunk in _chunks(test)]
+    looked = [_describe(chunk) for chunk in _chunks(summary(test))]
     rows = len(test)
     nearest = np.full((rows, USUAL), -1.0, np.float32)  # similarity of the most similar, the highest last
     best = np.zeros(rows, np.int64)
@@ -118,6 +127,6 @@ def find(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[Pair]:
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.test))
 
 
-def _chunks(values: pa.ChunkedArray) -> Iterator[list[Mapping[str, Any] | None]]:
+def _chunks(values: pa.ChunkedArray) -> Iterator[list[Any]]:
     for start in range(0, len(values), _CHUNK):
         yield values.slice(start, _CHUNK).to_pylist()

@@ -318,7 +318,10 @@ def near_duplicates(result: Mapping[str, Any]) -> list[Section]:
         alike += "and in detail, and much more similar than other pictures of this data"
     else:
         ones = "texts"
-        alike = f"share at least {formats.measure(result['threshold'], 'fraction')} of their character 5-grams"
+        alike = (
+            f"share at least {formats.measure(result['threshold'], 'fraction')} of their character 5-grams, weighted "
+        )
+        alike += "by rarity"
     if not result["found"]:
         lead = f"None of {formats.count(result['rows'])} test rows is a near-duplicate of a training row: "
         lead += f"no two {ones} {alike}."
@@ -332,14 +335,18 @@ def near_duplicates(result: Mapping[str, Any]) -> list[Section]:
         lead += f"With a label that differs from the one in train: {formats.count(result['other_label'])}."
     rows = [
         Example(
-            [formats.clip(pair["test"]["text"]), formats.clip(pair["train"]["text"])],
+            [formats.clip(pair[part]["text"]) for part in ("test", "train") if pair[part]["text"]],
             truth=pair["test"]["label"],
             remarks=[
                 f"{formats.measure(pair['similarity'], 'fraction')} similar",
                 f"in train: {pair['train']['label']}, {place(pair['train']['file'], pair['train']['row'])}",
             ],
             place=place(pair["test"]["file"], pair["test"]["row"]),
-            pictures=[(pair[part]["picture"], f"in {part}: {pair[part]['text']}") for part in ("test", "train")],
+            pictures=[
+                (pair[part]["picture"], f"in {part}: {pair[part]['text']}")
+                for part in ("test", "train")
+                if pair[part]["picture"] or pair[part]["text"]
+            ],
         )
         for pair in result["pairs"]
     ]

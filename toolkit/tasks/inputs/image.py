@@ -33,6 +33,10 @@ def _near(train: pa.Table, test: pa.Table, roles: Sequence[str]) -> list[Any] | 
     return near_duplicate_images.find(train[roles[0]], test[roles[0]])
 
 
+def _summary(rows: pa.Table, roles: Sequence[str]) -> pa.Table:
+    return pa.table({role: near_duplicate_images.summary(rows[role]) for role in roles})
+
+
 def _changes(
     model: CounterfactualModel,
     examples: Sequence[tuple[Any, ...]],
@@ -61,7 +65,7 @@ IMAGE = Input(
     thumbnail=image_decoding.thumbnail,
     preparing="Preparing pictures",
     unit=PATCH,
-    likeness=Likeness(_near, near_duplicate_images.THRESHOLD),
+    likeness=Likeness(_summary, _near, near_duplicate_images.THRESHOLD),
     changes=_changes,
     files=files.named(image_columns.PICTURES),
 )

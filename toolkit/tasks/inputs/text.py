@@ -51,13 +51,6 @@ def json(most: int) -> Any:
     return Annotated[str, Field(min_length=1, max_length=most)]
 
 
-def near(train: pa.Table, test: pa.Table, roles: Sequence[str]) -> list[Any] | None:
-    """Find near-duplicates by shared pieces of words; None where that takes too long."""
-    if train.num_rows + test.num_rows > near_duplicates.MOST_COMPARED:
-        return None
-    return near_duplicates.find(near_duplicates.texts(train, roles), list(near_duplicates.texts(test, roles)))
-
-
 def _changes(
     model: CounterfactualModel,
     examples: Sequence[tuple[str, ...]],
@@ -74,7 +67,7 @@ def _swaps(
     return bias.section(model, examples, places, load_lists(settings.lists))
 
 
-LIKENESS = Likeness(near, near_duplicates.THRESHOLD)
+LIKENESS = Likeness(near_duplicates.summary, near_duplicates.find, near_duplicates.THRESHOLD)
 _plain: Callable[[Any], str] = lambda value: str(value or "")  # noqa: E731
 
 TEXT = Input(

@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.pictures import encoded
 from toolkit.data.images.image_columns import TYPE
-from toolkit.evaluation.duplicates.near_duplicate_images import THRESHOLD, _describe, find
+from toolkit.evaluation.duplicates import near_duplicate_images
+from toolkit.evaluation.duplicates.near_duplicate_images import THRESHOLD, _describe, summary
 
 
 def scene(seed: int):
@@ -23,6 +24,10 @@ def scene(seed: int):
 
 def column(images, kind="PNG", **settings) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array([{"bytes": encoded(image, kind, **settings)} for image in images], TYPE)])
+
+
+def find(train, test):
+    return near_duplicate_images.find(summary(train), test)
 
 
 def brighter(image):
@@ -59,7 +64,7 @@ def shirt(seed: int):
 
 def test_similar_pictures_are_no_duplicates():
     train, test = [shirt(seed) for seed in range(300)], [shirt(1000 + seed) for seed in range(60)]
-    likeness = _describe(column(train).to_pylist()).likeness(_describe(column(test).to_pylist()))
+    likeness = _describe(summary(column(train)).to_pylist()).likeness(_describe(summary(column(test)).to_pylist()))
     assert likeness.min() > THRESHOLD
     assert find(column(train), column(test)) == []
     test[9] = train[33]
@@ -77,8 +82,6 @@ def test_incomparable_pictures_have_no_similarity():
 
 
 def test_chunks_make_no_difference(monkeypatch):
-    from toolkit.evaluation.duplicates import near_duplicate_images
-
     train, test = [scene(seed) for seed in range(23)], [scene(seed) for seed in range(15, 35)]
     whole = find(column(train), column(test))
     assert {(pair.test, pair.train) for pair in whole} == {(number, 15 + number) for number in range(8)}
