@@ -30,6 +30,7 @@ SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 RANDOM_RANKINGS = 5  # for each text
 
 RANDOM = "random"
+MARGIN = 0.05  # of faithfulness, up to which two methods are equivalent
 NEAREST = "leave-one-out"  # the method that computes nearly what is measured here, which favours it
 
 
@@ -80,7 +81,7 @@ class FaithfulnessResult:
     Attributes:
         standings: Method, or "random" → its figures.
         best: The most faithful method of those better than random rankings; None when none is. `NEAREST` is replaced
-            by a runner-up that is better than random, too, and not significantly different from it.
+            by a runner-up that is better than random, too, and equivalent to it: less faithful by less than `MARGIN`.
         runner_up: The next most faithful method, or None.
         lead: Of the best over the runner-up; below 0 where the runner-up is `NEAREST`.
         texts: How many texts it was measured on.
@@ -208,7 +209,8 @@ def evaluate(curves: Sequence[Curves], *, confidence: float, resamples: int, see
         return mean_of(lambda curve: curve.faithfulness(first) - curve.faithfulness(second))
 
     lead = lead_of(best, runner_up) if best and runner_up else None
-    if best == NEAREST and runner_up and lead and lead.low <= 0 and standings[runner_up].beats_random:
+    equivalent = lead is not None and lead.high < MARGIN
+    if best == NEAREST and runner_up and equivalent and standings[runner_up].beats_random:
         best, runner_up, lead = runner_up, best, lead_of(runner_up, best)
     return FaithfulnessResult(standings, best, runner_up, lead, len(curves), confidence)
 

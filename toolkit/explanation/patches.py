@@ -14,6 +14,7 @@ import numpy as np
 
 from toolkit.attention.record import recording
 from toolkit.errors import ModelError
+from toolkit.explanation import integration
 from toolkit.explanation.question import Model
 from toolkit.explanation.words import Floats
 
@@ -167,17 +168,30 @@ def gradient_input(model: Model, picture: Picture, batch: Mapping[str, Any], tar
     return _by_patch(picture, gradient * (pixels - _empty(model, picture)))
 
 
-def integrated_gradients(model: Model, picture: Picture, batch: Mapping[str, Any], target: int, steps: int) -> Floats:
-    """Return gradients summed along the straight path from the mean colour, by captum. Shape (W,)."""
+def integrated_gradients(model: Model, picture: Picture, batch: Mapping[str, Any], target: int) -> tuple[Floats, float]:
+    """Return gradients summed along the straight path from the mean colour, by captum.
+
+    Returns:
+        The scores, shape (W,), and their completeness error.
+    """
     from captum.attr import IntegratedGradients
 
     def odds(pixels: Any) -> Any:
         return model.outcome.score(model.network(pixel_values=pixels).logits, target)
 
-    attributions = IntegratedGradients(odds).attribute(
-        batch["pixel_values"], baselines=_empty(model, picture), n_steps=steps, internal_batch_size=steps
-    )
-    return _by_patch(picture, attributions)
+    method, empty = IntegratedGradients(odds), _empty(model, picture)
+
+    def attribute(steps: int) -> tuple[Any, Any]:
+        return method.attribute(  # type: ignore[no-any-return]
+            batch["pixel_values"],
+            baselines=empty,
+            n_steps=steps,
+            internal_batch_size=integration.TOGETHER,
+            return_convergence_delta=True,
+        )
+
+    pixels, error = integration.converged(attribute)
+    return _by_patch(picture, pixels), error
 
 
 def _empty(model: Model, picture: Picture) -> Any:

@@ -1,7 +1,7 @@
 """Measure once how faithful each method is for a model, on texts of its own data."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ from toolkit.explanation import faithfulness
 from toolkit.explanation.attributions import Explanation
 from toolkit.explanation.question import Model
 from toolkit.explanation.sensitivity import STAGES, sensitivity
+from toolkit.explanation.words import Example
 
 SENSITIVITY_TEXTS = 12
 LEAST_TEXTS = 10  # minimum for a result, if time did not suffice for all
@@ -25,6 +26,7 @@ def measure(
     confidence: float,
     resamples: int,
     seed: int,
+    mask: int | None = None,
     observe: Report = lambda _stage, _done, _total: None,
     within: Callable[[float], Stop] = lambda _share: lambda: False,
 ) -> dict[str, Any]:
@@ -37,18 +39,37 @@ def measure(
         confidence: Of the intervals.
         resamples: Bootstrap samples.
         seed: Of random rankings, shuffled weights and the bootstrap.
+        mask: The token that stands for a word that is left out, in a second measurement; None for none.
         observe: Called with (stage, texts done, texts in all), none done when a stage begins.
         within: Given a share of the remaining time, returns a function that tells when it is used up.
 
     Returns:
         "texts", "change" (what is measured), "confidence", "best", "runner_up", "lead", "methods" (name →
         "comprehensiveness", "sufficiency", "faithfulness", "over_random", "beats_random", "sensitivity"), "random" (the
-        same of random rankings) and "stages" (what "sensitivity" is an average at), "sensitivity_texts".
+        same of random rankings), "masked" (the same with words masked and not removed: "best" and "methods"; None
+        where it was not measured), "stages" (what "sensitivity" is an average at) and "sensitivity_texts".
     """
     stage = "Removing parts of the input"
     observe(stage, 0, len(explanations))
-    curves = faithfulness.measure(model, explanations, seed, partial(observe, stage), stop=within(0.6))
+    stop = within(0.6 if mask is None else 0.4)
+    curves = faithfulness.measure(model, explanations, seed, partial(observe, stage), stop=stop)
     verdict = faithfulness.evaluate(curves, confidence=confidence, resamples=resamples, seed=seed)
+    masked = None
+    if mask is not None:
+        stage = "Masking words"
+        observe(stage, 0, len(explanations))
+        others = [
+            replace(item, example=replace(item.example, mask=mask))
+            for item in explanations
+            if isinstance(item.example, Example)
+        ]
+        curves = faithfulness.measure(model, others, seed, partial(observe, stage), stop=within(0.5))
+        result = faithfulness.evaluate(curves, confidence=confidence, resamples=resamples, seed=seed)
+        masked = {
+            "best": result.best,
+            "texts": result.texts,
+            "methods": {name: _figures(result.standings[name]) for name in methods},
+        }
     stage, some = "Randomizing the weights", explanations[:SENSITIVITY_TEXTS]
     observe(stage, 0, len(STAGES) * len(some))
     correlations = sensitivity(model, some, methods, seed, partial(observe, stage), within(1 / len(STAGES)))
@@ -67,6 +88,7 @@ def measure(
         "lead": asdict(verdict.lead) if verdict.lead else None,
         "methods": {name: {**_figures(verdict.standings[name]), "sensitivity": agreement(name)} for name in methods},
         "random": _figures(verdict.standings[faithfulness.RANDOM]),
+        "masked": masked,
         "stages": list(STAGES),
         "sensitivity_texts": len(correlations[methods[0]][0]),
     }

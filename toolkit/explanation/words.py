@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.attention.walk import readable
+from toolkit.explanation import units
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -68,7 +69,13 @@ class Example:
         }
 
 
-def example(texts: Sequence[str], features: Mapping[str, Any], tokenizer: Any, max_length: int) -> Example:
+def example(
+    texts: Sequence[str],
+    features: Mapping[str, Any],
+    tokenizer: Any,
+    max_length: int,
+    lists: Mapping[str, Any] | None = None,
+) -> Example:
     """Find the words among the tokens of a text that a recipe tokenized.
 
     Args:
@@ -76,12 +83,13 @@ def example(texts: Sequence[str], features: Mapping[str, Any], tokenizer: Any, m
         features: Its model inputs, with "input_ids".
         tokenizer: A fast tokenizer, which gives each token's place in the text.
         max_length: Tokens beyond it are cut.
+        lists: As `units` takes them: contractions and negations are one word. None keeps the tokenizer's words.
     """
     ids = np.asarray(features["input_ids"])
     tokens = tuple(readable(token) for token in tokenizer.convert_ids_to_tokens(ids.tolist()))
     encoding = tokenizer(*texts, truncation=True, max_length=max_length).encodings[0]
     if encoding.ids == ids.tolist():
-        spans = _spans(encoding)
+        spans = _spans(encoding, texts, lists)
         words = tuple(_spell(texts, encoding, span) for span in spans)
         sources = tuple(encoding.sequence_ids[span[0]] for span in spans) if len(texts) > 1 else ()
     else:  # the recipe tokenizes differently: each token is a word
@@ -109,13 +117,20 @@ def _array(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, Sequence | np.ndarray) else value
 
 
-def _spans(encoding: Any) -> tuple[tuple[int, ...], ...]:
+def _spans(encoding: Any, texts: Sequence[str], lists: Mapping[str, Any] | None) -> tuple[tuple[int, ...], ...]:
     """Gather the tokens of each word of each text."""
     spans: dict[tuple[int, int], list[int]] = {}
     for place, (text, word) in enumerate(zip(encoding.sequence_ids, encoding.word_ids, strict=True)):
         if text is not None and word is not None:
             spans.setdefault((text, word), []).append(place)
-    return tuple(map(tuple, spans.values()))
+    if lists is None:
+        return tuple(map(tuple, spans.values()))
+    own = ([span for (source, _), span in spans.items() if source == number] for number in range(len(texts)))
+    return tuple(
+        span
+        for text, words in zip(texts, own, strict=True)
+        for span in units.joined(words, encoding.offsets, units.units(text, lists))
+    )
 
 
 def _spell(texts: Sequence[str], encoding: Any, span: Sequence[int]) -> str:

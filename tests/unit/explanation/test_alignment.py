@@ -6,8 +6,8 @@ import torch
 
 from tests.support import models
 from toolkit.data.batching.batch import pad
-from toolkit.explanation import alignment
-from toolkit.explanation.alignment import Bitext, PairResult, Reading
+from toolkit.explanation.translations import links as alignment
+from toolkit.explanation.translations.links import Bitext, PairResult, Reading
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_known_weights_are_found():
     for result in (
         attributions.leave_one_out(model, text, 1),
         attributions.gradient_input(model, batch, 1),
-        attributions.integrated_gradients(model, text, batch, 1),
+        attributions.integrated_gradients(model, text, batch, 1)[0],
     ):
         np.testing.assert_allclose(result, WEIGHTS, atol=1e-4)
     np.testing.assert_allclose(attributions.leave_one_out(model, text, 0), np.negative(WEIGHTS), atol=1e-4)
@@ -40,13 +40,14 @@ def test_integrated_gradients_add_up_to_the_difference_from_the_empty_text():
     model, made = real("distilbert")
     model.network.requires_grad_(False)
     for parameter in model.network.parameters():
-        parameter.mul_(0.3)  # a gentler function, so that few steps are enough
+        parameter.mul_(0.3)  # a gentler function: that of random weights has no end of detail
     batch = model.batch([made.features])
-    result = attributions.integrated_gradients(model, made, batch, 1)
+    result, error = attributions.integrated_gradients(model, made, batch, 1)
     empty = {**batch, "input_ids": batch["input_ids"].clone()}
     empty["input_ids"][:, 1:-1] = 0
     full = log_odds(model.network(**batch).logits, 1) - log_odds(model.network(**empty).logits, 1)
-    assert result.sum() == pytest.approx(full.item(), rel=0.05)
+    assert error <= 0.01
+    assert result.sum() == pytest.approx(full.item(), rel=0.02, abs=2e-3)
     np.testing.assert_allclose(result[[0, -1]], 0, atol=1e-6)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tests.support import models
+from toolkit.evaluation.perturbations.text_changes import load_lists
 from toolkit.explanation.words import example
 
 
@@ -26,6 +27,18 @@ def test_the_words_of_a_pair_are_told_apart():
     assert made.words == ("the", "cat", "the", "mat")
     assert made.spans == ((1,), (2,), (4,), (5,))
     assert made.special == (0, 3, 6)
+
+
+def test_contractions_and_negations_are_one_word():
+    tokenizer = models.tokenizer()
+    texts = ("The cat isn't sleeps", "a mat, not the cat")
+    made = example(texts, tokenizer(*texts, return_token_type_ids=True), tokenizer, 64, load_lists(None))
+    assert made.words == ("The", "cat", "isn't sleeps", "a", "mat", ",", "not the cat")
+    assert made.sources == (0, 0, 0, 1, 1, 1, 1)
+    assert sorted(place for span in made.spans for place in span) == [
+        place for place in range(len(made.tokens)) if place not in made.special
+    ]
+    assert len(made.keep([0, 1])["input_ids"]) == 3 + 2
 
 
 def test_what_is_left_out_is_left_out_of_every_input():

@@ -94,6 +94,7 @@ def measure(
         confidence=stored.config.evaluation.confidence,
         resamples=stored.config.evaluation.resamples,
         seed=seed,
+        mask=None if reads_pictures(stored) else getattr(loaded.processor, "mask_token_id", None),
         observe=report,
         within=lambda share: budget.part(share).spent,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from toolkit.commands.explain import images
 from toolkit.commands.explain.request import Given, RecipeAndConfig, Texts
 from toolkit.errors import DataError, ModelError
+from toolkit.evaluation.perturbations.text_changes import load_lists
 from toolkit.events import Counted, Observe
 from toolkit.explanation import patches
 from toolkit.explanation.attention import watchable
@@ -147,7 +148,8 @@ def _example(loaded: LoadedModel, texts: Texts, number: int) -> Example:
     rows = {role: [text] for role, text in zip(roles, texts, strict=False)}
     features = loaded.preprocess(rows)
     single = {name: values[0] for name, values in features.items() if name != "truncated"}
-    made = example(texts, single, loaded.processor, loaded.config.data.max_length)
+    lists = load_lists(loaded.config.evaluation.lists)
+    made = example(texts, single, loaded.processor, loaded.config.data.max_length, lists)
     if not made.words:
         raise DataError(
             f"Text {number}, “{' / '.join(texts)}”, contains no word.",

@@ -26,9 +26,10 @@ from toolkit.data.tables import columns
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.statistics.intervals import bootstrap, paired_difference
 from toolkit.events import Counted, Note, Observe, Stage
-from toolkit.explanation import alignment, alignment_error
-from toolkit.explanation.alignment import PairResult
-from toolkit.explanation.alignment_error import Gold
+from toolkit.explanation.translations import error_rate
+from toolkit.explanation.translations import links as alignment
+from toolkit.explanation.translations.error_rate import Gold
+from toolkit.explanation.translations.links import PairResult
 from toolkit.explanation.trust import LEAST_TEXTS
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel, StoredModel
@@ -80,7 +81,7 @@ def explain(
     if request.pictures:
         explanation_images.check()
     created, budget = datetime.now(UTC), Budget.of(request.minutes)
-    golds = None if request.gold is None else alignment_error.read_gold(request.gold)
+    golds = None if request.gold is None else error_rate.read_gold(request.gold)
     given = [pair for pair in request.texts if isinstance(pair, tuple)]
     if golds is not None:
         _check_gold(request.gold, golds, given)
@@ -272,18 +273,18 @@ def _error_rates(
         "falls": lambda result: alignment.links(result.falls, result.pair),
     }
     made = {name: [method(result) for result in results] for name, method in methods.items()}
-    made["diagonal"] = [alignment_error.diagonal(*size) for size in sizes]
+    made["diagonal"] = [error_rate.diagonal(*size) for size in sizes]
     statistics = {
-        name: np.array([alignment_error.counts(*pair) for pair in zip(links, golds, strict=True)], np.float64)
+        name: np.array([error_rate.counts(*pair) for pair in zip(links, golds, strict=True)], np.float64)
         for name, links in made.items()
     }
     return {
         "source": Path(str(file)).name,
         "pairs": len(golds),
         "confidence": evaluation.confidence,
-        **{name: _figure(alignment_error.interval(links, golds, **settings)) for name, links in made.items()},
-        "random": alignment_error.random_rate(sizes, golds, seed),
+        **{name: _figure(error_rate.interval(links, golds, **settings)) for name, links in made.items()},
+        "random": error_rate.random_rate(sizes, golds, seed),
         "lead": _figure(
-            paired_difference(statistics["diagonal"], statistics["attention"], alignment_error.error_rate, **settings)
+            paired_difference(statistics["diagonal"], statistics["attention"], error_rate.error_rate, **settings)
         ),
     }

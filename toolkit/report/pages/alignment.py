@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.explanation.alignment import PairResult, Reading, links
-from toolkit.explanation.alignment_error import Gold
+from toolkit.explanation.translations.error_rate import Gold
+from toolkit.explanation.translations.links import PairResult, Reading, links
 from toolkit.report.formats import estimate, measure
 from toolkit.report.pages.explanation import unmeasured
 from toolkit.report.pages.render import environment

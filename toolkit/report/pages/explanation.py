@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.explanation.attributions import Explanation, Method, described
+from toolkit.explanation.faithfulness import MARGIN
 from toolkit.explanation.patches import Picture
 from toolkit.explanation.question import ONE_CLASS, Outcome
 from toolkit.explanation.words import marked
@@ -117,6 +118,7 @@ def _text(explanation: Explanation) -> dict[str, Any]:
         "tokens": list(example.tokens),
         "special_tokens": [example.tokens[place] for place in example.special],
         "special": {name: [float(score) for score in scores] for name, scores in explanation.special.items()},
+        "completeness_error": explanation.completeness_error,
     }
 
 
@@ -170,11 +172,12 @@ def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool 
     if lead is not None:
         ahead = f"It exceeds {runner_up} by {_figure(lead)}."
         statements.append(f"The difference between the two is {_figure(lead)}." if tied else ahead)
+    statements += _masked(trust, titles)
     if "leave-one-out" in (best, trust["runner_up"] if tied else best):
         statements.append(
             f"{titles['leave-one-out']} computes nearly what faithfulness measures, which favours it over other methods"
             + (
-                "; where another method does not differ significantly from it, the other is listed first."
+                f"; where another method is less faithful by less than {MARGIN:g}, the other is listed first."
                 if tied
                 else "."
             )
@@ -184,6 +187,18 @@ def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool 
         "statements": statements,
         "warnings": warnings,
     }
+
+
+def _masked(trust: Mapping[str, Any], titles: Mapping[str, str]) -> list[str]:
+    """Say whether masking words instead of removing them names the same method."""
+    masked = trust.get("masked")
+    if masked is None:
+        return []
+    found = masked["best"]
+    if found == trust["best"]:
+        return ["With words masked instead of removed, it is the most faithful method, too."]
+    other = f"{titles[found]} is the most faithful method" if found else "no method is better than random scores"
+    return [f"With words masked instead of removed, {_inside(other)}: the choice depends on the measurement."]
 
 
 def _listed(titles: Sequence[str]) -> str:
@@ -245,8 +260,10 @@ def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], example
     for method in methods:
         name = method["name"]
         scores = text["scores"][name]
+        error = text["completeness_error"] if name == "integrated-gradients" else None
         if isinstance(example, Picture):
-            rows.append({"method": method, "overlay": overlays.overlay(example.pixels, scores, example.grid)})
+            overlay = overlays.overlay(example.pixels, scores, example.grid)
+            rows.append({"method": method, "error": error, "overlay": overlay})
             continue
         largest = max((abs(score) for score in scores), default=0) or 1.0
         special = text["special"].get(name)
@@ -257,6 +274,7 @@ def _rows(text: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], example
         rows.append(
             {
                 "method": method,
+                "error": error,
                 "texts": _by_text(words, text["sources"]),
                 "special": [
                     _shaded(token, score, largest)

@@ -13,7 +13,7 @@ from toolkit.commands.explain.translations import _check_gold, _score_pairs, exp
 from toolkit.config import RunConfig
 from toolkit.errors import ConfigError, DataError
 from toolkit.events import Counted
-from toolkit.explanation.alignment_error import Gold
+from toolkit.explanation.translations.error_rate import Gold
 from toolkit.inference.model import LoadedModel
 from toolkit.tasks import loading
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from toolkit.explanation.alignment import Bitext, PairResult, Reading
-from toolkit.explanation.alignment_error import Gold
+from toolkit.explanation.translations.error_rate import Gold
+from toolkit.explanation.translations.links import Bitext, PairResult, Reading
 from toolkit.report.document.head import head
 from toolkit.report.pages import alignment
 

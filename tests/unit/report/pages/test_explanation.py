@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -155,3 +156,34 @@ def test_hostile_words_stay_text(word):
     assert "<img" not in html
     assert html.count("</style>") == 1
     assert "49" not in html.partition(' id="words"')[2].partition(' id="faithfulness"')[0]
+
+
+def test_a_second_measurement_agrees_or_does_not():
+    trust = copy.deepcopy(TRUST)
+    trust["masked"] = {"best": "leave-one-out", "texts": 60, "methods": trust["methods"]}
+    document, html = built(trust)
+    agreed = document["verdict"]["statements"]
+    assert "words masked" in html
+    trust["masked"]["best"] = "attention"
+    named = built(trust)[0]["verdict"]["statements"]
+    assert len(agreed) == len(named)
+    assert "mean attention" in next(other for one, other in zip(agreed, named, strict=True) if one != other)
+    trust["masked"]["best"] = None
+    assert len(built(trust)[0]["verdict"]["statements"]) == len(agreed)
+
+
+def test_the_error_of_the_sum_is_shown():
+    ((item, values),) = explained_with(None)
+    scores = {**item.scores, "integrated-gradients": np.array([1.0, -2.0, 0.1])}
+    explained = [(replace(item, scores=scores, completeness_error=0.034), values)]
+    document = explanation.build(
+        explained,
+        [BY_NAME["integrated-gradients"]],
+        None,
+        head=HEAD,
+        model=MODEL,
+        notes=[],
+        verdict=explanation.verdict(None, MEASURE),
+    )
+    assert document["texts"][0]["completeness_error"] == 0.034
+    assert "error of the sum 3.4 %" in explanation.to_html(document, explained)

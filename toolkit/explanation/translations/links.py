@@ -18,7 +18,7 @@ import numpy as np
 
 from toolkit.attention.record import recording
 from toolkit.errors import ModelError
-from toolkit.explanation.alignment_error import Link, diagonal
+from toolkit.explanation.translations.error_rate import Link, diagonal
 from toolkit.explanation.words import Floats
 
 # scripts without spaces between words: each character counts as a word

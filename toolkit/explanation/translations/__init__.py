@@ -1,0 +1,1 @@
+"""Word alignment of translations: links from cross-attention, and their error rate."""
