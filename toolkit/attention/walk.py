@@ -125,7 +125,7 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
     inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
     with torch.no_grad():
         own = model(**inputs).last_hidden_state
-        with lookups(model) as tables, recording(model) as records:
+        with lookups(model) as tables, recording(model) as records, _products(model) as products:
             outputs = model(**inputs, output_hidden_states=True)
     if not records:
         raise ModelError(
@@ -135,6 +135,7 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
     record = records[layer - 1]
     _check("head", head, record.weights.shape[1])
     tokens = [readable(token) for token in tokenizer.convert_ids_to_tokens(batch["input_ids"][0])]
+    mixed = _mixed(record, products, tokens)
     states = outputs.hidden_states if len(outputs.hidden_states) == len(records) + 1 else None
     return Walk(
         tokens=tokens,
@@ -145,7 +146,8 @@ def walk(model: Any, tokenizer: Any, text: str, layer: int = 1, head: int = 1) -
             *(_lookup(table, tokens) for table in tables),
             *([_entering(states[layer - 1][0], tokens, layer)] if states is not None else []),
             *_inside(record, tokens, head - 1),
-            *([_leaving(states[layer][0], tokens, layer)] if states is not None else []),
+            *mixed,
+            *([_leaving(states[layer][0], tokens, layer, mixed=bool(mixed))] if states is not None else []),
         ],
         example=worked_example(record, tokens, head - 1),
         weights=np.stack([_numbers(r.weights[0]) for r in records]),
@@ -186,6 +188,29 @@ def lookups(model: Any) -> Iterator[list[Lookup]]:
             hooks.append(module.register_forward_hook(keep))
     try:
         yield steps
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def _products(model: Any) -> Iterator[list[tuple[Any, Any]]]:
+    """Within the block, record what each layer with a matrix reads and returns."""
+    import torch
+
+    calls: list[tuple[Any, Any]] = []
+
+    def keep(_layer: Any, inputs: Any, output: Any) -> None:
+        if inputs and isinstance(inputs[0], torch.Tensor) and isinstance(output, torch.Tensor):
+            calls.append((inputs[0], output))
+
+    hooks = [
+        module.register_forward_hook(keep)
+        for module in model.modules()
+        if getattr(getattr(module, "weight", None), "ndim", 0) == 2 and not isinstance(module, torch.nn.Embedding)
+    ]
+    try:
+        yield calls
     finally:
         for hook in hooks:
             hook.remove()
@@ -258,8 +283,21 @@ def _inside(record: Record, tokens: Sequence[str], head: int) -> Iterator[Step]:
     yield _vectors("Concatenated heads", "Concat(head_1 … head_H)", meaning, joined.shape, tokens, _numbers(joined))
 
 
-def _leaving(states: Any, tokens: Sequence[str], layer: int) -> Step:
-    meaning = "Projection by W_O, residual connection, then the feed-forward network for each token."
+def _mixed(record: Record, products: Sequence[tuple[Any, Any]], tokens: Sequence[str]) -> list[Step]:
+    """Return the step of the output projection: of the layer that reads the concatenated heads, where there is one."""
+    joined = merge_heads(record.output)
+    read = (output for inputs, output in products if inputs.shape == joined.shape and bool((inputs == joined).all()))
+    output = next(read, None)
+    if output is None:
+        return []
+    equation = "Concat(head_1 … head_H) W_O + b_O"
+    meaning = "The learned matrix W_O mixes the outputs of the heads into one vector for each token."
+    return [_vectors("Output projection", equation, meaning, output.shape[1:], tokens, _numbers(output[0]))]
+
+
+def _leaving(states: Any, tokens: Sequence[str], layer: int, *, mixed: bool) -> Step:
+    rest = "residual connection, then the feed-forward network for each token."
+    meaning = f"{rest[0].upper()}{rest[1:]}" if mixed else f"Projection by W_O, {rest}"
     return _vectors(f"Out of layer {layer}", "", meaning, states.shape, tokens, _numbers(states))
 
 

@@ -32,6 +32,29 @@ def test_the_steps_are_those_of_the_model(family):
         assert step.values.shape == (len(step.rows), len(step.columns))
 
 
+@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", "marian", "t5", "llama"])
+def test_the_output_projection_is_a_step(family, monkeypatch):
+    """Its rows are the concatenated heads times the model's own matrix."""
+    monkeypatch.setattr("toolkit.attention.walk._SHOWN", 100)  # all numbers
+    seen, base = taken(family, layer=2, head=1)
+    titles = [step.title for step in seen.steps]
+    assert titles.index("Output projection") == titles.index("Concatenated heads") + 1
+    step = next(step for step in seen.steps if step.title == "Output projection")
+    encoder = base.get_encoder() if base.config.is_encoder_decoder else base
+    names = (
+        "attention.output.dense",
+        "attention.out_lin",
+        "attn.Wo",
+        "self_attn.out_proj",
+        "SelfAttention.o",
+        "o_proj",
+    )
+    second = [module for name, module in encoder.named_modules() if name.endswith(names)][1]
+    heads = next(step for step in seen.steps if step.title == "Concatenated heads").values
+    bias = 0 if second.bias is None else second.bias.detach().numpy()
+    np.testing.assert_allclose(step.values, heads @ second.weight.detach().numpy().T + bias, atol=1e-4)
+
+
 def test_tables_are_found_by_what_they_do():
     seen, base = taken("bert")
     tables = [step for step in seen.steps if step.title.startswith("Looked up in")]
