@@ -30,7 +30,8 @@ def sources(rows=8):
 
 def search(model, ids, mask, bounds=None, **settings):
     with torch.inference_mode():
-        return beam_search(model, ids, mask, bounds or [LONGEST] * len(ids), **settings)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        return beam_search(model, inputs, bounds or [LONGEST] * len(ids), **settings)
 
 
 def reference(model, ids, mask, beams, **settings):

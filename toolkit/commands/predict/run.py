@@ -93,7 +93,7 @@ def predict(
     if unread is not None:
         observe(Note(unread))
     chunks = itertools.chain([head], chunks)
-    counts = PredictionCounts(roles[inputs[0].role] if recipe.generate is not None else None)
+    counts = PredictionCounts(roles[inputs[0].role] if recipe.task.written else None)
     predictor = Predictor(stored, inputs, roles, temperature, all_scores, root_of(source), explainer, counts.add_cut)
     if receive is not None:
         observe(Stage("Predicting rows as they arrive"))
