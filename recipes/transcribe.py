@@ -18,8 +18,8 @@ from toolkit.config import RunConfig
 from toolkit.data.audio import ctc, feature_extraction
 from toolkit.data.batching import vocabulary
 from toolkit.data.batching.batch import pad
-from toolkit.evaluation.baselines import empty_text, most_frequent_text
 from toolkit.errors import ConfigError
+from toolkit.evaluation.baselines import empty_text, most_frequent_text
 from toolkit.families import speech, speech_to_text
 from toolkit.inference.generate import by_beam_search
 from toolkit.tasks.inputs import audio
