@@ -49,8 +49,8 @@ def beam_search(
 
     Args:
         model: A sequence-to-sequence model in evaluation mode.
-        inputs: What its encoder takes: sources, padded, of shape (B, S, …), and for most models "attention_mask" (B, S),
-            which of their positions are real.
+        inputs: What its encoder takes: sources, padded, of shape (B, S, …), and for most models "attention_mask" of
+            shape (B, S), which of their positions are real.
         bounds: Tokens that each text may have, at least 1. B of them.
         beams: Number of beams, K.
         length_penalty: Above 1 favours long texts, below 1 short ones.
@@ -180,7 +180,8 @@ def _rules(model: Any, beams: int) -> _Rules:
         torch.tensor(ends, device=model.device),
         settings.forced_bos_token_id,
         last[0] if isinstance(last, list) else last,
-        *(torch.tensor(sorted(some), dtype=torch.long, device=model.device) for some in (never, never_first)),
+        torch.tensor(sorted(never), dtype=torch.long, device=model.device),
+        torch.tensor(sorted(never_first), dtype=torch.long, device=model.device),
         True if beams == 1 else settings.early_stopping or False,  # one beam is greedy search
     )
 

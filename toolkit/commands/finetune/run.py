@@ -278,9 +278,7 @@ def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
     except ModelError as error:
         if error.id != "model.not-fine-tuned":
             raise
-        observe(
-            Note("The checkpoint has no trained head for this task, so there are no predictions before fine-tuning.")
-        )
+        observe(Note("The checkpoint's head for this task is not trained: it is not evaluated before fine-tuning."))
         return {}
     return {BEFORE: list(predicted.predictions.columns["prediction"])}
 

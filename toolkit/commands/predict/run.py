@@ -104,7 +104,7 @@ def predict(
         with sole_writer(output):
             resumable_output.check_output(output, WRITTEN_TEXTS)  # another process may have made it since
             _write_parts(work, predictor, chunks, counts, observe)
-    counts.remark(config.data.max_length, observe)
+    counts.remark(config.data.max_length if recipe.task.longest_by_tokens else None, observe)
     return counts.outcome(output if receive is None else None)
 
 
