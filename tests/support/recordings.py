@@ -141,3 +141,35 @@ def whisper(folder: Path, *, multilingual: bool = True) -> Path:
     tokenizer.save_pretrained(folder)
     t.WhisperFeatureExtractor(feature_size=16, chunk_length=1).save_pretrained(folder)
     return folder
+
+
+def speech_to_text(folder: Path) -> Path:
+    """Write a Speech2Text that writes letters: random weights, and a SentencePiece vocabulary."""
+    import json
+
+    import sentencepiece
+    import torch
+    import transformers as t
+
+    folder.mkdir(parents=True, exist_ok=True)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a b ab ba aa bb"] * 20), model_prefix=str(folder / "made"), vocab_size=12,
+        minloglevel=2, hard_vocab_limit=False,
+    )  # fmt: skip
+    (folder / "made.model").rename(folder / "sentencepiece.bpe.model")
+    pieces = [line.split("\t")[0] for line in (folder / "made.vocab").read_text(encoding="utf-8").splitlines()]
+    (folder / "made.vocab").unlink()
+    tokens = dict.fromkeys(["<s>", "<pad>", "</s>", "<unk>", *pieces])
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    t.Speech2TextTokenizer(str(folder / "vocab.json"), str(folder / "sentencepiece.bpe.model")).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = t.Speech2TextConfig(
+        d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=64, decoder_ffn_dim=64, conv_channels=32, input_feat_per_channel=16, max_target_positions=24,
+        vocab_size=len(vocabulary), pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2,
+        dropout=0.0, attention_dropout=0.0, activation_dropout=0.0,
+    )  # fmt: skip
+    t.Speech2TextForConditionalGeneration(config).save_pretrained(folder)
+    t.Speech2TextFeatureExtractor(feature_size=16, num_mel_bins=16).save_pretrained(folder)
+    return folder

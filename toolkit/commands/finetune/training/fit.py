@@ -33,6 +33,7 @@ from toolkit.errors import ModelError, RunError
 from toolkit.evaluation.context import references
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import LoadedModel
+from toolkit.tasks.contract import Recipe
 from toolkit.training.acceleration import frozen_features
 from toolkit.training.acceleration.autotune import ComputeSettings
 from toolkit.training.adaptation import adapters, linear_probe
