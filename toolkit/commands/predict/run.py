@@ -93,7 +93,8 @@ def predict(
     if unread is not None:
         observe(Note(unread))
     chunks = itertools.chain([head], chunks)
-    counts = PredictionCounts(roles[inputs[0].role] if recipe.task.written else None)
+    from_text = recipe.generate is not None and inputs[0].kind.plain is not None  # which may hold markup
+    counts = PredictionCounts(roles[inputs[0].role] if from_text else None)
     predictor = Predictor(stored, inputs, roles, temperature, all_scores, root_of(source), explainer, counts.add_cut)
     if receive is not None:
         observe(Stage("Predicting rows as they arrive"))
