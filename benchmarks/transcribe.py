@@ -25,7 +25,7 @@ SENTENCES = {"train": 24, "validation": 6, "test": 20}  # of each voice with eac
 DIGITS = 3
 JOINED = 50  # sentences of the person's digits
 PAUSE = 0.1  # seconds between these
-EPOCHS = 16
+EPOCHS = 6
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +86,7 @@ def measured(folder: Path) -> dict[str, Any]:
     run = folder / "run"
     speech.toolkit(
         *("finetune", "transcribe", "--from-scratch", "--data", folder / "recordings", "--output", run),
-        *("--epochs", EPOCHS, "--batch-size", 32, "--set", "training.device=cpu"),
+        *("--epochs", EPOCHS, "--batch-size", 8, "--augment", "none", "--set", "training.device=cpu"),
     )
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     speech.toolkit("predict", run, "--input", folder / "person" / "person.csv", "--output", folder / "person.out.csv")

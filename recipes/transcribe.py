@@ -1,8 +1,9 @@
-"""Transcribe recordings of speech with Wav2Vec2, HuBERT or a relative that writes characters (CTC).
+"""Transcribe recordings of speech with Wav2Vec2, HuBERT or a relative that writes characters (CTC), or with Whisper.
 
 Learns from a table with names of files, or the bytes of recordings (WAV, FLAC, MP3, OGG), and what is said in each. A
-checkpoint that does not write yet gets a vocabulary of the characters in the training transcripts. `--from-scratch`
-trains a small model that needs no checkpoint. Evaluated by word and character error rates.
+checkpoint that does not write yet gets a vocabulary of the characters in the training transcripts. Whisper and
+Speech2Text write token by token; `--language de` names the language of one that has several. `--from-scratch` trains a
+small model (CTC) that needs no checkpoint. Evaluated by word and character error rates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from toolkit.config import RunConfig
 from toolkit.data.audio import ctc, feature_extraction
+from toolkit.data.batching import vocabulary
 from toolkit.data.batching.batch import pad
+from toolkit.errors import ConfigError
 from toolkit.evaluation.baselines import empty_text, most_frequent_text
-from toolkit.families import speech
+from toolkit.families import speech, speech_to_text
+from toolkit.inference.generate import by_beam_search
 from toolkit.tasks.inputs import audio
 from toolkit.tasks.targets.transcript import TRANSCRIPT
 from toolkit.tasks.task import Column
@@ -58,6 +62,11 @@ class Options(BaseModel):
     noise: float | None = Field(None, ge=0, le=2, description="Most white noise, as a share of the recordings' own")
     hide_time: float | None = Field(None, ge=0, lt=1, description="Largest share of time that a hidden span takes")
     hide_bands: float | None = Field(None, ge=0, lt=1, description="The same of frequencies, for log-mel inputs")
+    language: str | None = Field(None, description="Language of the transcripts, for a model that has several: de")
+    task: Literal["transcribe", "translate"] = Field(
+        "transcribe", description="What such a model writes: the words that are said, or their translation into English"
+    )
+    beams: int = Field(1, ge=1, le=64, description="Number of beams in beam search, for models that write tokens")
     width: int = Field(96, ge=32, multiple_of=32, description="Hidden size of a model from scratch")
     layers: int = Field(3, ge=1, description="Layers of a model from scratch")
 
@@ -74,27 +83,41 @@ def start(rows: pa.Table, folder: Path, config: RunConfig) -> None:
 
 
 def complete(rows: pa.Table, path: Path, config: RunConfig) -> Callable[[Path], None] | None:
-    """Return what writes the checkpoint with a vocabulary of characters; None where it was trained with one."""
-    if ctc.is_trained(path):
+    """Return what writes the checkpoint with a vocabulary of characters; None where it has a vocabulary."""
+    if generates(path) or ctc.is_trained(path):
         return None
     return partial(ctc.write_completed, path, _characters(rows, config))
 
 
 def remarks(rows: pa.Table, processor: Any, config: RunConfig) -> list[str]:
-    """Name the characters of the vocabulary, and those of the transcripts that it lacks."""
-    return ctc.remarks(rows["transcript"].to_pylist(), processor)
+    """Name the characters of the transcripts that the vocabulary lacks; and those that it has, where these are few."""
+    texts = rows["transcript"].to_pylist()
+    if isinstance(processor, ctc.Processor):
+        return ctc.remarks(texts, processor)
+    return vocabulary.remarks({"transcript": texts}, processor.tokenizer, target="transcript")
 
 
 def load_processor(path: Path, config: RunConfig) -> Any:
     """Load the checkpoint's feature extractor and vocabulary."""
+    if generates(path):
+        return speech_to_text.load_processor(path, config)
+    if config.options["language"] is not None:
+        raise ConfigError(
+            f"{config.model} writes the characters of its vocabulary in any language.",
+            "Leave out --language, which is for models that write tokens, such as Whisper.",
+            id="config.not-for-model",
+        )
     return ctc.load(path, config.loading)
 
 
 def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, Any]:
     """Decode recordings, resample them, extract the features that the checkpoint reads, and spell transcripts."""
     features = feature_extraction.prepared(rows["audio"], processor.extractor, config.data)
-    if "transcript" in rows:
+    if "transcript" in rows and isinstance(processor, ctc.Processor):
         features["labels"] = [processor.labels(text) for text in rows["transcript"]]
+    elif "transcript" in rows:
+        features["labels"], cut = processor.labels(rows["transcript"], config.data.max_length)
+        features["truncated"] = [any(either) for either in zip(features["truncated"], cut, strict=True)]
     return features
 
 
@@ -112,7 +135,9 @@ def augmentation(processor: Any, labels: Sequence[str], config: RunConfig) -> An
 
 
 def build_model(path: Path, labels: Sequence[str], config: RunConfig, **arguments: Any) -> Any:
-    """Load the checkpoint with an output for each character."""
+    """Load the checkpoint; one that writes characters with an output for each."""
+    if generates(path):
+        return speech_to_text.load(path, config, **arguments)
     from transformers import AutoModelForCTC
 
     settings = {"ctc_loss_reduction": "mean", "ctc_zero_infinity": True, **arguments}
@@ -122,3 +147,15 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
 def predictions(outputs: Any, batch: Mapping[str, Any], processor: Any) -> dict[str, list[Any]]:
     """Decode logits (B, F, V) greedily to a text for each row."""
     return {"prediction": ctc.best_path(outputs.logits, batch.get("attention_mask"), processor)}
+
+
+def generates(path: Path) -> bool:
+    """Whether a checkpoint writes token by token, and not a character for each frame."""
+    return speech_to_text.is_one(path)
+
+
+def generate(model: Any, batch: Mapping[str, Any], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
+    """Write the transcripts of a batch token by token: texts, and whether each was truncated at its limit."""
+    bounds = [processor.longest(config.data.max_length)] * len(next(iter(batch.values())))
+    settings = {"beams": config.options["beams"], "prompt": processor.prompt}
+    return by_beam_search(model, batch, processor.tokenizer, bounds, **settings)

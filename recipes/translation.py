@@ -18,7 +18,7 @@ from toolkit.config import DataConfig, RunConfig
 from toolkit.data.batching import vocabulary
 from toolkit.data.bitext import languages, pair_filters, parallel_files
 from toolkit.evaluation.baselines import source_itself
-from toolkit.inference.generate import by_beam_search
+from toolkit.inference.generate import by_beam_search, by_source_length
 from toolkit.tasks.contract import Tables
 from toolkit.tasks.inputs.text import TEXT
 from toolkit.tasks.targets.generated_text import GENERATED_TEXT
@@ -110,4 +110,6 @@ def build_model(path: Path, labels: Sequence[str], config: RunConfig, **argument
 
 def generate(model: Any, batch: Mapping[str, Any], processor: Any, config: RunConfig) -> dict[str, list[Any]]:
     """Translate a batch (B, S) by beam search: texts, and whether each was truncated at its limit."""
-    return by_beam_search(model, batch, processor, config.options, config.data.max_length)
+    bounds = by_source_length(batch, config.options["length_factor"], config.data.max_length)
+    settings = {key: config.options[key] for key in ("beams", "length_penalty")}
+    return by_beam_search(model, batch, processor, bounds, **settings)

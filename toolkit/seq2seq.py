@@ -92,7 +92,7 @@ def decode(rows: Sequence[Sequence[int]], tokenizer: Any, forced: int | None) ->
 
 
 def settle_generation(model: Any, tokenizer: Any, *, beams: int, max_length: int, length_penalty: float) -> None:
-    """Write the translation settings into a model's generation configuration, without the usual limit of 20 tokens.
+    """Write the settings of generation into a model's generation configuration, without the usual limit of 20 tokens.
 
     A multilingual model gets the target language as a token. Where its tokenizer puts that token first in a
     translation (mBART-50, M2M100, NLLB) it is forced there; where it puts it after the end (mBART as it was first
@@ -102,14 +102,16 @@ def settle_generation(model: Any, tokenizer: Any, *, beams: int, max_length: int
         model: Of transformers.
         tokenizer: That knows the target language.
         beams: Of beam search.
-        max_length: Tokens of a translation at most.
-        length_penalty: Above 1 favours long translations.
+        max_length: Tokens of a text at most.
+        length_penalty: Above 1 favours long texts, where there are several beams.
 
     Raises:
         ModelError: Neither the model nor its tokenizer defines the start and end tokens of a translation.
     """
     settings = model.generation_config
-    settings.update(num_beams=beams, max_length=max_length, length_penalty=length_penalty, early_stopping=True)
+    several = beams > 1  # transformers refuses to save values of beam search beside a single beam
+    length_penalty = length_penalty if several else 1.0
+    settings.update(num_beams=beams, max_length=max_length, length_penalty=length_penalty, early_stopping=several)
     target = getattr(tokenizer, "tgt_lang", None)
     if target and target in languages.codes_of(tokenizer):
         token = languages.token_number(tokenizer, target)

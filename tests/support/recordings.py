@@ -96,3 +96,80 @@ def checkpoints(folder: Path) -> dict[str, Path]:
         t.AutoModelForAudioClassification.from_config(config).save_pretrained(saved[name])
         extractor.save_pretrained(saved[name])
     return saved
+
+
+LANGUAGES = ("en", "zh", "de")  # of `whisper`, in the order of its tokens
+
+
+def whisper(folder: Path, *, multilingual: bool = True) -> Path:
+    """Write a Whisper that hears one second and writes bytes: random weights, tokenizer and generation settings."""
+    import torch
+    import transformers as t
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    languages = [f"<|{code}|>" for code in LANGUAGES] if multilingual else []
+    tasks = ["<|translate|>", "<|transcribe|>"] if multilingual else []
+    signs = list(bytes_to_unicode().values())
+    special = ["<|endoftext|>", "<|startoftranscript|>", *languages, *tasks, "<|notimestamps|>"]
+    numbers = {token: number for number, token in enumerate([*signs, *special])}
+    tokenizer = t.WhisperTokenizer(
+        vocab={sign: numbers[sign] for sign in signs}, merges=[], pad_token="<|endoftext|>",
+        additional_special_tokens=special[1:],
+    )  # fmt: skip
+    assert [tokenizer.convert_tokens_to_ids(token) for token in numbers] == list(numbers.values())
+    end, start = numbers["<|endoftext|>"], numbers["<|startoftranscript|>"]
+    config = t.WhisperConfig(
+        d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=64, decoder_ffn_dim=64, num_mel_bins=16, max_source_positions=50, max_target_positions=24,
+        vocab_size=len(tokenizer), pad_token_id=end, bos_token_id=end, eos_token_id=end, decoder_start_token_id=start,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = t.WhisperForConditionalGeneration(config)
+    settings = {
+        "_from_model_config": False,
+        "no_timestamps_token_id": numbers["<|notimestamps|>"],
+        "is_multilingual": multilingual,
+        "begin_suppress_tokens": [numbers[bytes_to_unicode()[32]], end],
+        "max_length": 24,
+    }
+    if multilingual:
+        settings["lang_to_id"] = {token: numbers[token] for token in languages}
+        settings["task_to_id"] = {token.strip("<|>"): numbers[token] for token in tasks}
+    for name, value in settings.items():
+        setattr(model.generation_config, name, value)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    t.WhisperFeatureExtractor(feature_size=16, chunk_length=1).save_pretrained(folder)
+    return folder
+
+
+def speech_to_text(folder: Path) -> Path:
+    """Write a Speech2Text that writes letters: random weights, and a SentencePiece vocabulary."""
+    import json
+
+    import sentencepiece
+    import torch
+    import transformers as t
+
+    folder.mkdir(parents=True, exist_ok=True)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a b ab ba aa bb"] * 20), model_prefix=str(folder / "made"), vocab_size=12,
+        minloglevel=2, hard_vocab_limit=False,
+    )  # fmt: skip
+    (folder / "made.model").rename(folder / "sentencepiece.bpe.model")
+    pieces = [line.split("\t")[0] for line in (folder / "made.vocab").read_text(encoding="utf-8").splitlines()]
+    (folder / "made.vocab").unlink()
+    tokens = dict.fromkeys(["<s>", "<pad>", "</s>", "<unk>", *pieces])
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    t.Speech2TextTokenizer(str(folder / "vocab.json"), str(folder / "sentencepiece.bpe.model")).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = t.Speech2TextConfig(
+        d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=64, decoder_ffn_dim=64, conv_channels=32, input_feat_per_channel=16, max_target_positions=24,
+        vocab_size=len(vocabulary), pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2,
+        dropout=0.0, attention_dropout=0.0, activation_dropout=0.0,
+    )  # fmt: skip
+    t.Speech2TextForConditionalGeneration(config).save_pretrained(folder)
+    t.Speech2TextFeatureExtractor(feature_size=16, num_mel_bins=16).save_pretrained(folder)
+    return folder

@@ -2,6 +2,7 @@
 
 from toolkit.checkpoints.aliases import ALIASES, Alias, hub_id, is_there, what_works_here
 from toolkit.checkpoints.configuration import (
+    SPEECH_TO_TEXT,
     Checkpoint,
     architectures,
     check_classifier,
@@ -22,6 +23,7 @@ from toolkit.checkpoints.lookup import locate
 
 __all__ = [
     "ALIASES",
+    "SPEECH_TO_TEXT",
     "Alias",
     "Checkpoint",
     "architectures",

@@ -201,16 +201,23 @@ def check_writer(checkpoint: Checkpoint) -> None:
     )
 
 
+SPEECH_TO_TEXT = ("whisper", "speech_to_text")  # families that write what is said token by token
+
+
 def check_transcriber(checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint of a family that does not write a character for each frame of a recording.
+    """Refuse a checkpoint of a family that writes neither characters for frames of a recording, nor tokens.
 
     Raises:
         ModelError: With its family.
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CTC_MAPPING_NAMES
 
-    work = "write a character for each frame of a recording (CTC)"
-    _check_family(checkpoint, MODEL_FOR_CTC_MAPPING_NAMES, work, "Use another, such as wav2vec2 or hubert.")
+    _check_family(
+        checkpoint,
+        {*MODEL_FOR_CTC_MAPPING_NAMES, *SPEECH_TO_TEXT},
+        "write what is said in a recording",
+        "Use another, such as wav2vec2, hubert or openai/whisper-tiny.",
+    )
 
 
 def unasked(checkpoint: Checkpoint, options: Mapping[str, Any]) -> list[str]:
@@ -276,4 +283,6 @@ def task_of(checkpoint: Checkpoint) -> str | None:
     named = architectures(checkpoint)
     if set(named) & set(modeling_auto.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES.values()):
         return "speech"
+    if checkpoint.config.get("model_type") in SPEECH_TO_TEXT:
+        return "transcribe"
     return next((task for part, task in _TASKS.items() if any(part in name for name in named)), None)

@@ -11,7 +11,7 @@ step is taken once for each, and keys and values of the source are computed once
 beams of one sentence, so they are moved only when a sentence leaves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,25 +35,26 @@ class Written:
 
 def beam_search(
     model: Any,
-    input_ids: Any,
-    attention_mask: Any,
+    inputs: Mapping[str, Any],
     bounds: Sequence[int],
     *,
     beams: int,
     length_penalty: float = 1.0,
+    prompt: Sequence[int] = (),
 ) -> list[Written]:
-    """Return the best translation that beam search finds of each source.
+    """Return the best text that beam search finds for each source.
 
     The model's own generation configuration defines the start and end tokens, and which tokens are forced
     at the start or never generated.
 
     Args:
         model: A sequence-to-sequence model in evaluation mode.
-        input_ids: Sources, padded. Shape (B, S).
-        attention_mask: Which of their tokens are real. Shape (B, S).
-        bounds: Tokens that each translation may have, at least 1. B of them.
+        inputs: What its encoder takes: sources, padded, of shape (B, S, …), and for most models "attention_mask" of
+            shape (B, S), which of their positions are real.
+        bounds: Tokens that each text may have, at least 1. B of them.
         beams: Number of beams, K.
-        length_penalty: Above 1 favours long translations, below 1 short ones.
+        length_penalty: Above 1 favours long texts, below 1 short ones.
+        prompt: Tokens after the start token with which every text begins; they are no part of the result.
 
     Raises:
         ModelError: The generation configuration does not define the start or end token.
@@ -62,12 +63,14 @@ def beam_search(
     from transformers import DynamicCache, EncoderDecoderCache
 
     rules = _rules(model, beams)
-    device, count = input_ids.device, input_ids.shape[0]
-    encoded = model.get_encoder()(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (B, S, H)
-    mask = attention_mask
+    given = next(iter(inputs.values()))
+    device, count = given.device, given.shape[0]
+    encoded = model.get_encoder()(**inputs).last_hidden_state  # (B, S', H)
+    mask = inputs.get("attention_mask")
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
     width = beams * (1 + len(rules.ends))  # candidates; at least K of them continue
-    tokens = torch.full((count, 1), rules.start, device=device)  # (A·K, t + 1) from the second step; A are open
+    begun = [rules.start, *prompt]
+    tokens = torch.tensor([begun] * count, device=device)  # (A·K, t + P) from the second step; A are open
     totals = torch.zeros((count, 1), device=device)  # log probabilities (A, K)
     limits = torch.tensor(list(bounds), device=device)
     place = torch.arange(count, device=device)  # number of each open sentence
@@ -80,7 +83,7 @@ def beam_search(
             model(
                 encoder_outputs=(encoded,),
                 attention_mask=mask,
-                decoder_input_ids=tokens[:, -1:],
+                decoder_input_ids=tokens[:, -1:] if length > 1 else tokens,
                 past_key_values=cache,
                 use_cache=True,
             )
@@ -93,7 +96,8 @@ def beam_search(
         ranked, chosen = summed.topk(min(width, summed.shape[1]), dim=1)  # (A, w), the best first
         origins, words = chosen // probabilities.shape[1], words.reshape(len(place), -1).gather(1, chosen)
         if length == 1:  # from here on there are K translations of each
-            tokens, encoded, mask = (tensor.repeat_interleave(beams, dim=0) for tensor in (tokens, encoded, mask))
+            tokens, encoded = (tensor.repeat_interleave(beams, dim=0) for tensor in (tokens, encoded))
+            mask = None if mask is None else mask.repeat_interleave(beams, dim=0)
             cache.batch_repeat_interleave(beams)
             ranked, origins, words = (
                 _filled(ranked, beams, float("-inf")),
@@ -107,7 +111,7 @@ def beam_search(
         value, which = scores.max(dim=1)
         for row in (value > finished[:, 0]).nonzero()[:, 0].tolist():
             at = int(which[row])
-            line = tokens[row * beams + int(origins[row, at]), 1:].tolist()
+            line = tokens[row * beams + int(origins[row, at]), len(begun) :].tolist()
             whole = bool(ending[row, at])
             free = whole and not (rules.last is not None and bool(bounded[row]))
             line += [] if whole else [int(words[row, at])]
@@ -121,7 +125,8 @@ def beam_search(
         stay = ~bounded & _may_improve(totals[:, 0], finished[:, -1], length, limits, rules, length_penalty)
         if not bool(stay.all()):
             kept = (stay.nonzero() * beams + torch.arange(beams, device=device)).reshape(-1)
-            tokens, moved, encoded, mask = tokens[kept], moved[kept], encoded[kept], mask[kept]
+            tokens, moved, encoded = tokens[kept], moved[kept], encoded[kept]
+            mask = None if mask is None else mask[kept]
             cache.cross_attention_cache.batch_select_indices(kept)
             totals, limits, place, finished = totals[stay], limits[stay], place[stay], finished[stay]
         cache.self_attention_cache.batch_select_indices(moved)
@@ -138,6 +143,7 @@ class _Rules:
         first: Token that is forced at the first position, if any.
         last: Token that is forced at the limit, if any.
         never: Tokens that are not generated.
+        never_first: Tokens that are not generated at the first position.
         early_stopping: True ends a sentence with K finished translations; False continues while the best unfinished one
             scores above the worst of them, "never" while it could if it grew to its bound.
     """
@@ -147,6 +153,7 @@ class _Rules:
     first: int | None
     last: int | None
     never: Any
+    never_first: Any
     early_stopping: bool | str
 
 
@@ -166,6 +173,7 @@ def _rules(model: Any, beams: int) -> _Rules:
         )
     never = {settings.pad_token_id, *(settings.suppress_tokens or ())} - {None, *ends}
     never |= {words[0] for words in settings.bad_words_ids or () if len(words) == 1} - set(ends)
+    never_first = never | set(settings.begin_suppress_tokens or ())
     last = settings.forced_eos_token_id
     return _Rules(
         int(start),
@@ -173,6 +181,7 @@ def _rules(model: Any, beams: int) -> _Rules:
         settings.forced_bos_token_id,
         last[0] if isinstance(last, list) else last,
         torch.tensor(sorted(never), dtype=torch.long, device=model.device),
+        torch.tensor(sorted(never_first), dtype=torch.long, device=model.device),
         True if beams == 1 else settings.early_stopping or False,  # one beam is greedy search
     )
 
@@ -186,7 +195,7 @@ def _continuations(logits: Any, rules: _Rules, length: int, bounded: Any, wanted
         words = torch.full_like(scores, rules.first, dtype=torch.long)
     else:
         everything = logits.logsumexp(dim=1, keepdim=True)
-        logits[:, rules.never] = float("-inf")
+        logits[:, rules.never_first if length == 1 else rules.never] = float("-inf")
         scores, words = logits.topk(min(wanted, logits.shape[1]), dim=1)
         scores = scores - everything
     if rules.last is not None and bool(bounded.any()):

@@ -1,4 +1,4 @@
-"""Generation by a sequence-to-sequence model: in batches of similar lengths, limited by the length of the source.
+"""Generation by a sequence-to-sequence model: in batches of similar lengths, each text limited in length.
 
 rows, longest first ─► batches of at most so many tokens × beams ─► beam search ─► texts, in the rows' order
 """
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from toolkit import seq2seq
-from toolkit.data.batching.batch import Features, Ragged, split_step
+from toolkit.data.batching.batch import Features, split_step
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.inference.beam_search import beam_search
 from toolkit.inference.predict import joined
@@ -34,11 +34,11 @@ def write(
 
     Args:
         model: In evaluation mode.
-        features: The examples, with "input_ids".
+        features: The examples.
         collate: Stacks examples into a batch of tensors.
         generate: (model, batch on the device) → columns of one value an example.
         batch_size: Examples in a batch.
-        tokens: Tokens that their sources may have together.
+        tokens: Tokens, or other units of length, that their sources may have together.
         device: Where the model is.
         precision: "fp32", or "bf16" to multiply in 16 bits.
         observe: Called with (examples done, examples in all).
@@ -49,8 +49,7 @@ def write(
     """
     import torch
 
-    inputs = features.columns["input_ids"]
-    lengths = inputs.lengths if isinstance(inputs, Ragged) else np.ones(len(features), np.int64)
+    lengths = features.input_lengths
     plan = split_step(np.argsort(-lengths, kind="stable"), lengths, batch_size, tokens)
     answers = []
     done = 0
@@ -67,26 +66,31 @@ def write(
     return joined(plan, [answer for theirs in team.everyones(answers) for answer in theirs], len(features)).columns
 
 
+def by_source_length(batch: Mapping[str, Any], factor: float, longest: int) -> list[int]:
+    """Return the maximum number of tokens of each text: of its source's length, and `longest` for any source.
+
+    Args:
+        batch: With "attention_mask", shape (B, S).
+        factor: Tokens for each of the source.
+        longest: Maximum number of tokens of any text.
+    """
+    lengths = batch["attention_mask"].sum(dim=1).tolist()
+    return [min(longest, int(factor * length) + SPARE) for length in lengths]
+
+
 def by_beam_search(
-    model: Any, batch: Mapping[str, Any], processor: Any, options: Mapping[str, Any], longest: int
+    model: Any, batch: Mapping[str, Any], tokenizer: Any, bounds: Sequence[int], **settings: Any
 ) -> dict[str, list[Any]]:
-    """Generate a text for each source of a batch (B, S): texts, and whether each was truncated at its limit.
+    """Generate a text for each source of a batch: texts, and whether each was truncated at its limit.
 
     Args:
         model: In evaluation mode.
-        batch: "input_ids" and "attention_mask" on its device. Shape (B, S).
-        processor: Turns tokens into texts.
-        options: "beams", "length_penalty", and "length_factor": maximum number of tokens for each of the source.
-        longest: Maximum number of tokens of a text, for any source.
+        batch: What the model takes, on its device; labels are not used.
+        tokenizer: Turns tokens into texts.
+        bounds: Maximum number of tokens of each text.
+        settings: Of `beam_search`.
     """
-    lengths = batch["attention_mask"].sum(dim=1).tolist()
-    written = beam_search(
-        model,
-        batch["input_ids"],
-        batch["attention_mask"],
-        [min(longest, int(options["length_factor"] * length) + SPARE) for length in lengths],
-        beams=options["beams"],
-        length_penalty=options["length_penalty"],
-    )
-    texts = seq2seq.decode([text.tokens for text in written], processor, model.generation_config.forced_bos_token_id)
+    inputs = {name: values for name, values in batch.items() if name != "labels"}
+    written = beam_search(model, inputs, bounds, **settings)
+    texts = seq2seq.decode([text.tokens for text in written], tokenizer, model.generation_config.forced_bos_token_id)
     return {"prediction": texts, "cut": [not text.ended for text in written]}

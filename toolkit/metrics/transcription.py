@@ -117,8 +117,8 @@ def _statistics(
 METRICS = {
     definition.name: definition
     for definition in (
-        metric("wer", "Word error rate (lower is better)", PLAIN, words=True),
-        metric("cer", "Character error rate (lower is better)", PLAIN, words=False),
+        metric("wer", "Word error rate", PLAIN, words=True),
+        metric("cer", "Character error rate", PLAIN, words=False),
         metric("wer_as_written", "Word error rate with case and punctuation", AS_WRITTEN, words=True),
         metric("cer_as_written", "Character error rate with case and punctuation", AS_WRITTEN, words=False),
     )

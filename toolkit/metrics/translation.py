@@ -112,6 +112,6 @@ METRICS = {
     for metric in (
         _metric("chrf", "chrF2", chrf),
         _metric("bleu", "BLEU", bleu),
-        _metric("ter", "TER (lower is better)", ter, higher_is_better=False),
+        _metric("ter", "TER", ter, higher_is_better=False),
     )
 }

@@ -120,6 +120,7 @@ class Recipe:
             `processor` gets that too. The target's where a recipe has none.
         generate: (model, batch, processor, config) → the same columns, for a target that is written token by token;
             it stands in the place of `predictions`.
+        generates: (folder of a checkpoint) → whether `generate` is for it; others predict in one forward pass.
         read: (path, data settings, options) → `Tables`, or None: reads files of a format of the task's own.
         arrange: (parts, data settings, options, divide=…) → `Tables`, or None: makes the rows of the task from tables
             of another shape, such as histories from a log.
@@ -156,6 +157,7 @@ class Recipe:
     collate: Collate
     predictions: Callable[..., dict[str, list[Any]]] = lambda _outputs, _batch: {}
     generate: Generate | None = None
+    generates: Callable[[Path], bool] = lambda _path: True
     read: Callable[[Path, Any, Mapping[str, Any]], Tables | None] | None = None
     arrange: Arrange | None = None
     clean: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
@@ -206,6 +208,10 @@ class Recipe:
             polarity=None,
         )
 
+    def for_checkpoint(self, path: Path) -> "Recipe":
+        """Return the recipe for a checkpoint: without `generate` where that is for others."""
+        return self if self.generate is None or self.generates(path) else replace(self, generate=None)
+
     def features(self, rows: "Rows", processor: Any, config: Any) -> dict[str, Any]:
         """Return columns of model inputs, with "labels" by the target where `preprocess` returns none."""
         made = self.preprocess(rows, processor, config)
@@ -230,7 +236,7 @@ PARTS = {
     **{
         name: name
         for name in (
-            *("load_processor", "preprocess", "build_model", "collate", "predictions", "generate"),
+            *("load_processor", "preprocess", "build_model", "collate", "predictions", "generate", "generates"),
             *("read", "arrange", "clean", "start", "complete", "remarks", "label_remarks", "augmentation"),
         )
     },

@@ -118,6 +118,7 @@ class Input:
         samples: Two values of different length, by which a service is warmed up; empty where there are none.
         few_labels: Whether training methods can be compared by cross-validation where labels are few.
         standalone: Whether the program in an ONNX export reads it.
+        tokens: Whether `data.max_length` is the maximum number of its tokens; if not, the model decides what it reads.
         identifying: Whether rows with the same value are the same example, which must not be in train and in test.
     """
 
@@ -147,6 +148,7 @@ class Input:
     samples: tuple[Any, ...] = ()
     few_labels: bool = False
     standalone: bool = False
+    tokens: bool = True
     identifying: bool = True
 
 

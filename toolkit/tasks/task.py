@@ -136,6 +136,11 @@ class Task:
         return str(self.inputs[0].kind.modality)
 
     @property
+    def longest_by_tokens(self) -> bool:
+        """Whether `data.max_length` bounds the inputs, rather than what the model reads."""
+        return any(column.kind.tokens for column in self.inputs)
+
+    @property
     def hub_task(self) -> str | None:
         """The Hub's name of the task, where it has one."""
         task: str | None = self.target.kind.hub_tasks.get(self.modality)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmarks import speech
+from benchmarks import speech, transcribe
 from benchmarks.default_data import MissingError
 from benchmarks.finetune import RESULTS, ROOT
 
@@ -18,6 +18,16 @@ def test_the_document_holds_the_table_of_the_record():
     assert held[1] == speech.markdown(record)
     accuracy = next(metric["value"] for metric in record["voices"] if metric["name"] == "accuracy")
     assert accuracy > 0.9
+
+
+def test_the_document_holds_the_table_of_transcription():
+    record = json.loads((RESULTS / "transcribe-cpu.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "speech.md").read_text(encoding="utf-8")
+    held = re.search(r"transcribe-cpu\.json -->\n(.*?)<!-- end", page, re.DOTALL)
+    assert held is not None
+    assert held[1] == transcribe.markdown(record)
+    assert record["epochs"] == transcribe.EPOCHS
+    assert record["voices"]["wer"]["value"] < 0.25
 
 
 def test_no_voice_is_in_two_parts():

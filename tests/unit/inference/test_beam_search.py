@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.support import models
+from tests.support import models, recordings
 from tests.support.errors import refused
 from toolkit.errors import ModelError
 from toolkit.inference.beam_search import beam_search
@@ -30,7 +30,8 @@ def sources(rows=8):
 
 def search(model, ids, mask, bounds=None, **settings):
     with torch.inference_mode():
-        return beam_search(model, ids, mask, bounds or [LONGEST] * len(ids), **settings)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        return beam_search(model, inputs, bounds or [LONGEST] * len(ids), **settings)
 
 
 def reference(model, ids, mask, beams, **settings):
@@ -133,3 +134,35 @@ def test_the_padding_token_and_bad_words_are_never_written(model):
     model.generation_config.bad_words_ids = [[5], [6], [7, 8]]
     written = {token for item in search(model, ids, mask, beams=3) for token in item.tokens}
     assert not written & {0, 5, 6}
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory):
+    from transformers import WhisperForConditionalGeneration
+
+    made = WhisperForConditionalGeneration.from_pretrained(
+        recordings.whisper(tmp_path_factory.mktemp("whisper"))
+    ).eval()
+    torch.manual_seed(3)
+    for parameter in made.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return made
+
+
+@pytest.mark.parametrize(("beams", "early_stopping"), [(1, None), (4, True), (3, False)])
+def test_whisper_writes_what_transformers_own_writes(whisper, beams, early_stopping):
+    settings = whisper.generation_config
+    settings.early_stopping = early_stopping
+    features = torch.randn(6, 16, 100)
+    prompt = [settings.lang_to_id["<|de|>"], settings.task_to_id["transcribe"], settings.no_timestamps_token_id]
+    with torch.inference_mode():
+        written = beam_search(whisper, {"input_features": features}, [LONGEST] * 6, beams=beams, prompt=prompt)
+        theirs = whisper.generate(
+            features, language="de", task="transcribe", num_beams=beams, max_new_tokens=LONGEST, return_timestamps=False
+        )
+    end = settings.eos_token_id
+    rows = [[token for token in row if token not in (end, *prompt, end + 1)] for row in theirs.tolist()]
+    assert [[token for token in item.tokens if token not in prompt] for item in written] == rows
+    assert all(len(row) > 2 for row in rows)
+    assert {item.tokens[0] for item in written}.isdisjoint(settings.begin_suppress_tokens)

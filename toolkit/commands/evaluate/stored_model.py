@@ -80,7 +80,8 @@ def stored_configuration(
     longest = checkpoints.longest_input(checkpoint)
     if longest is not None and resolved.config.data.max_length > longest:
         resolved = resolved.with_values("from the model", {"data": {"max_length": longest}})
-    return replace(recipe, columns=recipe.task.learned(stored.get("inputs", {}))), resolved.config
+    recipe = replace(recipe, columns=recipe.task.learned(stored.get("inputs", {})))
+    return recipe.for_checkpoint(checkpoint.path), resolved.config
 
 
 def _task_of(checkpoint: checkpoints.Checkpoint) -> str:

@@ -34,10 +34,9 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
             f"{copies:,} of {rows:,} test examples are duplicates of others: they make the intervals too narrow."
         )
     if truncated:
-        messages.append(
-            f"{truncated:,} of {rows:,} test examples were truncated to {context.config.data.max_length} tokens"
-            f"{wording.cut(facts.get('cut', ()))}."
-        )
+        longest = context.config.data.max_length if context.recipe.task.longest_by_tokens else None
+        which = wording.cut(facts.get("cut", ()))
+        messages.append(f"{truncated:,} of {rows:,} test examples were truncated {wording.bound(longest)}{which}.")
     if rows < FEW:
         messages.append(f"Only {rows} test examples: the intervals are wide, and small differences cannot be detected.")
     return messages

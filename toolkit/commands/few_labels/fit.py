@@ -109,7 +109,7 @@ def _training(
     """Return the report's facts of training; its one validation is that of the out-of-fold predictions."""
     config = inputs.config.model_copy(update={"training": trained.config})
     result, device = trained.result, inputs.accelerator.device.type
-    facts = input_facts(inputs.setup.features[0])
+    facts = input_facts(inputs.setup.features[0], prepared.recipe)
     facts |= training_facts(result, config, device, autotune.configured(config.training, device), ALONE)
     figures = scores.values(columns, winner.labels.tolist(), prepared.recipe.metrics, prepared.splits.labels)
     loss = float(-winner.log_likelihoods().mean())

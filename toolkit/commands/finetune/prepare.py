@@ -134,6 +134,7 @@ def prepare(
         checkpoint = checkpoints.locate(resolved.config.model, resolved.config.loading, resolved.config.options)
         notes += [checkpoint.note] if checkpoint.note else []
         check_family(recipe, checkpoint)
+        recipe = recipe.for_checkpoint(checkpoint.path)
         notes += checkpoints.unasked(checkpoint, resolved.config.options)
         if recipe.generate is not None:
             recipe.load_processor(checkpoint.path, resolved.config)  # it may not know the languages
@@ -150,6 +151,7 @@ def prepare(
     _check_splits(recipe, resolved.config, splits)
     if afresh:
         checkpoint = from_scratch.make(recipe, resolved.config, splits, observe)
+        recipe = recipe.for_checkpoint(checkpoint.path)
         resolved, remarks = fit_to_model(resolved, checkpoint)
         notes += remarks
         given = checkpoint
@@ -193,10 +195,10 @@ def check_family(recipe: Recipe, checkpoint: checkpoints.Checkpoint) -> None:
     Raises:
         ModelError: With what it is for.
     """
-    if recipe.generate is not None:
-        checkpoints.check_writer(checkpoint)
-    elif recipe.task.hub_task == "automatic-speech-recognition":
+    if recipe.task.hub_task == "automatic-speech-recognition":
         checkpoints.check_transcriber(checkpoint)
+    elif recipe.generate is not None:
+        checkpoints.check_writer(checkpoint)
     else:
         checkpoints.check_classifier(checkpoint, recipe.task.modality)
 

@@ -29,12 +29,12 @@ from toolkit.config.files import to_yaml
 from toolkit.data.load import Splits
 from toolkit.data.media import columns as media_columns
 from toolkit.distributed.process_group import ALONE, Team
-from toolkit.errors import Interrupted, RunError
+from toolkit.errors import Interrupted, ModelError, RunError
 from toolkit.evaluation import baselines, thresholds
 from toolkit.evaluation.checks import repeated_rows
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.predict_rows import predict_rows
-from toolkit.events import Observe, Stage
+from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import StoredModel
 from toolkit.runs import checksums
 from toolkit.runs.lock import claimed
@@ -275,7 +275,14 @@ def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
         return {}
     observe(Stage("Evaluating the model before fine-tuning"))
     before = StoredModel(prepared.checkpoint.path, recipe, splits.labels, prepared.config)
-    return {BEFORE: list(predict_rows(before, splits.test, "held-out test", observe).predictions.columns["prediction"])}
+    try:
+        predicted = predict_rows(before, splits.test, "held-out test", observe)
+    except ModelError as error:
+        if error.id != "model.not-fine-tuned":
+            raise
+        observe(Note("The checkpoint's head for this task is not trained: it is not evaluated before fine-tuning."))
+        return {}
+    return {BEFORE: list(predicted.predictions.columns["prediction"])}
 
 
 def _inputs(task: Task, train: pa.Table) -> dict[str, dict[str, Any]]:

@@ -87,12 +87,18 @@ class PredictionCounts:
         self.cut += rows
         self.cut_texts = [a + b for a, b in zip_longest(self.cut_texts, texts, fillvalue=0)]
 
-    def remark(self, longest: int, observe: Observe) -> None:
-        """Report the number of truncated rows, without those of parts that were kept from earlier."""
+    def remark(self, longest: int | None, observe: Observe) -> None:
+        """Report the number of truncated rows, without those of parts that were kept from earlier.
+
+        Args:
+            longest: Maximum number of tokens; None where the model decides what it reads.
+            observe: Called with the note.
+        """
         if self.cut:
             rows = " ".join(wording.rows(self.cut))
             which = wording.cut(self.cut_texts)
-            observe(Note(f"{rows} truncated to {longest:,} tokens, the maximum of the model (data.max_length){which}."))
+            setting = "" if longest is None else ", the maximum of the model (data.max_length)"
+            observe(Note(f"{rows} truncated {wording.bound(longest)}{setting}{which}."))
 
     def outcome(self, output: Path | None) -> PredictedFile:
         """Return the outcome for all rows."""

@@ -93,7 +93,8 @@ def predict(
     if unread is not None:
         observe(Note(unread))
     chunks = itertools.chain([head], chunks)
-    counts = PredictionCounts(roles[inputs[0].role] if recipe.generate is not None else None)
+    from_text = recipe.generate is not None and inputs[0].kind.plain is not None  # which may hold markup
+    counts = PredictionCounts(roles[inputs[0].role] if from_text else None)
     predictor = Predictor(stored, inputs, roles, temperature, all_scores, root_of(source), explainer, counts.add_cut)
     if receive is not None:
         observe(Stage("Predicting rows as they arrive"))
@@ -104,7 +105,7 @@ def predict(
         with sole_writer(output):
             resumable_output.check_output(output, WRITTEN_TEXTS)  # another process may have made it since
             _write_parts(work, predictor, chunks, counts, observe)
-    counts.remark(config.data.max_length, observe)
+    counts.remark(config.data.max_length if recipe.task.longest_by_tokens else None, observe)
     return counts.outcome(output if receive is None else None)
 
 

@@ -195,7 +195,8 @@ def candidates(recipe: Recipe, config: RunConfig) -> tuple[list[Candidate], dict
                 raise
             unsuitable[name] = error.problem.removesuffix(".")
             continue
-        other_task = None if named or name in checkpoints.ALIASES else _trained_for(recipe, checkpoint)
+        fitted = recipe.for_checkpoint(checkpoint.path)
+        other_task = None if named or name in checkpoints.ALIASES else _trained_for(fitted, checkpoint)
         if other_task is None:
             by_path[checkpoint.path] = Candidate(checkpoint, weights.parameters(checkpoint.path))
         else:
@@ -263,8 +264,9 @@ def _measured(
         data = config.data.model_copy(update={"max_length": min(longest, config.data.max_length)})
         own = config.model_copy(update={"data": data})
         most = min(2.0, CHOOSING / 4 * clock.seconds)
-        timings, subject = timing.measure(candidate.checkpoint.path, recipe, splits, own, most)
-        plan = allocation.unlimited_plan(recipe, own, splits)
+        fitted = recipe.for_checkpoint(candidate.checkpoint.path)
+        timings, subject = timing.measure(candidate.checkpoint.path, fitted, splits, own, most)
+        plan = allocation.unlimited_plan(fitted, own, splits)
         allocated = allocation.allocate(clock.left, at_hand, timings, slow, baselines=False, **plan)
         need = steps_of(own, splits.train.num_rows) * timings.step(own.training.batch_size)
         share = allocated.training / need

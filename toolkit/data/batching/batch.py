@@ -73,6 +73,13 @@ class Features:
         """Whether examples have lengths at all: pictures of one size have none."""
         return any(isinstance(column, Ragged) for column in self.columns.values())
 
+    @property
+    def input_lengths(self) -> Integers:
+        """Length of each example's first input of varying length, without labels; ones where there is none."""
+        inputs = (c for name, c in self.columns.items() if name != "labels" and isinstance(c, Ragged))
+        first = next(inputs, None)
+        return np.ones(len(self), np.int64) if first is None else first.lengths
+
     def __len__(self) -> int:
         return len(self.lengths)
 

@@ -25,22 +25,23 @@ _MULTILINGUAL = (  # noqa: SIM905 - a list of so many would take a line for each
 ).split()
 
 
-def remarks(texts: Mapping[str, Sequence[str]], tokenizer: Any) -> list[str]:
+def remarks(texts: Mapping[str, Sequence[str]], tokenizer: Any, target: str = "target") -> list[str]:
     """Return a sentence for each side that holds characters which come out as the unknown token.
 
     Args:
-        texts: Name of a side → its texts; "target" is tokenized as a target.
+        texts: Name of a side → its texts.
         tokenizer: Of transformers.
+        target: Name of the side that is generated, and tokenized as a target.
     """
     notes = []
     for side, rows in texts.items():
-        missing = unwritable(rows, tokenizer, target=side == "target")
+        missing = unwritable(rows, tokenizer, target=side == target)
         if not missing:
             continue
         inside = sum(any(sign in text for sign in missing) for text in rows)
         shown = " ".join(f"{sign} ({count:,})" for sign, count in missing.most_common(_SHOWN))
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        consequence = "cannot be generated" if side == "target" else "are read as unknown"
+        consequence = "cannot be generated" if side == target else "are read as unknown"
         notes.append(
             f"The vocabulary lacks {len(missing)} character{'s' if len(missing) > 1 else ''} of the {side}, which "
             f"{consequence}: {shown}{more}. "

@@ -15,3 +15,8 @@ def cut(texts: Sequence[int]) -> str:
         texts: In how many rows the first text was, and the second.
     """
     return f": the first text in {texts[0]:,}, the second in {texts[1]:,}" if len(texts) == 2 else ""
+
+
+def bound(longest: int | None) -> str:
+    """Say to what values were truncated: a number of tokens, or with None to what the model reads."""
+    return "to what the model reads" if longest is None else f"to {longest:,} tokens"

@@ -257,6 +257,8 @@ def _labels_doubted(symptoms: Symptoms) -> Iterator[Advice]:
 def _texts_cut(symptoms: Symptoms) -> Iterator[Advice]:
     cut, rows = symptoms.training.get("truncated") or 0, symptoms.rows("train")
     length = ((symptoms.report.get("config") or {}).get("data") or {}).get("max_length")
+    if not symptoms.training.get("truncated_by_length", True):
+        return
     if rows and length and cut > MANY_CUT * rows:
         yield _piece(
             "data.texts-cut",

@@ -87,7 +87,7 @@ REPORT: dict[str, Any] = {
         **dict.fromkeys(("learning_rate", "batch_size", "seed", "tokens_per_example", "truncated"), float),
         "truncated_texts": [float],
         **dict.fromkeys(("trainable_parameters", "processes"), float),
-        **dict.fromkeys(("compiled", "stopped_early"), bool),
+        **dict.fromkeys(("compiled", "stopped_early", "truncated_by_length"), bool),
         "automatic": {},
         "linear_probe": {
             "figure": str,

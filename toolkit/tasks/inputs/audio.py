@@ -65,6 +65,7 @@ AUDIO = Input(
     preparing="Preparing recordings",
     changes=_changes,
     files=files.named(columns.RECORDINGS),
+    tokens=False,
 )
 
 _FILES = ("audio_path", "file_name", "filename", "path", "file", "audio_id", "id")

@@ -7,6 +7,7 @@ from tests.support.errors import refused
 from toolkit.commands.finetune.prepare import configure
 from toolkit.commands.finetune.prepare import prepare as prepare_run
 from toolkit.errors import ConfigError, ModelError, SourceError
+from toolkit.tasks import loading
 
 
 @pytest.fixture
@@ -33,6 +34,20 @@ def test_a_model_that_writes_nothing_is_refused_for_translation():
     recipe, resolved = configure("translation", [("flag", values)])
     with refused(ModelError, "model.wrong-family", "family bert"):
         prepare_run(recipe, resolved, lambda _event: None)
+
+
+def test_a_model_that_writes_nothing_is_refused_for_transcription():
+    recipe, resolved = configure("transcribe", [("flag", {"model": checkpoints.TINY})])
+    with refused(ModelError, "model.wrong-family", "family bert"):
+        prepare_run(recipe, resolved, lambda _event: None)
+
+
+@pytest.mark.parametrize(("family", "generates"), [("whisper", True), ("speech_to_text", True), ("wav2vec2", False)])
+def test_a_recipe_generates_for_the_checkpoints_that_it_names(tmp_path, family, generates):
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{family}"}}')
+    recipe = loading.load("transcribe").for_checkpoint(tmp_path)
+    assert (recipe.generate is not None) == generates
+    assert loading.load("translation").for_checkpoint(tmp_path).generate is not None
 
 
 def test_a_missing_glossary_is_refused_before_training(prepare):

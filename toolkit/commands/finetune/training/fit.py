@@ -33,6 +33,7 @@ from toolkit.errors import ModelError, RunError
 from toolkit.evaluation.context import references
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import LoadedModel
+from toolkit.tasks.contract import Recipe
 from toolkit.training.acceleration import frozen_features
 from toolkit.training.acceleration.autotune import ComputeSettings
 from toolkit.training.adaptation import adapters, linear_probe
@@ -159,7 +160,7 @@ def fit(
             team=team,
             compute=compute,
         )
-    facts = input_facts(setup.features[0]) | training_facts(result, config, device, compute, team)
+    facts = input_facts(setup.features[0], recipe) | training_facts(result, config, device, compute, team)
     facts |= {"objective": objective.name, "trainable_parameters": models.trainable(setup.model)}
     facts |= {"budget": limits.facts(result)} if limits is not None else {}
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
@@ -340,10 +341,11 @@ def log_line(event: Progress | Validation) -> Mapping[str, Any]:
     }
 
 
-def input_facts(features: Features) -> dict[str, Any]:
+def input_facts(features: Features, recipe: Recipe) -> dict[str, Any]:
     """Return the report's facts of the training inputs."""
     tokens = {"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}
-    return {**tokens, "truncated": features.truncated, "truncated_texts": list(features.cut)}
+    cut = {"truncated": features.truncated, "truncated_by_length": recipe.task.longest_by_tokens}
+    return {**tokens, **cut, "truncated_texts": list(features.cut)}
 
 
 def training_facts(
