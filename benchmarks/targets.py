@@ -102,7 +102,7 @@ def same_source() -> list[Row]:
 
 TABLES = {
     "tags of a package": Table("classes", ("text", "tags"), tags, ("micro_f1", "macro_f1")),
-    "size, in five classes": Table("stars", ("text", "size"), size_classes, ("quadratic_kappa", "mae")),
+    "size, in five classes": Table("stars", ("text", "size"), size_classes, ("quadratic_kappa", "ordinal_mae")),
     "size, as a logarithm": Table("number", ("text", "size"), sizes, ("mae", "r2")),
     "two packages, one source": Table("class", ("text", "text_pair", "label"), same_source, ("accuracy", "f1")),
 }

@@ -47,6 +47,7 @@ def finetune(
     label_column: str | None = None,
     target: str | None = None,
     group_column: str | None = None,
+    time_column: str | None = None,
     trust_remote_code: bool = False,
     from_scratch: bool = False,
     tune_speed: bool = False,
@@ -86,6 +87,7 @@ def finetune(
         label_column: Column that holds the label.
         target: What the label column holds: class, classes, stars or number; inferred when not given.
         group_column: Column of groups that are never divided between splits.
+        time_column: Column of dates or numbers: the latest rows become the test part.
         trust_remote_code: Run Python code that comes with the checkpoint.
         from_scratch: Start from random weights.
         tune_speed: Measure the fastest training settings on this machine once, and store them.

@@ -7,11 +7,11 @@ from typing import Any
 from toolkit import checkpoints
 from toolkit.commands.finetune.training.tokenize import remarks
 from toolkit.config import RunConfig
+from toolkit.data.division.split import shared_rows
 from toolkit.data.load import Table, divide, load_table
 from toolkit.data.tables.encode_labels import REFUSED
 from toolkit.data.tables.inspect import Part
 from toolkit.data.tables.inspect import inspect as describe_parts
-from toolkit.data.tables.split import shared_rows
 from toolkit.errors import DataError, SourceError
 from toolkit.tasks.contract import Recipe, Rows
 

@@ -185,9 +185,12 @@ _FLAGS = {"text_column": "data.columns.text", "label_column": "data.columns.labe
 
 def _suggestion(key: str, known: Sequence[str]) -> str:
     """Find the key that was probably intended: by its whole path first, then by its last part."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
+    flags = {
+        f"{name.partition('.')[0]}.{flag}": name for flag, name in _FLAGS.items() if name.rpartition(".")[0] in known
+    }
+    paths = {**{name: name for name in known}, **flags}
+    near = [paths[path] for path in difflib.get_close_matches(key, list(paths), n=1, cutoff=0.8)]
     if not near:
-        by_name = {name.rpartition(".")[2]: name for name in reversed(known)}
-        by_name |= {flag: name for flag, name in _FLAGS.items() if name.rpartition(".")[0] in known}
+        by_name = {path.rpartition(".")[2]: name for path, name in reversed(paths.items())}
         near = [by_name[n] for n in difflib.get_close_matches(key.rpartition(".")[2], list(by_name), n=1, cutoff=0.7)]
     return f" Did you mean `{near[0]}`?" if near else ""

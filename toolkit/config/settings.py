@@ -60,9 +60,7 @@ class DataConfig(Section):
     source: str = Field(
         "", description="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path"
     )
-    columns: dict[str, Name] = Field(
-        {}, description="Role → column of the table, for columns that are not detected by name"
-    )
+    columns: dict[str, Name] = Field({}, description="Role → column, for columns that are not detected by name")
     column_names: list[Name] = Field(
         [], description="Names of the columns, in their order, for CSV and text files without a header"
     )
@@ -108,6 +106,9 @@ class DataConfig(Section):
     )
     group_column: Name | None = Field(
         None, description="Column whose values are never divided between parts, such as the patient"
+    )
+    time_column: Name | None = Field(
+        None, description="Column of dates or numbers: the latest rows become the test part, if none is given"
     )
     deduplicate: bool = Field(True, description="Remove training rows that also occur in a held-out part")
     max_pixels: int = Field(

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config.settings import DataConfig
+from toolkit.data.division import groups as groups_
+from toolkit.data.division import over_time
+from toolkit.data.division import split as split_
 from toolkit.data.sources.acquire import acquire
 from toolkit.data.tables import columns as columns_
-from toolkit.data.tables import groups as groups_
 from toolkit.data.tables import labels as labels_
-from toolkit.data.tables import split as split_
 from toolkit.data.tables import wording
 from toolkit.data.tables.encode_labels import number_labels
 from toolkit.data.tables.roles import in_roles
@@ -119,8 +120,12 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     _check_classes(parts, label, table.labels)
     fractions = {"validation": config.validation_fraction, "test": config.test_fraction}
     groups, grouped = config.group_column, list[str]()
+    timed: dict[str, Any] = {}
+    if config.time_column is not None:
+        parts, grouped, timed = over_time.carve(parts, config.time_column, config.test_fraction)
     if groups is not None:
-        parts, grouped = groups_.whole(parts, groups)
+        parts, removed = groups_.whole(parts, groups)
+        grouped += removed
         parts = groups_.carve(parts, groups, label=label, labels=table.labels, fractions=fractions, seed=seed)
     parts = split_.carve(
         parts, label=label, labels=table.labels, fractions=fractions, seed=seed, divide=_divider(task.target)
@@ -146,6 +151,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
         "counts": {**table.counts, **duplicates},
         "notes": [*table.notes, *grouped, *_duplicate_notes(duplicates, removed=config.deduplicate)],
         **({"unreadable": list(table.unreadable)} if table.unreadable else {}),
+        **({"time": timed} if timed else {}),
     }
     splits = (parts["train"], parts["validation"], parts["test"])
     return Splits(*splits, table.labels, facts, table.label_map, table.target)

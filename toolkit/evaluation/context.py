@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Integers
-from toolkit.data.tables.groups import numbered
+from toolkit.data.division.groups import numbered
 from toolkit.evaluation.thresholds import Thresholds
 from toolkit.inference.predict import Predictions
 from toolkit.tasks.contract import Recipe

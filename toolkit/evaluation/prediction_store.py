@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit import runs
+from toolkit.data.division.split import fingerprint, row_keys
 from toolkit.data.media.columns import is_type, slim
-from toolkit.data.tables.split import fingerprint, row_keys
 from toolkit.errors import SourceError
 from toolkit.inference.predict import Predictions
 from toolkit.runs import checksums

@@ -620,3 +620,12 @@ def test_any_table_is_split_cleanly_or_refused(tmp_path_factory, rows, seed):
     for part in parts:
         assert {(row["text"], splits.labels[row["label"]]) for row in part.to_pylist()} <= written
     assert set(splits.train["label"].to_pylist()) == set(range(len(splits.labels)))
+
+
+def test_a_label_column_of_train_is_that_of_the_other_parts(write):
+    for part, rows in (("train", 40), ("test", 20)):
+        lines = [f"text {part} {row},{'small' if row % 2 else 'large'}" for row in range(rows)]
+        write(f"data/{part}.csv", "\n".join(["text,size", *lines, ""]))
+    splits = load_splits(loading.load("text"), DataConfig(source=str(write("data/README.md", "").parent)), 7)
+    assert splits.test.num_rows == 20
+    assert [part["given"] for part in splits.facts["splits"]] == [True, False, True]

@@ -65,6 +65,10 @@ def finetune(
             "--group-column", help="Column of groups, such as patients, that are never divided between splits."
         ),
     ] = None,
+    time_column: Annotated[
+        str | None,
+        typer.Option("--time-column", help="Column of dates or numbers: train on earlier rows, test on the latest."),
+    ] = None,
     trust_remote_code: options.TrustRemoteCode = False,
     from_scratch: Annotated[
         bool,

@@ -12,8 +12,8 @@ from toolkit.commands.evaluate.checks import check_columns
 from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.evaluate.stored_model import find_stored, stored_card
 from toolkit.config import RunConfig
+from toolkit.data.division.split import fingerprint
 from toolkit.data.load import Table, load_table, part_facts
-from toolkit.data.tables.split import fingerprint
 from toolkit.errors import DataError, SourceError, ToolkitError
 from toolkit.evaluation import thresholds
 from toolkit.evaluation.checks import generation_quality

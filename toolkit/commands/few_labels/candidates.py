@@ -22,7 +22,7 @@ from toolkit.commands.finetune.training.setup import TrainingSetup, gather
 from toolkit.config import RunConfig
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, Integers, probe
-from toolkit.data.tables.split import row_keys
+from toolkit.data.division.split import row_keys
 from toolkit.errors import ModelError
 from toolkit.events import Note, Observe, Stage
 from toolkit.training.adaptation import contrastive, linear_probe, mean_pooling, selection

@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from toolkit import sources
 from toolkit.config.settings import DataConfig
+from toolkit.data.division import split as split_
 from toolkit.data.formats import arrow_files
 from toolkit.data.sources.local_files import read
 from toolkit.data.sources.zip_archives import opened
 from toolkit.data.tables import class_names
-from toolkit.data.tables import split as split_
 from toolkit.errors import DataError, SourceError
 from toolkit.tasks.contract import Recipe, Tables
 

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.data.batching.batch import Ragged, encode
+from toolkit.data.division import split as split_
 from toolkit.data.load import Table
-from toolkit.data.tables import split as split_
 from toolkit.tasks.task import Column, Task
 
 

@@ -40,14 +40,16 @@ def in_roles(
     order: list[str] = []
     notes: list[str] = []
     without = []
-    for part, rows in parts.items():
-        chosen = dict(config.columns)
+    of_train: dict[str, str] = {}
+    for part, rows in sorted(parts.items(), key=lambda item: item[0] != "train"):
+        chosen = {role: name for role, name in of_train.items() if name in rows.column_names} | config.columns
         held_out = part != "train" and "train" in parts
         if target is not None and held_out and columns_.lacks(rows.column_names, chosen.get(target.role)):
             del chosen[target.role]
         likely = headers.of_table(rows.drop_columns(list(columns_.POSITION)))
         wanted = _wanted(columns, target, optional=lenient or held_out)
         roles = columns_.find(rows.column_names, wanted, chosen, likely=likely)
+        of_train = dict(roles) if part == "train" else of_train
         if target is not None and target.role in roles:
             roles, own, remarks = _named(rows, roles, target, config)
             notes += remarks
@@ -61,7 +63,7 @@ def in_roles(
         for part in without:
             notes.append(f"The {part} part has no column of the {target.role} and is ignored.")
             del prepared[part]
-    return prepared, order, notes
+    return {part: prepared[part] for part in parts if part in prepared}, order, notes
 
 
 def _wanted(columns: Sequence[Column], target: Column | None, *, optional: bool) -> list[Column]:

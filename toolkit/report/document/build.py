@@ -23,7 +23,7 @@ def build(
     report: dict[str, Any] = {
         **head,
         "model": dict(model),
-        "verdict": verdict(evaluation, baselines, training, warnings),
+        "verdict": verdict(evaluation, baselines, training, warnings, data),
         "evaluation": dict(evaluation),
         "baselines": [dict(baseline) for baseline in baselines],
         "data": dict(data),

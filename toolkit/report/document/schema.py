@@ -78,6 +78,7 @@ REPORT: dict[str, Any] = {
         "splits": [{"name": str, "rows": float, "classes": {}, "given": bool}],
         "counts": {},
         "notes": [str],
+        "time": dict.fromkeys(("column", "train_until", "test_from"), str),
         "unreadable": [{**PLACE, "name": str, "reason": str}],
     },
     "training": {

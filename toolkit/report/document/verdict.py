@@ -13,6 +13,7 @@ def verdict(
     baselines: Sequence[Mapping[str, Any]],
     training: Mapping[str, Any] | None,
     warnings: Sequence[str],
+    data: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Summarise the results in sentences, claiming only what the intervals support."""
     first = evaluation["metrics"][0]
@@ -31,7 +32,7 @@ def verdict(
     ]
     statements += _weakest_class(evaluation) + _one_sided(evaluation) + _weak_quarter(evaluation) + _covered(evaluation)
     statements += _miscalibrated(evaluation) + _weak_groups(evaluation) + _fragile(evaluation)
-    statements += _unfaithful(evaluation)
+    statements += _unfaithful(evaluation) + _later(evaluation, training, (data or {}).get("time") or {})
     statements += _biased(evaluation) + _unfair(evaluation)
     statements += _gap(training) + _start_kept(training) + _compared_ways(training)
     statements += time_budget.statements(training)
@@ -45,6 +46,20 @@ def verdict(
         "statements": statements,
         "warnings": [*warnings, *_collapsed(evaluation, training), *_missed(evaluation), *_leaked(evaluation)],
     }
+
+
+def _later(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None, division: Mapping[str, Any]) -> list[str]:
+    """Compare validation rows, which are of the same time as train, with test rows, where these are later."""
+    if "test_from" not in division:
+        return []
+    first, step = evaluation["metrics"][0], (training or {}).get("best_step")
+    kept = next((entry for entry in (training or {}).get("evaluations") or () if entry["step"] == step), {})
+    sentence = f"On rows from {division['test_from']} on, later than all of train: {first['title']} "
+    sentence += f"{shown(first['value'], first['unit'])}{bounds(first, evaluation)}"
+    if first["name"] not in kept:
+        return [f"{sentence}."]
+    before = f"on validation rows, drawn at random from the time of train until {division['train_until']}"
+    return [f"{sentence}; {before}: {shown(kept[first['name']], first['unit'])}."]
 
 
 def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:

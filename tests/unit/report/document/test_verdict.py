@@ -312,3 +312,14 @@ def test_a_figure_where_lower_is_better_says_so():
         assert page.count("lower is better") >= 1
         assert "20,818" in page
         assert "20,818 %" not in page
+
+
+def test_a_division_by_time_has_both_figures():
+    training = {"best_step": 20, "evaluations": [{"step": 10, "accuracy": 0.5}, {"step": 20, "accuracy": 0.913}]}
+    time = {"column": "date", "train_until": "2024-05-31", "test_from": "2024-06-01"}
+    evaluation = {**EVALUATION, "metrics": [ACCURACY]}
+    (stated,) = verdict(evaluation, (), training, (), {"time": time})["statements"][:1]
+    assert all(fact in stated for fact in ("2024-06-01", "83.9 %", "2024-05-31", "91.3 %"))
+    assert verdict(evaluation, (), None, (), {"time": time})["statements"] != []
+    assert verdict(evaluation, (), None, (), {"time": {"column": "date"}})["statements"] == []
+    assert verdict(evaluation, (), None, (), {})["statements"] == []

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from tests.support.errors import refused
 from toolkit.config.settings import DataConfig
+from toolkit.data.division import groups
 from toolkit.data.load import load_splits
-from toolkit.data.tables import groups
 from toolkit.errors import DataError
 from toolkit.tasks import loading
 

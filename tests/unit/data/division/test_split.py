@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.errors import refused
-from toolkit.data.tables import split
+from toolkit.data.division import split
 from toolkit.errors import DataError
 
 FRACTIONS = {"validation": 0.1, "test": 0.15}

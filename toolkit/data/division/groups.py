@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.data.batching.batch import Integers
-from toolkit.data.tables.split import classes_of
+from toolkit.data.division.split import classes_of
 from toolkit.errors import DataError
 
 _HELD_OUT = ("test", "validation")  # in the order in which a group is kept

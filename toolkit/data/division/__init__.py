@@ -1,0 +1,1 @@
+"""Rows divided into train, validation and test: at random, by groups, or by time."""
