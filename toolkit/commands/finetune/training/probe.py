@@ -88,7 +88,7 @@ def begin(
     wanted = config.training.linear_probe and not config.loading.from_scratch
     if not wanted or not recipe.task.takes_linear_probe:
         return Begun()
-    observe(Stage("Fitting a logistic regression on the frozen features"))
+    observe(Stage("Fitting a linear probe on the frozen features"))
     train, validation = (features.without(RATIONALE) for features in setup.features)
     model = setup.model.to(accelerator.device)
     batch = probe(train, setup.collate)
