@@ -325,6 +325,7 @@ def _check_target(recipe: Recipe, config: RunConfig) -> None:
             "Unset it.",
             id="config.not-for-task",
         )
+    recipe.check(config, recipe.target)
 
 
 def _check_adapter(config: RunConfig) -> None:

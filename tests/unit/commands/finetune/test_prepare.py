@@ -35,6 +35,19 @@ def test_a_model_that_writes_nothing_is_refused_for_translation():
         prepare_run(recipe, resolved, lambda _event: None)
 
 
+def test_cutmix_of_numbers_is_refused_before_the_data_are_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = {"model": "vit-tiny", "loading": {"from_scratch": True}, "options": {"cutmix": 1.0}}
+    recipe, resolved = configure(
+        "image", [("flag", {**values, "data": {"source": "./absent.csv", "target": "number"}})]
+    )
+    with refused(ConfigError, "config.not-for-task", "CutMix"):
+        prepare_run(recipe, resolved, lambda _event: None)
+    recipe, resolved = configure("image", [("flag", {**values, "data": {"source": "./absent.csv", "target": "stars"}})])
+    with refused(SourceError, "source.file-missing"):
+        prepare_run(recipe, resolved, lambda _event: None)
+
+
 def test_a_missing_glossary_is_refused_before_training(prepare):
     with refused(SourceError, "source.file-missing", "absent.csv"):
         prepare(evaluation={"glossary": "absent.csv"})
