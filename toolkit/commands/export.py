@@ -110,10 +110,7 @@ def export(
         loaded = _loaded(stored, form, draft)
         exported = predict_features(loaded, features, observe)
         allowed = parity.limits(form, tolerance)
-        agreement = parity.agreement(
-            original.columns, exported.columns, subject.config.evaluation.confidence, subject.recipe.target.same
-        )
-        moved = parity.drift(original.columns, exported.columns)
+        agreement, moved = _compared(subject, form, original.columns, exported.columns)
         parity.check(agreement, moved, allowed, form)
         observe(Stage("Timing both"))
         report = schema.Export(
@@ -123,6 +120,8 @@ def export(
             model=shown(target),
             recipe=subject.config.recipe,
             labels=list(subject.labels),
+            decision=subject.recipe.task.decision,
+            calibration=dict(stored.calibration),
             inputs=list(_inputs(stored.loaded, features).columns),
             max_length=subject.config.data.max_length if subject.recipe.task.texts_in(measured) else None,
             rows=measured.num_rows,
@@ -240,10 +239,10 @@ def _write(
     exported = graph.trace(model, sample, form.removesuffix("-int8"), ragged)
     chosen = None
     if others is not None:
-        exported, chosen = _in_eight_bits(stored, exported, others, draft, observe)
+        exported, chosen = _in_eight_bits(stored, form, exported, others, draft, observe)
     graph.save(exported, draft)
     models.save_processor(processor, model, draft)
-    if form.startswith("onnx") and recipe.task.standalone:
+    if form.startswith("onnx") and recipe.task.decision is not None:
         shutil.copy(Path(graph.__file__).with_name(STANDALONE), draft / STANDALONE)
     return chosen
 
@@ -268,7 +267,7 @@ def _as_floats(batch: Mapping[str, Any], processor: Any) -> dict[str, Any]:
 
 
 def _in_eight_bits(
-    stored: StoredModel, exported: Any, held_back: _HeldBack, draft: Path, observe: Observe
+    stored: StoredModel, form: str, exported: Any, held_back: _HeldBack, draft: Path, observe: Observe
 ) -> tuple[Any, schema.Quantization]:
     """Quantize by both methods, and keep the one that agrees better on rows that it was not calibrated on."""
     random, rows = np.random.default_rng(stored.config.training.seed), held_back.rows
@@ -292,10 +291,9 @@ def _in_eight_bits(
         graph.save(graph.replaced(exported, programs[method]), trial)
         quantized = replace(subject, model=Graph(trial, subject.processor))
         after = predict_features(quantized, new).columns
-        batching = _batching(quantized, new, after)
+        batching = _batching(quantized, form, new, after)
         shutil.rmtree(trial)
-        agreement = parity.agreement(before, after, stored.config.evaluation.confidence, stored.recipe.target.same)
-        moved = parity.drift(before, after)
+        agreement, moved = _compared(stored, form, before, after)
         candidates.append(schema.Candidate(way=method, agreement=agreement, drift=moved, batching=batching))
     # of equals the first, which depends on no batch
     best = max(candidates, key=lambda candidate: candidate.agreement.same)
@@ -315,16 +313,28 @@ def _in_eight_bits(
     return graph.replaced(exported, programs[best.way]), chosen
 
 
-def _batching(subject: LoadedModel, rows: Features, together: Mapping[str, Sequence[Any]]) -> schema.Batching:
+def _batching(
+    subject: LoadedModel, form: str, rows: Features, together: Mapping[str, Sequence[Any]]
+) -> schema.Batching:
     """Measure whether predictions depend on the other rows of a batch: predict again, one row at a time."""
     settings = subject.config.evaluation
     single = subject.config.model_copy(update={"evaluation": settings.model_copy(update={"batch_size": 1})})
     alone = predict_features(replace(subject, config=single), rows).columns
-    return schema.Batching(
-        batch_size=settings.batch_size,
-        agreement=parity.agreement(alone, together, settings.confidence, subject.recipe.target.same),
-        drift=parity.drift(alone, together),
-    )
+    agreement, moved = _compared(subject, form, alone, together)
+    return schema.Batching(batch_size=settings.batch_size, agreement=agreement, drift=moved)
+
+
+def _compared(
+    subject: EvaluationInputs | StoredModel | LoadedModel,
+    form: str,
+    before: Mapping[str, Sequence[Any]],
+    after: Mapping[str, Sequence[Any]],
+) -> tuple[schema.Agreement, schema.Drift | None]:
+    """Compare the predictions of two models for the same rows."""
+    target = subject.recipe.target
+    equal = parity.equality(target, before["prediction"], form)
+    agreement = parity.agreement(before, after, subject.config.evaluation.confidence, equal)
+    return agreement, parity.drift(before, after, parity.number_scale(target, before["prediction"]))
 
 
 def _loaded(stored: StoredModel, form: str, draft: Path) -> LoadedModel:

@@ -11,10 +11,12 @@ from toolkit.errors import RunError
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.exporting.schema import Agreement, Drift
 from toolkit.tasks.spans import WORD_PROBABILITIES
+from toolkit.tasks.task import Target
 
-FLOAT_DRIFT = 1e-3  # tolerated difference of a probability without 8-bit rounding
+FLOAT_DRIFT = 1e-3  # tolerated difference of a probability, or of a scaled number, without 8-bit rounding
 TOLERANCE = {"onnx-int8": 0.05}  # share of the rows that may get another prediction
 FLOAT_TOLERANCE = 0.001
+NUMBER_DRIFT = {"onnx-int8": 0.1}  # difference from which on scaled numbers are other predictions
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Limits:
 
     Attributes:
         share: Share of the rows that may get another prediction.
-        drift: Tolerated difference of a probability; None sets no limit.
+        drift: Tolerated difference of a probability or a scaled number; None sets no limit.
     """
 
     share: float
@@ -40,6 +42,37 @@ def limits(form: str, share: float | None) -> Limits:
     return Limits(
         TOLERANCE.get(form, FLOAT_TOLERANCE) if share is None else share, None if form in TOLERANCE else FLOAT_DRIFT
     )
+
+
+def number_scale(target: Target, predictions: Sequence[Any]) -> float | None:
+    """Return the unit in which numbers are compared; None for a target without numbers.
+
+    It is the standard deviation of the predictions, and at least a thousandth of the largest, which is well above the
+    rounding errors of float32.
+
+    Args:
+        target: The kind of target.
+        predictions: Of the model.
+    """
+    if not target.standardized or not len(predictions):
+        return None
+    values = np.asarray(predictions, np.float64)
+    return max(float(values.std()), 1e-3 * float(np.abs(values).max())) or 1.0
+
+
+def equality(target: Target, predictions: Sequence[Any], form: str) -> Callable[[Any, Any], bool]:
+    """Return whether a prediction of a model and one of its export are the same.
+
+    Args:
+        target: The kind of target.
+        predictions: Of the model.
+        form: One of `graph.FORMS`.
+    """
+    scale = number_scale(target, predictions)
+    if scale is None:
+        return target.same
+    bound = NUMBER_DRIFT.get(form, FLOAT_DRIFT) * scale
+    return lambda ours, theirs: abs(ours - theirs) <= bound
 
 
 def agreement(
@@ -61,8 +94,19 @@ def agreement(
     return Agreement(value=share.value, low=share.low, high=share.high, rows=len(same), same=sum(same))
 
 
-def drift(before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]]) -> Drift | None:
-    """Measure how far probabilities moved, of rows or of their words; None for a task without."""
+def drift(
+    before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]], scale: float | None = None
+) -> Drift | None:
+    """Measure how far probabilities moved, of rows or of their words, or numbers; None for a task without.
+
+    Args:
+        before: Name → one value a row, of the model.
+        after: The same of what was exported.
+        scale: From `number_scale`: the unit of differences of numbers; None where classes are predicted.
+    """
+    if scale is not None:
+        apart = np.abs(np.subtract(before["prediction"], after["prediction"], dtype=np.float64)) / scale
+        return Drift(largest=float(apart.max()), mean=float(apart.mean()), of_numbers=True)
     name = next((n for n in ("probabilities", WORD_PROBABILITIES) if n in before and n in after), None)
     if name is None:
         return None
@@ -84,7 +128,7 @@ def check(match: Agreement, moved: Drift | None, allowed: Limits, form: str) -> 
     probabilities = moved is None or allowed.drift is None or moved.largest <= allowed.drift
     if (match.rows - match.same) / match.rows <= allowed.share and probabilities:  # 29 of 50 rows are 0.58
         return
-    off = "" if moved is None else f" Probabilities are off by up to {moved.largest:.2g}"
+    off = "" if moved is None else f" {moved.what.capitalize()} are off by up to {moved.size}"
     bound = "" if allowed.drift is None or moved is None else f"; at most {allowed.drift:g} is allowed"
     advice = "Use --to onnx, which does not quantize" if form == "onnx-int8" else "Use --to safetensors"
     raise RunError(

@@ -233,6 +233,7 @@ MULTI_LABEL = Target(
     overview=several_classes.sections,
     usage=_usage,
     decide=_decide,
+    decision="classes",
     divide=iterative_split.split,
     hub_tasks={"text": "text-classification", "image": "image-classification"},
 )

@@ -81,8 +81,9 @@ def _check(parts: Mapping[str, pa.Table], column: Column, _config: DataConfig) -
         gone += rows.num_rows - kept[part].num_rows
         if rows.num_rows and not kept[part].num_rows:
             raise DataError(
-                f"No row of the {part} part has a number in the column of the {column.role}.",
-                "Use `--target class` for labels that are names.",
+                f"No row{'' if part == 'all' else f' of the {part} part'} has a number in the column of the {column.role}.",
+                "Numbers are written as 1234.5 or 1234,5, without units. For labels that are names use --target class, "
+                "and --target classes for lists of them.",
                 id="label.not-a-number",
             )
     counts = {"without_label": gone} if gone else {}
@@ -142,10 +143,6 @@ def _shown(value: Any, _labels: Sequence[str]) -> str:
     return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
-def _same(ours: float, theirs: float) -> bool:
-    return abs(ours - theirs) <= 1e-3 * max(1.0, abs(ours))
-
-
 def _summary(column: pa.ChunkedArray, _labels: Sequence[str]) -> dict[str, str]:
     values = column.drop_null().to_numpy()
     if not len(values):
@@ -172,7 +169,6 @@ NUMBER = Target(
     empty=lambda _how: {"prediction": None, "low": None, "high": None},
     line=_line,
     shown=_shown,
-    same=_same,
     summary=_summary,
     recognizes=_recognizes,
     predictions=_predictions,
@@ -203,6 +199,7 @@ NUMBER = Target(
     ),
     probe=probe_kinds.NUMBER,
     standardized=True,
+    decision="number",
     calibrate=_calibrate,
     overview=residuals.sections,
     usage=_usage,
