@@ -1,5 +1,6 @@
 """Number the labels of all parts of a data set consistently, and note anomalies."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -83,10 +84,13 @@ def number_labels(
             raise problem
         notes += [] if problem is None else [f"{REFUSED} {problem.problem} {problem.fix}"]
         classes = labels_.name_classes(list(counted), label_map, _names_for_numbers(recipe), order)
+        if target.kind.ordered and not label_map:
+            _check_order(classes, order)
         notes += _assumed(classes, recipe, config)
         if problem is None:
             notes += labels_.hints(counted, classes, label_map, may_be_ratings=not recipe.targets)
         notes += recipe.label_remarks(labels_.class_names(classes))
+        notes += _one_each(parts, target)
         mapping, remarks = _without_rare(classes, by_part, target, config)
         notes += remarks
         label_map = label_map if mapping == classes else mapping
@@ -201,6 +205,35 @@ def _no_labels(
         f"It does not look like labels; {other}",
         id="label.too-many-classes",
     )
+
+
+def _check_order(classes: Mapping[str, str | None], order: Sequence[str]) -> None:
+    """Refuse ordered classes whose order is unknown: names that neither the data nor the user put in order.
+
+    Raises:
+        DataError: With the mapping that gives the order.
+    """
+    names = labels_.class_names(classes)
+    unknown = [name for name in names if name not in order and not labels_.is_number(name)]
+    if not unknown:
+        return
+    mapping = json.dumps({name: name for name in names}, ensure_ascii=False)
+    raise DataError(
+        f"The order of the classes {labels_.listed(names)} is unknown: {unknown[0]} is not a number.",
+        f"Give the order, the lowest first: --set 'data.label_map={mapping}'. For classes without an order use "
+        "--target class.",
+        id="label.no-order",
+    )
+
+
+def _one_each(parts: Mapping[str, pa.Table], target: Column) -> list[str]:
+    """Note that each row has exactly one of several possible classes."""
+    columns = [rows[target.role] for rows in parts.values()]
+    if target.kind.single or target.kind.exclusive or not all(columns_.is_list(column.type) for column in columns):
+        return []
+    if any(pc.any(pc.not_equal(pc.list_value_length(column), 1)).as_py() for column in columns):
+        return []
+    return ["Each row has exactly one class: --target class predicts the most probable class of a row."]
 
 
 def _without_rare(

@@ -115,3 +115,40 @@ def test_a_stored_kind_is_not_inferred_again(table):
     path = table("text,label", [f"{n}.5" for n in range(40)])
     again = load_table(TEXT.for_target("number"), DataConfig(source=path, target="number"), ())
     assert again.parts["all"].num_rows == 40
+
+
+def test_names_need_an_order_to_be_ordered_classes(table):
+    path = table("text,severity", ["low", "medium", "high", "high"] * 10)
+    wanted = {"columns": {"label": "severity"}, "target": "stars"}
+    with refused(DataError, "label.no-order") as caught:
+        kind(path, **wanted)
+    assert "--target class" in caught.value.fix
+    given = {name: name for name in ("low", "medium", "high")}
+    ordered = load_table(TEXT, DataConfig(source=path, label_map=given, **wanted))
+    assert ordered.labels == ("low", "medium", "high")
+    numbers = load_table(TEXT, DataConfig(source=table("text,stars", ["1", "2.5", "10"] * 9), target="stars"))
+    assert numbers.labels == ("1", "2.5", "10")
+
+
+@pytest.mark.parametrize(("cells", "noted"), [(["sport", "food"] * 20, True), (["sport", "food", "sport|food"], False)])
+def test_one_class_in_each_row_is_noted_where_several_were_wanted(table, cells, noted):
+    config = DataConfig(source=table("text,tags", cells), target="classes")
+    assert any("--target class " in note for note in load_table(TEXT, config).notes) is noted
+
+
+@pytest.mark.parametrize(
+    ("cells", "wanted", "error", "better"),
+    [
+        (["sport|food", "food", "sport"] * 10, "class", "label.several-in-a-row", "--target classes"),
+        (["sport|food", "food", "sport"] * 10, "stars", "label.several-in-a-row", "--target classes"),
+        (["sport|food", "food", "sport"] * 10, "number", "label.not-a-number", "--target classes"),
+        (["sport", "food"] * 10, "number", "label.not-a-number", "--target class,"),
+        ([f"{n}.5" for n in range(40)], "class", "label.too-many-classes", "--target number"),
+        ([f"{n}.5" for n in range(40)], "classes", "label.too-many-classes", "--target number"),
+        ([f"{n}.5" for n in range(40)], "stars", "label.too-many-classes", "--target number"),
+    ],
+)
+def test_the_error_for_a_wrong_kind_names_the_right_one(table, cells, wanted, error, better):
+    with refused(DataError, error) as caught:
+        kind(table("text,label", cells), target=wanted)
+    assert better in f"{caught.value.problem} {caught.value.fix}"
