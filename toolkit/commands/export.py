@@ -105,12 +105,13 @@ def export(
     original = predict_features(stored.loaded, features, observe)
     observe(Stage(f"Exporting to {form}"))
     with sole_writer(folder), runs.aside(folder) as draft:
-        chosen = _write(stored, form, features, held_back, draft, observe)
+        compare = parity.comparison(subject.recipe.target, references(subject.recipe, measured), form, subject.config)
+        chosen = _write(stored, form, features, held_back, compare, draft, observe)
         observe(Stage("Predicting the same rows with the export"))
         loaded = _loaded(stored, form, draft)
         exported = predict_features(loaded, features, observe)
         allowed = parity.limits(form, tolerance)
-        agreement, moved = _compared(subject, form, original.columns, exported.columns)
+        agreement, moved = compare(original.columns, exported.columns)
         parity.check(agreement, moved, allowed, form)
         observe(Stage("Timing both"))
         report = schema.Export(
@@ -220,7 +221,13 @@ def _inputs(subject: LoadedModel, features: Features) -> Features:
 
 
 def _write(
-    stored: StoredModel, form: str, features: Features, others: _HeldBack | None, draft: Path, observe: Observe
+    stored: StoredModel,
+    form: str,
+    features: Features,
+    others: _HeldBack | None,
+    compare: parity.Compare,
+    draft: Path,
+    observe: Observe,
 ) -> schema.Quantization | None:
     """Write the exported model and all files that it needs."""
     model, processor, recipe = stored.loaded.model, stored.loaded.processor, stored.recipe
@@ -239,7 +246,7 @@ def _write(
     exported = graph.trace(model, sample, form.removesuffix("-int8"), ragged)
     chosen = None
     if others is not None:
-        exported, chosen = _in_eight_bits(stored, form, exported, others, draft, observe)
+        exported, chosen = _in_eight_bits(stored, exported, others, compare, draft, observe)
     graph.save(exported, draft)
     models.save_processor(processor, model, draft)
     if form.startswith("onnx") and recipe.task.decision is not None:
@@ -267,7 +274,7 @@ def _as_floats(batch: Mapping[str, Any], processor: Any) -> dict[str, Any]:
 
 
 def _in_eight_bits(
-    stored: StoredModel, form: str, exported: Any, held_back: _HeldBack, draft: Path, observe: Observe
+    stored: StoredModel, exported: Any, held_back: _HeldBack, compare: parity.Compare, draft: Path, observe: Observe
 ) -> tuple[Any, schema.Quantization]:
     """Quantize by both methods, and keep the one that agrees better on rows that it was not calibrated on."""
     random, rows = np.random.default_rng(stored.config.training.seed), held_back.rows
@@ -291,9 +298,9 @@ def _in_eight_bits(
         graph.save(graph.replaced(exported, programs[method]), trial)
         quantized = replace(subject, model=Graph(trial, subject.processor))
         after = predict_features(quantized, new).columns
-        batching = _batching(quantized, form, new, after)
+        batching = _batching(quantized, new, after, compare)
         shutil.rmtree(trial)
-        agreement, moved = _compared(stored, form, before, after)
+        agreement, moved = compare(before, after)
         candidates.append(schema.Candidate(way=method, agreement=agreement, drift=moved, batching=batching))
     # of equals the first, which depends on no batch
     best = max(candidates, key=lambda candidate: candidate.agreement.same)
@@ -314,27 +321,14 @@ def _in_eight_bits(
 
 
 def _batching(
-    subject: LoadedModel, form: str, rows: Features, together: Mapping[str, Sequence[Any]]
+    subject: LoadedModel, rows: Features, together: parity.Columns, compare: parity.Compare
 ) -> schema.Batching:
     """Measure whether predictions depend on the other rows of a batch: predict again, one row at a time."""
     settings = subject.config.evaluation
     single = subject.config.model_copy(update={"evaluation": settings.model_copy(update={"batch_size": 1})})
     alone = predict_features(replace(subject, config=single), rows).columns
-    agreement, moved = _compared(subject, form, alone, together)
+    agreement, moved = compare(alone, together)
     return schema.Batching(batch_size=settings.batch_size, agreement=agreement, drift=moved)
-
-
-def _compared(
-    subject: EvaluationInputs | StoredModel | LoadedModel,
-    form: str,
-    before: Mapping[str, Sequence[Any]],
-    after: Mapping[str, Sequence[Any]],
-) -> tuple[schema.Agreement, schema.Drift | None]:
-    """Compare the predictions of two models for the same rows."""
-    target = subject.recipe.target
-    equal = parity.equality(target, before["prediction"], form)
-    agreement = parity.agreement(before, after, subject.config.evaluation.confidence, equal)
-    return agreement, parity.drift(before, after, parity.number_scale(target, before["prediction"]))
 
 
 def _loaded(stored: StoredModel, form: str, draft: Path) -> LoadedModel:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.config import RunConfig
 from toolkit.errors import RunError
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.exporting.schema import Agreement, Drift
@@ -17,6 +18,9 @@ FLOAT_DRIFT = 1e-3  # tolerated difference of a probability, or of a scaled numb
 TOLERANCE = {"onnx-int8": 0.05}  # share of the rows that may get another prediction
 FLOAT_TOLERANCE = 0.001
 NUMBER_DRIFT = {"onnx-int8": 0.1}  # difference from which on scaled numbers are other predictions
+
+Columns = Mapping[str, Sequence[Any]]  # name → one value a row
+Compare = Callable[[Columns, Columns], tuple[Agreement, Drift | None]]
 
 
 @dataclass(frozen=True)
@@ -44,35 +48,51 @@ def limits(form: str, share: float | None) -> Limits:
     )
 
 
-def number_scale(target: Target, predictions: Sequence[Any]) -> float | None:
+def number_scale(target: Target, truth: Sequence[Any]) -> float | None:
     """Return the unit in which numbers are compared; None for a target without numbers.
 
-    It is the standard deviation of the predictions, and at least a thousandth of the largest, which is well above the
+    It is the standard deviation of the data, and at least a thousandth of the largest, which is well above the
     rounding errors of float32.
 
     Args:
         target: The kind of target.
-        predictions: Of the model.
+        truth: The true values of the rows.
     """
-    if not target.standardized or not len(predictions):
+    if not target.standardized:
         return None
-    values = np.asarray(predictions, np.float64)
+    values = np.asarray(truth, np.float64)
     return max(float(values.std()), 1e-3 * float(np.abs(values).max())) or 1.0
 
 
-def equality(target: Target, predictions: Sequence[Any], form: str) -> Callable[[Any, Any], bool]:
-    """Return whether a prediction of a model and one of its export are the same.
+def equality(target: Target, scale: float | None, form: str) -> Callable[[Any, Any], bool]:
+    """Return a function that says whether a prediction of a model and one of its export are the same.
 
     Args:
         target: The kind of target.
-        predictions: Of the model.
+        scale: From `number_scale`.
         form: One of `graph.FORMS`.
     """
-    scale = number_scale(target, predictions)
     if scale is None:
         return target.same
     bound = NUMBER_DRIFT.get(form, FLOAT_DRIFT) * scale
     return lambda ours, theirs: abs(ours - theirs) <= bound
+
+
+def comparison(target: Target, truth: Sequence[Any], form: str, config: RunConfig) -> Compare:
+    """Return a function that compares the predictions of a model and of its export for the same rows.
+
+    Args:
+        target: The kind of target.
+        truth: The true values of the rows.
+        form: One of `graph.FORMS`.
+        config: Of the model.
+    """
+    scale = number_scale(target, truth)
+    equal = equality(target, scale, form)
+    return lambda before, after: (
+        agreement(before, after, config.evaluation.confidence, equal),
+        drift(before, after, scale),
+    )
 
 
 def agreement(

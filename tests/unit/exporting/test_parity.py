@@ -67,11 +67,11 @@ def test_probabilities_that_moved_fail_where_nothing_is_rounded(largest):
 @pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
 def test_numbers_are_compared_in_their_standard_deviations(unit):
     numbers = [unit * n for n in range(100)]  # of a standard deviation of 28.9 units
+    scale = parity.number_scale(NUMBER, numbers)
     for form, least in (("onnx", 0.03), ("onnx-int8", 3.0)):
-        equal = parity.equality(NUMBER, numbers, form)
+        equal = parity.equality(NUMBER, scale, form)
         assert equal(5 * unit, 5 * unit + 0.9 * least * unit)
         assert not equal(5 * unit, 5 * unit - 1.1 * least * unit)
-    scale = parity.number_scale(NUMBER, numbers)
     moved = parity.drift(said(numbers), said([*numbers[:-1], numbers[-1] + scale / 2]), scale)
     assert moved is not None
     assert (moved.largest, moved.mean, moved.of_numbers) == (pytest.approx(0.5), pytest.approx(0.005), True)
@@ -81,7 +81,7 @@ def test_rounding_of_float32_is_no_difference_of_numbers():
     numbers = [1e6 + n / 10 for n in range(10)]  # the spacing of float32 is a sixteenth here
     rounded = [float(np.float32(number)) for number in numbers]
     scale = parity.number_scale(NUMBER, numbers)
-    assert all(map(parity.equality(NUMBER, numbers, "onnx"), numbers, rounded))
+    assert all(map(parity.equality(NUMBER, scale, "onnx"), numbers, rounded))
     moved = parity.drift(said(numbers), said(rounded), scale)
     parity.check(parity.agreement(said([0]), said([0]), 0.95), moved, parity.limits("onnx", None), "onnx")
     assert parity.number_scale(NUMBER, [0.0, 0.0]) == 1

@@ -80,8 +80,9 @@ def _check(parts: Mapping[str, pa.Table], column: Column, _config: DataConfig) -
         kept[part] = rows.filter(pc.is_valid(rows[column.role]))
         gone += rows.num_rows - kept[part].num_rows
         if rows.num_rows and not kept[part].num_rows:
+            place = "" if part == "all" else f" of the {part} part"
             raise DataError(
-                f"No row{'' if part == 'all' else f' of the {part} part'} has a number in the column of the {column.role}.",
+                f"No row{place} has a number in the column of the {column.role}.",
                 "Numbers are written as 1234.5 or 1234,5, without units. For labels that are names use --target class, "
                 "and --target classes for lists of them.",
                 id="label.not-a-number",
