@@ -114,6 +114,7 @@ def export(
         agreement, moved = compare(original.columns, exported.columns)
         parity.check(agreement, moved, allowed, form)
         observe(Stage("Timing both"))
+        texts = subject.recipe.task.texts_in(measured)
         report = schema.Export(
             version=toolkit.__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -123,8 +124,9 @@ def export(
             labels=list(subject.labels),
             decision=subject.recipe.task.decision,
             calibration=dict(stored.calibration),
+            pairs=len(texts) > 1,
             inputs=list(_inputs(stored.loaded, features).columns),
-            max_length=subject.config.data.max_length if subject.recipe.task.texts_in(measured) else None,
+            max_length=subject.config.data.max_length if texts else None,
             rows=measured.num_rows,
             split=subject.split,
             confidence=subject.config.evaluation.confidence,

@@ -37,6 +37,7 @@ class Model:
     Attributes:
         decision: How predictions follow from outputs: "class", "median", "classes" or "number".
         columns: How many columns a prediction has.
+        pairs: Whether it reads two texts together.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,6 +46,7 @@ class Model:
         self.labels: list[str] = facts["labels"]
         self.decision: str = facts["decision"]
         self.columns = 3 if self.decision == "number" else 2
+        self.pairs: bool = facts["pairs"]
         self.calibration: dict[str, Any] = facts["calibration"]
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.enable_truncation(facts["max_length"])
@@ -135,6 +137,8 @@ def main() -> None:
     sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace", newline="\n")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     model = Model(Path(__file__).parent)
+    if model.pairs != (arguments.second is not None):
+        parser.error(f"the model reads {'pairs of texts: give' if model.pairs else 'one text: leave out'} --second")
     try:
         for texts in batches(arguments.text or (line.rstrip("\r\n") for line in sys.stdin)):
             for line in answers(model, texts, arguments.second):

@@ -94,6 +94,7 @@ class Export(_Section):
     labels: list[str]
     decision: str | None
     calibration: dict[str, Any]
+    pairs: bool
     inputs: list[str]
     max_length: int | None
     rows: int

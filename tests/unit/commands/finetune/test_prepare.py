@@ -48,6 +48,19 @@ def test_cutmix_of_numbers_is_refused_before_the_data_are_read(tmp_path, monkeyp
         prepare_run(recipe, resolved, lambda _event: None)
 
 
+@pytest.mark.parametrize(
+    ("target", "key", "value", "taking"),
+    [("stars", "label_smoothing", 0.1, "class."), ("number", "class_weights", "balanced", "class or classes.")],
+)
+def test_the_error_for_a_setting_names_the_targets_that_take_it(tmp_path, monkeypatch, target, key, value, taking):
+    monkeypatch.chdir(tmp_path)
+    values = {"model": checkpoints.TINY, "loss": {key: value}, "data": {"source": "./absent.csv", "target": target}}
+    recipe, resolved = configure("text", [("flag", values)])
+    with refused(ConfigError, "config.not-for-task", f"loss.{key}") as caught:
+        prepare_run(recipe, resolved, lambda _event: None)
+    assert caught.value.fix.endswith(f"--target {taking}")
+
+
 def test_a_missing_glossary_is_refused_before_training(prepare):
     with refused(SourceError, "source.file-missing", "absent.csv"):
         prepare(evaluation={"glossary": "absent.csv"})

@@ -260,6 +260,9 @@ def test_the_kind_of_miscalibration_is_named(mean, kind):
     result["calibration"] |= {"mean_confidence": mean, "scaled": None}
     (output,) = [s for s in verdict(result, (), None, ())["statements"] if "mean confidence" in s]
     assert output.startswith(kind)
+    result["distance"] = {"classes": [{"distance": 0}]}  # of ordered classes the median is predicted
+    (ordered,) = [s for s in verdict(result, (), None, ())["statements"] if "mean confidence" in s]
+    assert output.replace("accuracy", "accuracy of the most probable class") == ordered
     result["calibration"]["p"] = 0.4
     assert not [s for s in verdict(result, (), None, ())["statements"] if "mean confidence" in s]
 
