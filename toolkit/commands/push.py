@@ -124,7 +124,7 @@ def pack(
     if not examples:
         report["evaluation"] = without_examples(report["evaluation"])
     elif quoted(report["evaluation"]):
-        observe(Note("The report quotes texts of your data, such as wrong predictions; --no-examples omits them."))
+        observe(Note("The report shows examples of your data, such as wrong predictions; --no-examples omits them."))
     plots = {f"plots/{name}": content for name, content in plot_files(report).items()}
     files = _model_files(run, roots) | plots
     publication = _publication(run, report, destination, licence, recipe_name, tuple(files), observe)

@@ -13,7 +13,7 @@ from toolkit.data.formats import cells
 from toolkit.data.tables import columns as columns_
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables import wording
-from toolkit.errors import DataError
+from toolkit.errors import DataError, RecipeError
 from toolkit.tasks.contract import Recipe
 from toolkit.tasks.task import Column
 
@@ -62,8 +62,15 @@ def number_labels(
         order: Classes in the order in which the data describe them.
 
     Raises:
+        RecipeError: The target is one class for each row, and the labels are lists.
         DataError: There are no labels, they do not look like labels, or they match neither mapping nor model.
     """
+    if target.kind.single and any(columns_.is_list(rows[target.role].type) for rows in parts.values()):
+        raise RecipeError(
+            f"The target `{target.kind.name}` has single=True, one class for each row, and its in_shape returns lists.",
+            "Leave out single=True, or return one label for each row.",
+            id="recipe.contradictory-target",
+        )
     by_part = {part: labels_.counts(rows[target.role]) for part, rows in parts.items()}
     parts, notes = _with_labels(parts, by_part, trained)
     by_part = {part: by_part[part] for part in parts}

@@ -1,12 +1,15 @@
 """The kind of target that a label column holds: inferred where it is plain, asked about where it is not."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.errors import refused
 from toolkit.config.settings import DataConfig
 from toolkit.data.load import load_splits, load_table
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ConfigError, DataError, RecipeError
 from toolkit.tasks import loading
+from toolkit.tasks.targets.multi_label import MULTI_LABEL
 
 TEXT = loading.load("text")
 
@@ -152,3 +155,12 @@ def test_the_error_for_a_wrong_kind_names_the_right_one(table, cells, wanted, er
     with refused(DataError, error) as caught:
         kind(table("text,label", cells), target=wanted)
     assert better in f"{caught.value.problem} {caught.value.fix}"
+
+
+def test_a_target_of_one_class_cannot_read_lists(table):
+    one = replace(MULTI_LABEL, single=True)
+    recipe = replace(
+        TEXT, targets={}, columns=tuple(replace(c, kind=one) if c.role == "label" else c for c in TEXT.columns)
+    )
+    with refused(RecipeError, "recipe.contradictory-target"):
+        load_table(recipe, DataConfig(source=table("text,label", ["sport|food", "food"] * 9)))
