@@ -81,7 +81,12 @@ def test_labels_of_words_are_counted_by_word(tokens, write):
 
 
 def test_the_example_of_a_class_has_both_texts_of_a_pair(tmp_path: Path) -> None:
-    (tmp_path / "pairs.csv").write_text("text1,text2,label\na,b,x\nc,d,y\n" * 2, encoding="utf-8")
+    (tmp_path / "pairs.csv").write_text(
+        "premise,hypothesis,label\na man sleeps,he is asleep,x\nsnow falls,it rains,y\n", encoding="utf-8"
+    )
     recipe = loading.load("text")
     (result,) = inspect(load_table(recipe, DataConfig(source=str(tmp_path / "pairs.csv"))), recipe.columns, None)
-    assert [text.split(" ⏎ ") for text in result.examples.values()] == [["a", "b"], ["c", "d"]]
+    assert [text.split(" ⏎ ") for text in result.examples.values()] == [
+        ["a man sleeps", "he is asleep"],
+        ["snow falls", "it rains"],
+    ]
