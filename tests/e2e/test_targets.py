@@ -236,8 +236,10 @@ def test_the_program_of_the_export_predicts_like_the_toolkit(home: Home) -> None
 
 
 def test_robustness_and_bias_are_of_the_kind(home: Home) -> None:
-    evaluation = json.loads((home.path / "elsewhere" / "report.json").read_text(encoding="utf-8"))["evaluation"]
+    report = json.loads((home.path / "elsewhere" / "report.json").read_text(encoding="utf-8"))
+    evaluation = report["evaluation"]
     assert faults(REPORT["evaluation"], evaluation) == []
+    assert len(report["baselines"]) == 1
     metric = {"classes": "Micro F1", "stars": None, "number": "Mean absolute error"}[home.kind]
     assert evaluation["robustness"].get("metric") == metric
     changed = [change for change in evaluation["robustness"]["invariance"] if change["changed"]]

@@ -239,6 +239,8 @@ class Target:
         metrics: Names of its metrics, the first of which is the headline, for recipes in which it is one of `TARGETS`.
         best_metric: Decides on the best checkpoint in those recipes.
         baselines: Modality of the input → title → function, as of a recipe's `BASELINES`, for those recipes.
+        constant: Title and function of the baseline of rows without training rows: one prediction for all, from the
+            rows themselves; None for the most common class where `single`, and for none elsewhere.
         head: Names of the classes → names of the outputs of the model's head.
         model_arguments: For `build_model` of those recipes: values of the model's configuration.
         model_labels: (values, names of the classes) → the column "labels" of model inputs, where `preprocess` of the
@@ -295,6 +297,7 @@ class Target:
     metrics: Sequence[Any] = ()
     best_metric: str = "loss"
     baselines: Mapping[str, Mapping[str, Callable[..., list[Any]]]] = field(default_factory=dict)
+    constant: tuple[str, Callable[..., list[Any]]] | None = None
     head: Callable[[Sequence[str]], Sequence[str]] = lambda labels: labels
     model_arguments: Mapping[str, Any] = field(default_factory=dict)
     model_labels: Callable[[Sequence[Any], Sequence[str]], Any] | None = None

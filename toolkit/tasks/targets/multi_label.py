@@ -221,6 +221,7 @@ MULTI_LABEL = Target(
             "Logistic regression on small pixels for each class": one_against_rest_pixels,
         },
     },
+    constant=("Most frequent classes of these rows", frequent_classes),
     model_arguments={"problem_type": "multi_label_classification"},
     model_labels=_model_labels,
     objective=_objective,

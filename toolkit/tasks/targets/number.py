@@ -187,6 +187,7 @@ NUMBER = Target(
             "Ridge regression on small pixels": ridge_pixels,
         },
     },
+    constant=("Median of these rows", median_value),
     head=lambda _labels: (OUTPUT,),
     model_arguments={"problem_type": "regression"},
     model_labels=lambda values, _labels: np.asarray(list(values), np.float32),
