@@ -233,6 +233,8 @@ def test_no_model_is_named_where_none_is_clearly_ahead():
         "a and b give the same prediction for every example."
     ]
     assert len(versus(unclear, rows=40)["warnings"]) == 1
+    (numbers,) = versus(pair("a", "b", 0.05, -0.02, 0.08, agreement=None))["statements"]
+    assert "agree" not in numbers  # numbers are seldom the same
 
 
 # --- findings -------------------------------------------------------------------------------------------------------
