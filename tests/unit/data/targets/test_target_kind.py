@@ -164,3 +164,9 @@ def test_a_target_of_one_class_cannot_read_lists(table):
     )
     with refused(RecipeError, "recipe.contradictory-target"):
         load_table(recipe, DataConfig(source=table("text,label", ["sport|food", "food"] * 9)))
+
+
+def test_inspect_notes_an_unknown_order(table):
+    config = DataConfig(source=table("text,severity", ["low", "high"] * 9), columns={"label": "severity"})
+    config = config.model_copy(update={"target": "stars"})
+    assert any("data.label_map" in note for note in load_table(TEXT, config, lenient=True).notes)
