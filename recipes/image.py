@@ -22,7 +22,7 @@ from toolkit.tasks.targets.multi_label import MULTI_LABEL
 from toolkit.tasks.targets.number import NUMBER
 from toolkit.tasks.targets.ordinal import ORDINAL
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
-from toolkit.tasks.task import Column
+from toolkit.tasks.task import Column, Target
 from toolkit.training.augmentation import augment
 
 DEFAULTS: dict[str, Any] = {
@@ -90,6 +90,11 @@ def load_processor(path: Path, config: RunConfig) -> Any:
 def preprocess(rows: Mapping[str, Sequence[Any]], processor: Any, config: RunConfig) -> dict[str, Any]:
     """Decode, resize and crop pictures to bytes (N, 3, H, W); the model normalises them on its device."""
     return {"pixel_values": prepared(rows["image"], processor, config.data.max_pixels)}
+
+
+def check(config: RunConfig, target: Target) -> None:
+    """Refuse CutMix of numbers."""
+    augment.check(_changes(config), classes=target.classes)
 
 
 def augmentation(processor: Any, labels: Sequence[str], config: RunConfig) -> Any:

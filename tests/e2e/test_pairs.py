@@ -3,6 +3,8 @@
 import csv
 import json
 import random
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,7 +147,10 @@ def test_the_export_predicts_as_the_model_does(home: Home) -> None:
     facts = json.loads((folder / "export.json").read_text(encoding="utf-8"))
     assert facts["agreement"]["same"] == facts["rows"] > 0
     assert facts["drift"]["largest"] < 1e-4
-    assert (folder / "run.py").is_file()
+    program = [sys.executable, str(folder / "run.py"), FIRST]
+    printed = subprocess.run([*program, "--second", SECOND], capture_output=True, text=True, check=True).stdout
+    assert home.outcomes["typed"].out.startswith(printed.partition("\t")[0])
+    assert subprocess.run(program, capture_output=True).returncode == 2  # the second text is missing
 
 
 def test_two_models_of_pairs_are_compared_on_the_same_rows(home: Home) -> None:

@@ -105,17 +105,16 @@ def export(
     original = predict_features(stored.loaded, features, observe)
     observe(Stage(f"Exporting to {form}"))
     with sole_writer(folder), runs.aside(folder) as draft:
-        chosen = _write(stored, form, features, held_back, draft, observe)
+        compare = parity.comparison(subject.recipe.target, references(subject.recipe, measured), form, subject.config)
+        chosen = _write(stored, form, features, held_back, compare, draft, observe)
         observe(Stage("Predicting the same rows with the export"))
         loaded = _loaded(stored, form, draft)
         exported = predict_features(loaded, features, observe)
         allowed = parity.limits(form, tolerance)
-        agreement = parity.agreement(
-            original.columns, exported.columns, subject.config.evaluation.confidence, subject.recipe.target.same
-        )
-        moved = parity.drift(original.columns, exported.columns)
+        agreement, moved = compare(original.columns, exported.columns)
         parity.check(agreement, moved, allowed, form)
         observe(Stage("Timing both"))
+        texts = subject.recipe.task.texts_in(measured)
         report = schema.Export(
             version=toolkit.__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -123,8 +122,11 @@ def export(
             model=shown(target),
             recipe=subject.config.recipe,
             labels=list(subject.labels),
+            decision=subject.recipe.task.decision,
+            calibration=dict(stored.calibration),
+            pairs=len(texts) > 1,
             inputs=list(_inputs(stored.loaded, features).columns),
-            max_length=subject.config.data.max_length if subject.recipe.task.texts_in(measured) else None,
+            max_length=subject.config.data.max_length if texts else None,
             rows=measured.num_rows,
             split=subject.split,
             confidence=subject.config.evaluation.confidence,
@@ -221,7 +223,13 @@ def _inputs(subject: LoadedModel, features: Features) -> Features:
 
 
 def _write(
-    stored: StoredModel, form: str, features: Features, others: _HeldBack | None, draft: Path, observe: Observe
+    stored: StoredModel,
+    form: str,
+    features: Features,
+    others: _HeldBack | None,
+    compare: parity.Compare,
+    draft: Path,
+    observe: Observe,
 ) -> schema.Quantization | None:
     """Write the exported model and all files that it needs."""
     model, processor, recipe = stored.loaded.model, stored.loaded.processor, stored.recipe
@@ -240,10 +248,10 @@ def _write(
     exported = graph.trace(model, sample, form.removesuffix("-int8"), ragged)
     chosen = None
     if others is not None:
-        exported, chosen = _in_eight_bits(stored, exported, others, draft, observe)
+        exported, chosen = _in_eight_bits(stored, exported, others, compare, draft, observe)
     graph.save(exported, draft)
     models.save_processor(processor, model, draft)
-    if form.startswith("onnx") and recipe.task.standalone:
+    if form.startswith("onnx") and recipe.task.decision is not None:
         shutil.copy(Path(graph.__file__).with_name(STANDALONE), draft / STANDALONE)
     return chosen
 
@@ -268,7 +276,7 @@ def _as_floats(batch: Mapping[str, Any], processor: Any) -> dict[str, Any]:
 
 
 def _in_eight_bits(
-    stored: StoredModel, exported: Any, held_back: _HeldBack, draft: Path, observe: Observe
+    stored: StoredModel, exported: Any, held_back: _HeldBack, compare: parity.Compare, draft: Path, observe: Observe
 ) -> tuple[Any, schema.Quantization]:
     """Quantize by both methods, and keep the one that agrees better on rows that it was not calibrated on."""
     random, rows = np.random.default_rng(stored.config.training.seed), held_back.rows
@@ -292,10 +300,9 @@ def _in_eight_bits(
         graph.save(graph.replaced(exported, programs[method]), trial)
         quantized = replace(subject, model=Graph(trial, subject.processor))
         after = predict_features(quantized, new).columns
-        batching = _batching(quantized, new, after)
+        batching = _batching(quantized, new, after, compare)
         shutil.rmtree(trial)
-        agreement = parity.agreement(before, after, stored.config.evaluation.confidence, stored.recipe.target.same)
-        moved = parity.drift(before, after)
+        agreement, moved = compare(before, after)
         candidates.append(schema.Candidate(way=method, agreement=agreement, drift=moved, batching=batching))
     # of equals the first, which depends on no batch
     best = max(candidates, key=lambda candidate: candidate.agreement.same)
@@ -315,16 +322,15 @@ def _in_eight_bits(
     return graph.replaced(exported, programs[best.way]), chosen
 
 
-def _batching(subject: LoadedModel, rows: Features, together: Mapping[str, Sequence[Any]]) -> schema.Batching:
+def _batching(
+    subject: LoadedModel, rows: Features, together: parity.Columns, compare: parity.Compare
+) -> schema.Batching:
     """Measure whether predictions depend on the other rows of a batch: predict again, one row at a time."""
     settings = subject.config.evaluation
     single = subject.config.model_copy(update={"evaluation": settings.model_copy(update={"batch_size": 1})})
     alone = predict_features(replace(subject, config=single), rows).columns
-    return schema.Batching(
-        batch_size=settings.batch_size,
-        agreement=parity.agreement(alone, together, settings.confidence, subject.recipe.target.same),
-        drift=parity.drift(alone, together),
-    )
+    agreement, moved = compare(alone, together)
+    return schema.Batching(batch_size=settings.batch_size, agreement=agreement, drift=moved)
 
 
 def _loaded(stored: StoredModel, form: str, draft: Path) -> LoadedModel:

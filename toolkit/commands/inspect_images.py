@@ -55,6 +55,7 @@ def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | N
         remark = f"{error.problem} The contact sheet uses {size} × {size} pixels."
     processor = recipe.load_processor(checkpoint.path, config)
     rows = table.parts.get("train", next(iter(table.parts.values())))
+    recipe.check(config, recipe.target)
     change = recipe.augmentation(processor, table.labels, config)
     random = np.random.default_rng(config.training.seed)
     torch.manual_seed(config.training.seed)
@@ -76,11 +77,12 @@ def show(recipe: Recipe, config: RunConfig, table: Table, path: Path) -> str | N
 
 
 def _of_each_class(rows: pa.Table, target: str, labels: Any, random: np.random.Generator) -> list[tuple[str, Any]]:
-    if target not in rows.column_names:
+    if target not in rows.column_names or not labels:
         return [("", random.permutation(rows.num_rows)[: CLASSES * EACH])]
-    numbers = rows[target].to_numpy()
+    values = rows[target].to_pylist()
+    classes = [set(value) if isinstance(value, list) else {value} for value in values]  # one of a row, or several
     return [
-        (name, random.permutation(np.flatnonzero(numbers == number))[:EACH])
+        (name, random.permutation([place for place, row in enumerate(classes) if number in row])[:EACH])
         for number, name in list(enumerate(labels))[:CLASSES]
     ]
 
@@ -88,4 +90,4 @@ def _of_each_class(rows: pa.Table, target: str, labels: Any, random: np.random.G
 def _changed(change: Any, pixels: Any) -> Any:
     if change is None:
         return pixels
-    return change({"pixel_values": pixels, "labels": pixels.new_zeros(len(pixels)).long()})["pixel_values"]
+    return change({"pixel_values": pixels, "labels": pixels.new_zeros(len(pixels)).float()})["pixel_values"]

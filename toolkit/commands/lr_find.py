@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from toolkit import runs
 from toolkit.commands.finetune.prepare import Prepared
-from toolkit.commands.finetune.training.setup import gather
+from toolkit.commands.finetune.training.setup import gather, objective_of
 from toolkit.errors import RunError
 from toolkit.events import Counted, Note, Observe, Stage
 from toolkit.report.plots.range_plot import range_plot
@@ -34,11 +34,9 @@ def lr_find(
     from toolkit.training.distributed.devices import accelerator_for, pick_device
     from toolkit.training.loop.arguments import TrainingData
     from toolkit.training.loop.lr_range_test import Sweep, range_test
-    from toolkit.training.loss.attention_loss import regularised
-    from toolkit.training.loss.objective import objective_for
 
-    config, splits = prepared.config, prepared.splits
-    setup = gather(prepared, [splits.train], observe)
+    config = prepared.config
+    setup = gather(prepared, [prepared.splits.train], observe)
     (features,) = setup.features
     device = pick_device(config.training.device)
     compute = configured(config.training, device)
@@ -48,10 +46,7 @@ def lr_find(
         TrainingData(features, setup.collate, setup.augment),
         config.training,
         accelerator_for(config.training, compute.precision),
-        objective=regularised(
-            objective_for(config.loss, splits.labels, features.columns["labels"], config.loss.logit_adjustment or 0.0),
-            config.loss,
-        ),
+        objective=objective_of(prepared, features.columns["labels"], config.loss.logit_adjustment or 0.0),
         sweep=Sweep(lowest, highest, steps),
         observe=lambda done, total: observe(Counted(done, total)),
         say=lambda text: observe(Note(text)),

@@ -124,7 +124,7 @@ def pack(
     if not examples:
         report["evaluation"] = without_examples(report["evaluation"])
     elif quoted(report["evaluation"]):
-        observe(Note("The report quotes texts of your data, such as wrong predictions; --no-examples omits them."))
+        observe(Note("The report shows examples of your data, such as wrong predictions; --no-examples omits them."))
     plots = {f"plots/{name}": content for name, content in plot_files(report).items()}
     files = _model_files(run, roots) | plots
     publication = _publication(run, report, destination, licence, recipe_name, tuple(files), observe)
@@ -301,14 +301,20 @@ def _publication(
         files=files,
         max_length=(stored.get("data") or {}).get("max_length"),
         from_scratch=scratch,
+        pairs=_of_pairs(run),
         code=_code(run, recipe.target, task, destination.name, stored) if task else None,
         benchmark=benchmarks.task_of(source, "test") if source is not None and _is_whole_test(report) else None,
     )
 
 
+def _of_pairs(run: runs.Run) -> bool:
+    """Whether the run classifies two texts together."""
+    test = run.path / "data" / "test.parquet"
+    return test.is_file() and "text_pair" in runs.column_names(test)
+
+
 def _code(run: runs.Run, target: Target, task: str, name: str, stored: Mapping[str, Any]) -> str:
     """Return the example program of the card, for this run's inputs."""
-    test = run.path / "data" / "test.parquet"
     config, decoding = (
         runs.read_object(file) if file.is_file() else {}
         for file in (run.model / "config.json", run.model / "generation_config.json")
@@ -317,7 +323,7 @@ def _code(run: runs.Run, target: Target, task: str, name: str, stored: Mapping[s
         task,
         name,
         max_length=(stored.get("data") or {}).get("max_length"),
-        pairs=test.is_file() and "text_pair" in runs.column_names(test),
+        pairs=_of_pairs(run),
         prefix=config.get("prefix") or "",
         length_factor=(stored.get("options") or {}).get("length_factor", 2.0),
         forced=decoding.get("forced_bos_token_id") is not None,

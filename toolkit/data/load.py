@@ -247,7 +247,7 @@ def load_table(
     for part, rows in prepared.items():
         if rows.num_rows == 0:
             raise DataError(
-                f"No usable row is left in the {part} part of {origin}.",
+                f"No usable row is left in {'' if part == 'all' else f'the {part} part of '}{origin}.",
                 "Check the columns, `where` and the labels.",
                 id="data.no-rows",
             )

@@ -226,7 +226,7 @@ def compare(
         ],
         "pairs": pairs,
         "disagreements": rows,
-        "disagreeing": disagreeing,
+        "disagreeing": None if task.target.kind.standardized else disagreeing,
         "parted_by": by.title if by is not None else None,
     }
 
@@ -240,6 +240,8 @@ def _agreement(
     counted: bool,
 ) -> dict[str, Any]:
     """Count the rows on which two models agree, and if `counted` which of them is correct where they differ."""
+    if target.standardized:  # numbers are seldom the same
+        return {"agreement": None}
     rows = list(zip(first["prediction"], second["prediction"], references, strict=True))
     agreement = sum(target.same(a, b) for a, b, _ in rows) / len(rows)
     if not counted:

@@ -7,14 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.config import RunConfig
 from toolkit.errors import RunError
 from toolkit.evaluation.statistics.intervals import wilson
 from toolkit.exporting.schema import Agreement, Drift
 from toolkit.tasks.spans import WORD_PROBABILITIES
+from toolkit.tasks.task import Target
 
-FLOAT_DRIFT = 1e-3  # tolerated difference of a probability without 8-bit rounding
+FLOAT_DRIFT = 1e-3  # tolerated difference of a probability, or of a scaled number, without 8-bit rounding
 TOLERANCE = {"onnx-int8": 0.05}  # share of the rows that may get another prediction
 FLOAT_TOLERANCE = 0.001
+NUMBER_DRIFT = {"onnx-int8": 0.1}  # difference from which on scaled numbers are other predictions
+
+Columns = Mapping[str, Sequence[Any]]  # name → one value a row
+Compare = Callable[[Columns, Columns], tuple[Agreement, Drift | None]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Limits:
 
     Attributes:
         share: Share of the rows that may get another prediction.
-        drift: Tolerated difference of a probability; None sets no limit.
+        drift: Tolerated difference of a probability or a scaled number; None sets no limit.
     """
 
     share: float
@@ -39,6 +45,53 @@ def limits(form: str, share: float | None) -> Limits:
     """
     return Limits(
         TOLERANCE.get(form, FLOAT_TOLERANCE) if share is None else share, None if form in TOLERANCE else FLOAT_DRIFT
+    )
+
+
+def number_scale(target: Target, truth: Sequence[Any]) -> float | None:
+    """Return the unit in which numbers are compared; None for a target without numbers.
+
+    It is the standard deviation of the data, and at least a thousandth of the largest, which is well above the
+    rounding errors of float32.
+
+    Args:
+        target: The kind of target.
+        truth: The true values of the rows.
+    """
+    if not target.standardized:
+        return None
+    values = np.asarray(truth, np.float64)
+    return max(float(values.std()), 1e-3 * float(np.abs(values).max())) or 1.0
+
+
+def equality(target: Target, scale: float | None, form: str) -> Callable[[Any, Any], bool]:
+    """Return a function that says whether a prediction of a model and one of its export are the same.
+
+    Args:
+        target: The kind of target.
+        scale: From `number_scale`.
+        form: One of `graph.FORMS`.
+    """
+    if scale is None:
+        return target.same
+    bound = NUMBER_DRIFT.get(form, FLOAT_DRIFT) * scale
+    return lambda ours, theirs: abs(ours - theirs) <= bound
+
+
+def comparison(target: Target, truth: Sequence[Any], form: str, config: RunConfig) -> Compare:
+    """Return a function that compares the predictions of a model and of its export for the same rows.
+
+    Args:
+        target: The kind of target.
+        truth: The true values of the rows.
+        form: One of `graph.FORMS`.
+        config: Of the model.
+    """
+    scale = number_scale(target, truth)
+    equal = equality(target, scale, form)
+    return lambda before, after: (
+        agreement(before, after, config.evaluation.confidence, equal),
+        drift(before, after, scale),
     )
 
 
@@ -61,8 +114,19 @@ def agreement(
     return Agreement(value=share.value, low=share.low, high=share.high, rows=len(same), same=sum(same))
 
 
-def drift(before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]]) -> Drift | None:
-    """Measure how far probabilities moved, of rows or of their words; None for a task without."""
+def drift(
+    before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequence[Any]], scale: float | None = None
+) -> Drift | None:
+    """Measure how far probabilities moved, of rows or of their words, or numbers; None for a task without.
+
+    Args:
+        before: Name → one value a row, of the model.
+        after: The same of what was exported.
+        scale: From `number_scale`: the unit of differences of numbers; None where classes are predicted.
+    """
+    if scale is not None:
+        apart = np.abs(np.subtract(before["prediction"], after["prediction"], dtype=np.float64)) / scale
+        return Drift(largest=float(apart.max()), mean=float(apart.mean()), of_numbers=True)
     name = next((n for n in ("probabilities", WORD_PROBABILITIES) if n in before and n in after), None)
     if name is None:
         return None
@@ -84,7 +148,7 @@ def check(match: Agreement, moved: Drift | None, allowed: Limits, form: str) -> 
     probabilities = moved is None or allowed.drift is None or moved.largest <= allowed.drift
     if (match.rows - match.same) / match.rows <= allowed.share and probabilities:  # 29 of 50 rows are 0.58
         return
-    off = "" if moved is None else f" Probabilities are off by up to {moved.largest:.2g}"
+    off = "" if moved is None else f" {moved.what.capitalize()} are off by up to {moved.size}"
     bound = "" if allowed.drift is None or moved is None else f"; at most {allowed.drift:g} is allowed"
     advice = "Use --to onnx, which does not quantize" if form == "onnx-int8" else "Use --to safetensors"
     raise RunError(

@@ -1,5 +1,7 @@
 """The keys of `export.json` in addition to transformers' own manifest; docs/shipping.md describes each."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -18,10 +20,21 @@ class Agreement(_Section):
 
 
 class Drift(_Section):
-    """How far probabilities moved."""
+    """How far probabilities, or numbers in standard deviations, moved."""
 
     largest: float
     mean: float
+    of_numbers: bool = False
+
+    @property
+    def what(self) -> str:
+        """What moved."""
+        return "numbers" if self.of_numbers else "probabilities"
+
+    @property
+    def size(self) -> str:
+        """The largest difference, with its unit."""
+        return f"{self.largest:.2g}{' standard deviations' if self.of_numbers else ''}"
 
 
 class Difference(_Section):
@@ -79,6 +92,9 @@ class Export(_Section):
     model: str
     recipe: str
     labels: list[str]
+    decision: str | None
+    calibration: dict[str, Any]
+    pairs: bool
     inputs: list[str]
     max_length: int | None
     rows: int

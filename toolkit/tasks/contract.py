@@ -133,6 +133,8 @@ class Recipe:
         label_remarks: (names of the classes) → sentences: notes on unusual labels.
         augmentation: (processor, names of the classes, config) → a function on batches, or None: changes training
             batches at random, on the device of the model.
+        check: (config, kind of the target): refuses settings that do not fit the kind, before the data are read where
+            the kind is named.
         notes: Sentences for the user about the file.
         baselines: `BASELINES`: name → (training rows, test rows, names of the classes) → predictions. One with a
             parameter `options` gets the recipe's own keys too.
@@ -166,6 +168,7 @@ class Recipe:
     remarks: Callable[[Any, Any, Any], list[str]] = _none
     label_remarks: Callable[[Sequence[str]], list[str]] = _none
     augmentation: Callable[[Any, Sequence[str], Any], Any] = lambda *_: None
+    check: Callable[[Any, Target], None] = lambda *_: None
     baselines: Mapping[str, Callable[..., list[Any]]] | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
     fallback_data: Mapping[str, Any] | None = None
@@ -237,7 +240,7 @@ PARTS = {
         name: name
         for name in (
             *("load_processor", "preprocess", "build_model", "collate", "predictions", "generate", "generates"),
-            *("read", "arrange", "clean", "start", "complete", "remarks", "label_remarks", "augmentation"),
+            *("read", "arrange", "clean", "start", "complete", "remarks", "label_remarks", "augmentation", "check"),
         )
     },
 }

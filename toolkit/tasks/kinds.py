@@ -213,6 +213,7 @@ class Target:
         title: In messages, with an article: "one class for each row".
         classes: Whether it is made of classes, whose names are numbered.
         single: Whether it is one class for a row: rows are divided by it, weighed and grouped by it.
+        ordered: Whether the order of the classes has a meaning, which numbers have and names need.
         exclusive: Whether a row, or each token of it, has exactly one of the classes. A linear probe, and a loss that
             weighs classes (`loss.*`), need that.
         written: Whether it is a text that is written token by token.
@@ -235,12 +236,15 @@ class Target:
             lines of Python on a model card that print a prediction, like `predict` of the toolkit.
         finish: (inputs, predictions, predict, options of the recipe) → predictions: what `predict` does to them.
         hub_tasks: Modality of the input → the Hub's name of the task.
-        standalone: Whether the program in an ONNX export predicts it.
+        decision: How the program in an ONNX export predicts it from the outputs of the model: "class", "median" of
+            ordered classes, "classes" by their thresholds, or "number"; None where it does not.
         recognizes: `LabelColumn` → why a column without doubt holds it, as the end of a sentence; "" where it may not.
         from_binary_columns: Whether it may be written as a column of 0 and 1 for each class.
         metrics: Names of its metrics, the first of which is the headline, for recipes in which it is one of `TARGETS`.
         best_metric: Decides on the best checkpoint in those recipes.
         baselines: Modality of the input → title → function, as of a recipe's `BASELINES`, for those recipes.
+        constant: Title and function of the baseline of rows without training rows: one prediction for all, from the
+            rows themselves; None for the most common class where `single`, and for none elsewhere.
         head: Names of the classes → names of the outputs of the model's head.
         model_arguments: For `build_model` of those recipes: values of the model's configuration.
         model_labels: (values, names of the classes) → the column "labels" of model inputs, where `preprocess` of the
@@ -271,6 +275,7 @@ class Target:
     same: Callable[[Any, Any], bool] = operator.eq
     classes: bool = False
     single: bool = False
+    ordered: bool = False
     exclusive: bool = False
     written: bool = False
     check: "Callable[[Parts, Column, DataConfig], Checked]" = lambda parts, _column, _config: Checked(parts)
@@ -289,13 +294,14 @@ class Target:
         [Sequence[Any], Sequence[Any], Callable[[list[Any]], list[Any]], Mapping[str, Any]], Sequence[Any]
     ] = lambda _inputs, predictions, _predict, _options: predictions
     hub_tasks: Mapping[str, str] = field(default_factory=dict)
-    standalone: bool = False
+    decision: str | None = None
     title: str = ""
     recognizes: Callable[[LabelColumn], str] = lambda _column: ""
     from_binary_columns: bool = False
     metrics: Sequence[Any] = ()
     best_metric: str = "loss"
     baselines: Mapping[str, Mapping[str, Callable[..., list[Any]]]] = field(default_factory=dict)
+    constant: tuple[str, Callable[..., list[Any]]] | None = None
     head: Callable[[Sequence[str]], Sequence[str]] = lambda labels: labels
     model_arguments: Mapping[str, Any] = field(default_factory=dict)
     model_labels: Callable[[Sequence[Any], Sequence[str]], Any] | None = None

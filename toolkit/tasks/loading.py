@@ -120,13 +120,20 @@ def _with_kind(column: Column, path: Path) -> Column:
 
 
 def _check_columns(columns: Sequence[Column], path: Path) -> None:
-    """Refuse columns without exactly one target."""
+    """Refuse columns without exactly one target, and a target that contradicts itself."""
     targets = [column.role for column in columns if isinstance(column.kind, Target)]
     if len(targets) != 1:
         raise RecipeError(
             f"{path}: COLUMNS has {len(targets)} targets{': ' if targets else ''}{', '.join(targets)}.",
             "A recipe predicts one column; give it one whose kind is a target, such as SINGLE_LABEL.",
             id="recipe.targets",
+        )
+    kind = next(column.kind for column in columns if isinstance(column.kind, Target))
+    if (kind.single or kind.exclusive or kind.ordered) and not kind.classes:
+        raise RecipeError(
+            f"{path}: the target `{kind.name}` has one class for each row or word, but no classes=True.",
+            "Add classes=True, or leave out single, exclusive and ordered for a target that is not made of classes.",
+            id="recipe.contradictory-target",
         )
 
 

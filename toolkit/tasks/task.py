@@ -177,10 +177,11 @@ class Task:
         return bool(self.target.kind.single or self.target.kind.standardized)
 
     @property
-    def standalone(self) -> bool:
-        """Whether the program in an ONNX export reads its input and predicts its target."""
+    def decision(self) -> str | None:
+        """How the program in an ONNX export predicts, as of `Target`; None where it cannot read the inputs either."""
         required = [column.kind for column in self.inputs if column.required]
-        return 1 <= len(required) <= 2 and all(k.standalone for k in required) and bool(self.target.kind.standalone)
+        readable = 1 <= len(required) <= 2 and all(kind.standalone for kind in required)
+        return self.target.kind.decision if readable else None
 
     def meaningless(self, config: "RunConfig") -> list[str]:
         """Return the keys of a configuration that are set and have no meaning for the target."""

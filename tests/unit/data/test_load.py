@@ -228,7 +228,7 @@ def test_inspect_notes_what_training_refuses(sentiment, write_csv, fault):
 
 
 def test_inspect_shows_a_table_without_labels(sentiment, write_csv, fault):
-    path = config(write_csv("all.csv", [(f"film {n}", "x") for n in range(9)], header="text,foo"))
+    path = config(write_csv("all.csv", [(f"film {n}", "x") for n in range(9)], header="text,review_id"))
     assert "No column was recognised as the label" in fault("data.column-unrecognized", load_table, sentiment, path)
     table = load_table(sentiment, path, lenient=True)
     assert table.parts["all"].num_rows == 9
@@ -622,10 +622,10 @@ def test_any_table_is_split_cleanly_or_refused(tmp_path_factory, rows, seed):
     assert set(splits.train["label"].to_pylist()) == set(range(len(splits.labels)))
 
 
-def test_a_label_column_of_train_is_that_of_the_other_parts(write):
+def test_a_label_column_of_train_is_that_of_the_other_parts(sentiment, write):
     for part, rows in (("train", 40), ("test", 20)):
         lines = [f"text {part} {row},{'small' if row % 2 else 'large'}" for row in range(rows)]
         write(f"data/{part}.csv", "\n".join(["text,size", *lines, ""]))
-    splits = load_splits(loading.load("text"), DataConfig(source=str(write("data/README.md", "").parent)), 7)
+    splits = load_splits(sentiment, config(write("data/README.md", "").parent), 7)
     assert splits.test.num_rows == 20
     assert [part["given"] for part in splits.facts["splits"]] == [True, False, True]

@@ -16,6 +16,7 @@ from toolkit.inference.predict import Predictions
 from toolkit.tasks import loading
 from toolkit.tasks.inputs.text import TEXT
 from toolkit.tasks.targets.generated_text import GENERATED_TEXT
+from toolkit.tasks.targets.number import NUMBER
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
 from toolkit.tasks.task import Column, Task
 
@@ -153,6 +154,20 @@ def test_texts_are_compared_by_their_figures_and_not_by_right_and_wrong():
     assert signs == {"chrf": True, "bleu": True, "ter": False}  # of edits the better one makes fewer
     assert (result["disagreeing"], result["parted_by"]) == (2, "chrF2")
     assert [row["row"] for row in result["disagreements"]] == [3, 2]  # where they differ most
+
+
+def test_numbers_are_compared_without_an_agreement() -> None:
+    truth, files = [1e-4, 2e-4, 3e-4], []  # differences are small, as the unit is
+    for numbers in ([1e-4, 2e-4, 3e-4], [1e-4, 1e-4, 1e-4]):
+        rows = pa.table({"text": list("abc"), "label": truth, "_file": ["f.csv"] * 3, "_row": [2, 3, 4]})
+        table = prediction_store.table(rows, ("text", "label"), ("text",), Predictions({"prediction": numbers}, None))
+        facts = {"labels": [], "recipe": "text", "columns": ["prediction"], "split": "test"}
+        files.append(StoredPredictions(table, facts))
+    task = Task((Column("text", (), TEXT), Column("label", (), NUMBER)))
+    result = compare(align(("good", "poor"), files, task.target), truth, ("mae",), CONFIG, seed=0, task=task)
+    assert result["pairs"][0]["agreement"] is result["disagreeing"] is None
+    assert [row["row"] for row in result["disagreements"]] == [4, 3]  # where they differ most
+    assert result["pairs"][0]["differences"][0]["value"] == pytest.approx(-1e-4)
 
 
 def test_a_list_of_classes_has_no_confidence():

@@ -1,5 +1,6 @@
 """What counts as the same prediction, and what passes."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +8,8 @@ from hypothesis import strategies as st
 from tests.support.errors import refused
 from toolkit.errors import RunError
 from toolkit.exporting import parity
+from toolkit.tasks.targets.number import NUMBER
+from toolkit.tasks.targets.single_label import SINGLE_LABEL
 
 
 def said(answers, probabilities=None):
@@ -59,3 +62,27 @@ def test_probabilities_that_moved_fail_where_nothing_is_rounded(largest):
     with refused(RunError, "export.different-predictions", "Probabilities"):
         parity.check(result, moved, parity.limits("onnx", None), "onnx")
     parity.check(result, moved, parity.limits("onnx-int8", None), "onnx-int8")
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_numbers_are_compared_in_their_standard_deviations(unit):
+    numbers = [unit * n for n in range(100)]  # of a standard deviation of 28.9 units
+    scale = parity.number_scale(NUMBER, numbers)
+    for form, least in (("onnx", 0.03), ("onnx-int8", 3.0)):
+        equal = parity.equality(NUMBER, scale, form)
+        assert equal(5 * unit, 5 * unit + 0.9 * least * unit)
+        assert not equal(5 * unit, 5 * unit - 1.1 * least * unit)
+    moved = parity.drift(said(numbers), said([*numbers[:-1], numbers[-1] + scale / 2]), scale)
+    assert moved is not None
+    assert (moved.largest, moved.mean, moved.of_numbers) == (pytest.approx(0.5), pytest.approx(0.005), True)
+
+
+def test_rounding_of_float32_is_no_difference_of_numbers():
+    numbers = [1e6 + n / 10 for n in range(10)]  # the spacing of float32 is a sixteenth here
+    rounded = [float(np.float32(number)) for number in numbers]
+    scale = parity.number_scale(NUMBER, numbers)
+    assert all(map(parity.equality(NUMBER, scale, "onnx"), numbers, rounded))
+    moved = parity.drift(said(numbers), said(rounded), scale)
+    parity.check(parity.agreement(said([0]), said([0]), 0.95), moved, parity.limits("onnx", None), "onnx")
+    assert parity.number_scale(NUMBER, [0.0, 0.0]) == 1
+    assert parity.number_scale(SINGLE_LABEL, [0, 1]) is None

@@ -151,6 +151,15 @@ def test_helpers_are_no_parts(tmp_path):
     assert loading.load(str(tmp_path / "mine.py")).metrics
 
 
+@pytest.mark.parametrize("given", ["single=True", "exclusive=True", "ordered=True"])
+def test_a_target_of_one_class_is_made_of_classes(tmp_path, given):
+    target = f'Target(name="mine", in_shape=None, answer=None, shown=str, {given})'
+    columns = f"COLUMNS = (Column('text', ('text',), TEXT), Column('label', ('label',), {target}))"
+    named = "from toolkit.tasks.inputs.text import TEXT\nfrom toolkit.tasks.task import Column, Target\n"
+    (tmp_path / "mine.py").write_text(named + re.sub(r"COLUMNS = .*", columns, WHOLE), encoding="utf-8")
+    assert "classes=True" in refusal("recipe.contradictory-target", tmp_path / "mine.py").fix
+
+
 @pytest.mark.parametrize("columns", ["()", '(Column("text", ("text",), "text"),)'])
 def test_a_recipe_has_one_target(tmp_path, columns):
     whole = re.sub(r"COLUMNS = .*", f"COLUMNS = {columns}", WHOLE)

@@ -54,7 +54,7 @@ def _lines(report: "Export") -> list[tuple[str, str]]:
     same = f"{agreement.same:,} of {agreement.rows:,} {report.split} rows ({agreement.value:.2%})"
     lines = [("same prediction", same)]
     if report.drift is not None:
-        lines.append(("probabilities", f"differ by at most {report.drift.largest:.2g}"))
+        lines.append((report.drift.what, f"differ by at most {report.drift.size}"))
     changed = report.difference
     if changed is not None:
         lines.append(

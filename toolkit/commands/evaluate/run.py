@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from toolkit import runs
 from toolkit.commands.evaluate.checks import run_checks
 from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
@@ -67,7 +69,7 @@ def _evaluate(
         observe(Stage(f"Predicting {rows.num_rows:,} rows"))
         stored_predictions = predict_rows(stored, rows, subject.split, observe)
         stored_predictions = stored_predictions.beside(
-            baselines_of(own, rows.num_rows, observe) if own is not None else _most_common(subject)
+            baselines_of(own, rows.num_rows, observe) if own is not None else constant_baseline(subject)
         )
     else:
         observe(Note("Using stored predictions of this model for these rows; --fresh predicts them again."))
@@ -164,11 +166,16 @@ def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, lis
     return {}
 
 
-def _most_common(subject: EvaluationInputs) -> dict[str, list[Any]]:
-    """Return predictions of the rows' most common class, the only baseline without training rows."""
-    if subject.recipe.task.stratum is None:
+def constant_baseline(subject: EvaluationInputs) -> dict[str, list[Any]]:
+    """Return one prediction for all rows, such as their most common class: the only baseline without training rows."""
+    own, rows = subject.recipe.target.constant, subject.rows
+    if subject.recipe.task.stratum is None and own is None:
         return {}
-    truth = references(subject.recipe, subject.rows)
+    truth = references(subject.recipe, rows)
+    if own is not None:
+        title, function = own
+        given = pa.table({"label": rows[subject.recipe.task.target.role]})
+        return {title: function(given, given, subject.labels)} if any(value != truth[0] for value in truth) else {}
     ranked = Counter(truth).most_common(1)
     prediction = subject.recipe.target.of_class(ranked[0][0], subject.labels)
     return {MOST_COMMON: [prediction] * len(truth)} if len(set(truth)) > 1 else {}

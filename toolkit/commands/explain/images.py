@@ -130,9 +130,20 @@ def _white_box(box: regions.Box, width: int, height: int) -> bytes:
 def evaluate_regions(
     loaded: LoadedModel, rows: Sequence[Row], explained: Sequence[Explanation], methods: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Measure how well each method's regions match the given boxes; None without boxes."""
+    """Measure how well each method's regions match the given boxes; None without boxes.
+
+    Args:
+        loaded: The model.
+        rows: Pictures, with their boxes.
+        explained: Explanations of the first of them, in their order; the first one of each picture counts, which is of
+            its most probable class.
+        methods: Names of methods.
+    """
     boxes = boxes_in_view(loaded, rows)
-    given = [(explanation, box) for explanation, box in zip(explained, boxes, strict=True) if box is not None]
+    first: dict[int, Explanation] = {}
+    for explanation in explained:
+        first.setdefault(id(explanation.example), explanation)
+    given = [(explanation, box) for explanation, box in zip(first.values(), boxes, strict=False) if box is not None]
     if not given:
         return None
     settings = loaded.config.evaluation

@@ -94,7 +94,7 @@ def _obstacle(resolved: Resolved, recipe: Recipe) -> str | None:
     """Return why training methods cannot be compared, as the end of a sentence; None where they can."""
     config = resolved.config
     reasons: Mapping[str, bool] = {
-        "the task is not the classification of whole texts": not recipe.task.takes_few_labels,
+        "the rows are not texts with one class each": not recipe.task.takes_few_labels,
         "training starts from scratch": config.loading.from_scratch,
         "`training.linear_probe` is off": not config.training.linear_probe,
         "`training.budget` is set": config.training.budget is not None,

@@ -322,11 +322,14 @@ def _check_target(recipe: Recipe, config: RunConfig) -> None:
     """
     wrong = recipe.task.meaningless(config)
     if wrong:
+        taking = [name for name in recipe.targets if wrong[0] not in recipe.for_target(name).task.meaningless(config)]
+        works = f"; it works with --target {' or '.join(taking)}" if taking else ""
         raise ConfigError(
-            f"`{wrong[0]}` is for tasks with one class a row, and the task of this recipe is another.",
-            "Unset it.",
+            f"`{wrong[0]}` does not apply here: the target is {recipe.target.title or 'not one class for each row'}.",
+            f"Unset it{works}.",
             id="config.not-for-task",
         )
+    recipe.check(config, recipe.target)
 
 
 def _check_adapter(config: RunConfig) -> None:

@@ -209,8 +209,8 @@ def several_labels(count: int, rows: int, first: str) -> DataError:
     """Return the error for rows with several labels."""
     return DataError(
         f"{count:,} of {rows:,} rows have several labels ({first}).",
-        "Each row has one class. Keep one label in each row; or train on one label at a time, from a column of its "
-        "own with yes or no. To use each combination as a class, map all of them with data.label_map.",
+        "The recipes `text` and `image` predict several classes a row with --target classes. Elsewhere keep one label "
+        "in each row; to use each combination as a class, map all of them with data.label_map.",
         id="label.several-in-a-row",
     )
 

@@ -1,5 +1,6 @@
 """Number the labels of all parts of a data set consistently, and note anomalies."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from toolkit.data.formats import cells
 from toolkit.data.tables import columns as columns_
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables import wording
-from toolkit.errors import DataError
+from toolkit.errors import DataError, RecipeError
 from toolkit.tasks.contract import Recipe
 from toolkit.tasks.task import Column
 
@@ -61,8 +62,15 @@ def number_labels(
         order: Classes in the order in which the data describe them.
 
     Raises:
+        RecipeError: The target is one class for each row, and the labels are lists.
         DataError: There are no labels, they do not look like labels, or they match neither mapping nor model.
     """
+    if recipe.task.stratum is not None and any(columns_.is_list(rows[target.role].type) for rows in parts.values()):
+        raise RecipeError(
+            f"The target `{target.kind.name}` has single=True, one class for each row, and its in_shape returns lists.",
+            "Leave out single=True, or return one label for each row.",
+            id="recipe.contradictory-target",
+        )
     by_part = {part: labels_.counts(rows[target.role]) for part, rows in parts.items()}
     parts, notes = _with_labels(parts, by_part, trained)
     by_part = {part: by_part[part] for part in parts}
@@ -78,15 +86,18 @@ def number_labels(
         classes, mapping, remarks = _matched(list(counted), config, recipe, trained, order)
         notes += remarks
     else:
-        problem = None if label_map else _no_labels(counted, target, parts, recipe)
+        classes = labels_.name_classes(list(counted), label_map, _names_for_numbers(recipe), order)
+        problem = None
+        if not label_map:
+            problem = _no_labels(counted, target, parts, recipe) or _no_order(classes, order, target)
         if problem is not None and not lenient:
             raise problem
         notes += [] if problem is None else [f"{REFUSED} {problem.problem} {problem.fix}"]
-        classes = labels_.name_classes(list(counted), label_map, _names_for_numbers(recipe), order)
         notes += _assumed(classes, recipe, config)
         if problem is None:
             notes += labels_.hints(counted, classes, label_map, may_be_ratings=not recipe.targets)
         notes += recipe.label_remarks(labels_.class_names(classes))
+        notes += _one_each(parts, target) if recipe.task.several and recipe.targets else []
         mapping, remarks = _without_rare(classes, by_part, target, config)
         notes += remarks
         label_map = label_map if mapping == classes else mapping
@@ -201,6 +212,29 @@ def _no_labels(
         f"It does not look like labels; {other}",
         id="label.too-many-classes",
     )
+
+
+def _no_order(classes: Mapping[str, str | None], order: Sequence[str], target: Column) -> DataError | None:
+    """Return the error for ordered classes whose order is unknown: names that neither the data nor the user ordered."""
+    names = labels_.class_names(classes)
+    unknown = [name for name in names if name not in order and not labels_.is_number(name)]
+    if not unknown or not target.kind.ordered:
+        return None
+    mapping = json.dumps({name: name for name in names}, ensure_ascii=False)
+    return DataError(
+        f"The order of the classes {labels_.listed(names)} is unknown: {unknown[0]} is not a number.",
+        f"Give the order, the lowest first: --set 'data.label_map={mapping}'. For classes without an order use "
+        "--target class.",
+        id="label.no-order",
+    )
+
+
+def _one_each(parts: Mapping[str, pa.Table], target: Column) -> list[str]:
+    """Note that each row has exactly one of several possible classes."""
+    columns = [rows[target.role] for rows in parts.values()]
+    if any(pc.any(pc.not_equal(pc.list_value_length(column), 1)).as_py() for column in columns):
+        return []
+    return ["Each row has exactly one class: --target class predicts the most probable class of a row."]
 
 
 def _without_rare(

@@ -29,7 +29,7 @@ class Part:
         lengths: Tokens of each example before anything is cut, words where no tokenizer was at hand, or pixels along
             the shorter side.
         sizes: Name and text of the spread of these lengths.
-        examples: Class → the first input of it.
+        examples: Class → the inputs of its first row.
     """
 
     name: str
@@ -89,11 +89,16 @@ def _part(name: str, rows: pa.Table, labels: Sequence[str], task: Task, lengths_
         classes = {label: counted[number] for number, label in enumerate(labels)}
         contradictory = _contradictory(keys, truth)
         first = {number: row for row in reversed(range(len(truth))) for number in truth[row]}
-        show, values = task.inputs[0].kind.shown, rows[inputs[0]]
-        examples = {label: show(values[first[n]].as_py()) for n, label in enumerate(labels) if n in first}
+        examples = {label: _shown(rows, first[n], task) for n, label in enumerate(labels) if n in first}
     sizes = task.inputs[0].kind.sizes(lengths, unit)
     repeated = len(keys) - len(np.unique(keys))
     return Part(name, rows.num_rows, classes, summary, repeated, contradictory, lengths, sizes, examples)
+
+
+def _shown(rows: pa.Table, place: int, task: Task) -> str:
+    """Return the inputs of a row as one text, several set apart."""
+    there = (column for column in task.inputs if column.role in rows.column_names)
+    return " ⏎ ".join(column.kind.shown(rows[column.role][place].as_py()) for column in there)
 
 
 def _contradictory(keys: np.ndarray[Any, Any], truth: Sequence[Sequence[int]]) -> int:

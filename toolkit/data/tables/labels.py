@@ -177,11 +177,15 @@ def hints(
 
 def _order(label: str) -> tuple[int, float, str]:
     """Sort numbers by value and before everything else, so that "10" follows "9"."""
+    return (0, float(label), label) if is_number(label) else (1, 0.0, label)
+
+
+def is_number(label: str) -> bool:
+    """Whether a label is a finite number."""
     try:
-        number = float(label)
+        return math.isfinite(float(label))
     except ValueError:
-        number = math.nan
-    return (0, number, label) if math.isfinite(number) else (1, 0.0, label)
+        return False
 
 
 def class_names(mapping: Mapping[str, str | None]) -> tuple[str, ...]:

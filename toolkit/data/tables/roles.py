@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 
@@ -9,6 +10,7 @@ from toolkit.config.settings import DataConfig
 from toolkit.data.formats import headers
 from toolkit.data.tables import class_names
 from toolkit.data.tables import columns as columns_
+from toolkit.errors import DataError
 from toolkit.tasks.task import Column
 
 
@@ -47,8 +49,13 @@ def in_roles(
         if target is not None and held_out and columns_.lacks(rows.column_names, chosen.get(target.role)):
             del chosen[target.role]
         likely = headers.of_table(rows.drop_columns(list(columns_.POSITION)))
-        wanted = _wanted(columns, target, optional=lenient or held_out)
-        roles = columns_.find(rows.column_names, wanted, chosen, likely=likely)
+        find = partial(columns_.find, rows.column_names, chosen=chosen, likely=likely)
+        try:
+            roles = find(_wanted(columns, target, optional=held_out))
+        except DataError:
+            if not lenient:
+                raise
+            roles = find(_wanted(columns, target, optional=True))
         of_train = dict(roles) if part == "train" else of_train
         if target is not None and target.role in roles:
             roles, own, remarks = _named(rows, roles, target, config)

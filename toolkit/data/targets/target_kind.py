@@ -53,7 +53,9 @@ def check(recipe: Recipe, wanted: str | None) -> None:
     """
     if wanted is None or wanted in recipe.targets:
         return
-    taken = f"It takes {', '.join(recipe.targets)}." if recipe.targets else "It has one kind of target; unset it."
+    taken = (
+        f"It takes {', '.join(recipe.targets)}." if recipe.targets else "This recipe has one kind: unset `data.target`."
+    )
     other = _OTHER_RECIPES.get(wanted)
     fix = f"Use the recipe `{other}`; or choose another. {taken}" if other else taken
     if not recipe.targets and not other:

@@ -92,6 +92,7 @@ REPORT: dict[str, Any] = {
         "automatic": {},
         "linear_probe": {
             "figure": str,
+            "unit": str,
             "pooling": str,
             "accuracy": float,
             "loss": float,

@@ -87,7 +87,9 @@ def _pair_statement(pair: Mapping[str, Any]) -> str:
         return f"{pair['one']} and {pair['other']} give the same prediction for every example."
     better = is_better(first)
     size, signed, interval = sizes(upward(first) if better else first, first["unit"], pair["confidence"])
-    agreement = f"they agree on {shown(pair['agreement'], 'fraction')} of the examples"
+    agreement = ""
+    if pair["agreement"] is not None:
+        agreement = f"; they agree on {shown(pair['agreement'], 'fraction')} of the examples"
     if better:
-        return f"{pair['one']} is better than {pair['other']} by {size} {interval}; {agreement}."
-    return f"{pair['one']} and {pair['other']} do not differ significantly: {signed} {interval}; {agreement}."
+        return f"{pair['one']} is better than {pair['other']} by {size} {interval}{agreement}."
+    return f"{pair['one']} and {pair['other']} do not differ significantly: {signed} {interval}{agreement}."

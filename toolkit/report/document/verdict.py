@@ -126,10 +126,11 @@ def _miscalibrated(evaluation: Mapping[str, Any]) -> list[str]:
     if not calibration or calibration["p"] >= 1 - calibration["confidence"]:
         return []
     gap, error = calibration["mean_confidence"] - calibration["accuracy"], calibration["ece"]
+    ordered = (evaluation.get("distance") or {}).get("classes")  # then the median is predicted
+    right = "accuracy of the most probable class" if ordered else "accuracy"
     means = f"mean confidence {shown(calibration['mean_confidence'], 'fraction')}, "
-    means += (
-        f"accuracy {shown(calibration['accuracy'], 'fraction')}, calibration error {shown(error['value'], 'fraction')}"
-    )
+    means += f"{right} {shown(calibration['accuracy'], 'fraction')}, "
+    means += f"calibration error {shown(error['value'], 'fraction')}"
     bounds = f"({100 * calibration['confidence']:g} % interval {100 * error['low']:.1f} to {100 * error['high']:.1f})"
     kind = "Overconfident" if gap > 0.01 else "Underconfident" if gap < -0.01 else "Miscalibrated"
     mended = ""

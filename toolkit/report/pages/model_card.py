@@ -47,6 +47,7 @@ class Publication:
         files: Names of the files beside the card.
         max_length: Tokens that an input may have.
         from_scratch: Whether training began with random weights.
+        pairs: Whether two texts are classified together.
         code: A program that uses the model with transformers alone.
         benchmark: The Hub's name of the task of the benchmark that the data set is, if it is one.
     """
@@ -61,6 +62,7 @@ class Publication:
     files: Sequence[str]
     max_length: int | None
     from_scratch: bool = False
+    pairs: bool = False
     code: str | None = None
     benchmark: str | None = None
 

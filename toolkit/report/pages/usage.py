@@ -22,8 +22,9 @@ import soundfile
 from transformers import pipeline
 
 predict = pipeline({task}, model={name})
-samples, rate = soundfile.read({given})  # of one channel
-print(predict({{"raw": samples, "sampling_rate": rate}}))  # another rate than the model's needs torchaudio
+samples, rate = soundfile.read({recording})  # of one channel
+given = {{"raw": samples, "sampling_rate": rate}}  # another rate than the model's needs torchaudio
+{lines}
 """
 
 _TRANSCRIPTION = """
@@ -31,7 +32,7 @@ import soundfile
 from transformers import pipeline
 
 transcribe = pipeline({task}, model={name})
-samples, rate = soundfile.read({given})  # of one channel
+samples, rate = soundfile.read({recording})  # of one channel
 print(transcribe({{"raw": samples, "sampling_rate": rate}})["text"])  # another rate than the model's needs torchaudio
 """
 
@@ -98,7 +99,8 @@ def code(
         return _TRANSLATION.format(**known, **bounds, text=prompt, behind="[2:]" if forced else "").lstrip()
     of_sound = _OF_SOUND.get(task)
     if of_sound is not None:
-        return of_sound.format(**known, task=json.dumps(task), given=json.dumps(RECORDING)).lstrip()
+        recording = json.dumps(RECORDING)
+        return of_sound.format(**known, task=json.dumps(task), recording=recording, lines=lines("given")).lstrip()
     if task == "image-classification":
         given = json.dumps(PICTURE)
     elif pairs:

@@ -224,8 +224,9 @@ def _probe_facts(probe: Mapping[str, Any]) -> dict[str, str]:
         return {}
     read = in_words(probe["pooling"])
     adjustment, figure = probe["logit_adjustment"], probe["figure"] or "accuracy"
+    value = formats.measure(probe["accuracy"], probe["unit"] or "fraction")
     return {
-        "Linear probe": f"{figure} {100 * probe['accuracy']:.1f} % on the validation rows; its features are {read}",
+        "Linear probe": f"{figure} {value} on the validation rows; its features are {read}",
         "Head initialised from": "the linear probe" if probe["installed"] else "",
         "Layers added": "mean pooling over tokens" if probe["pooling_layer"] else "",
         "Logit adjustment": f"{_text(adjustment)}, chosen by the linear probe" if adjustment else "",

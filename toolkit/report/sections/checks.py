@@ -158,9 +158,9 @@ _GAPS = {
 def bias(result: Mapping[str, Any]) -> list[Section]:
     """Whether the prediction depends on the people that a text mentions."""
     studies = [study for study in result["studies"] if study["category"]]
+    if not studies:  # also of inputs that mention nobody
+        return [Section("bias", "Bias", f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     title = "Bias: people mentioned in the text"
-    if not studies:
-        return [Section("bias", title, f"Not tested. {result['not_tested']}")] if result["not_tested"] else []
     where = {"data": "texts of the data", "sentences": "neutral sentences"}
     rows = [
         [

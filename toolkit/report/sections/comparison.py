@@ -75,6 +75,8 @@ def _differences(result: Mapping[str, Any]) -> list[Section]:
         lead += "evenly between them."
     titles = [formats.metric_title(metric) for metric in metrics.values()]
     table = Table("Differences", ["Pair", *titles, *(["McNemar’s mid-p"] if tested else [])], rows)
+    if all(pair["agreement"] is None for pair in pairs):
+        return [Section("differences", "Differences", lead, [table])]
     rights = ["Both correct", "Only the first", "Only the second", "Both wrong"] if tested else []
     keys = ("both_right", "only_one", "only_other", "both_wrong") if tested else ()
     counts = Table(

@@ -221,6 +221,7 @@ MULTI_LABEL = Target(
             "Logistic regression on small pixels for each class": one_against_rest_pixels,
         },
     },
+    constant=("Most frequent classes of these rows", frequent_classes),
     model_arguments={"problem_type": "multi_label_classification"},
     model_labels=_model_labels,
     objective=_objective,
@@ -233,6 +234,7 @@ MULTI_LABEL = Target(
     overview=several_classes.sections,
     usage=_usage,
     decide=_decide,
+    decision="classes",
     divide=iterative_split.split,
     hub_tasks={"text": "text-classification", "image": "image-classification"},
 )

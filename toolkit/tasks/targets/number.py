@@ -80,9 +80,11 @@ def _check(parts: Mapping[str, pa.Table], column: Column, _config: DataConfig) -
         kept[part] = rows.filter(pc.is_valid(rows[column.role]))
         gone += rows.num_rows - kept[part].num_rows
         if rows.num_rows and not kept[part].num_rows:
+            place = "" if part == "all" else f" of the {part} part"
             raise DataError(
-                f"No row of the {part} part has a number in the column of the {column.role}.",
-                "Use `--target class` for labels that are names.",
+                f"No row{place} has a number in the column of the {column.role}.",
+                "Numbers are written as 1234.5 or 1234,5, without units. For labels that are names use --target class, "
+                "and --target classes for lists of them.",
                 id="label.not-a-number",
             )
     counts = {"without_label": gone} if gone else {}
@@ -142,10 +144,6 @@ def _shown(value: Any, _labels: Sequence[str]) -> str:
     return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
-def _same(ours: float, theirs: float) -> bool:
-    return abs(ours - theirs) <= 1e-3 * max(1.0, abs(ours))
-
-
 def _summary(column: pa.ChunkedArray, _labels: Sequence[str]) -> dict[str, str]:
     values = column.drop_null().to_numpy()
     if not len(values):
@@ -172,7 +170,6 @@ NUMBER = Target(
     empty=lambda _how: {"prediction": None, "low": None, "high": None},
     line=_line,
     shown=_shown,
-    same=_same,
     summary=_summary,
     recognizes=_recognizes,
     predictions=_predictions,
@@ -190,6 +187,7 @@ NUMBER = Target(
             "Ridge regression on small pixels": ridge_pixels,
         },
     },
+    constant=("Median of these rows", median_value),
     head=lambda _labels: (OUTPUT,),
     model_arguments={"problem_type": "regression"},
     model_labels=lambda values, _labels: np.asarray(list(values), np.float32),
@@ -203,6 +201,7 @@ NUMBER = Target(
     ),
     probe=probe_kinds.NUMBER,
     standardized=True,
+    decision="number",
     calibrate=_calibrate,
     overview=residuals.sections,
     usage=_usage,

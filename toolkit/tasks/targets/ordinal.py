@@ -87,7 +87,7 @@ ORDINAL = replace(
     predictions=predictions,
     overview=ordered_classes.sections,
     usage=lambda given, _labels, _stored: _USAGE.format(given=given).strip(),
-    exclusive=True,
+    ordered=True,
     outcome=replace(ONE_CLASS, chosen=lambda values, _stored: [int(medians(values))]),
     metrics=("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"),
     best_metric="ordinal_mae",
@@ -103,6 +103,7 @@ ORDINAL = replace(
             "Logistic regression on small pixels": pixel_logistic_regression,
         },
     },
+    decision="median",
     loss_keys=(),
     objective=lambda _config, labels, _of_train: cumulative(len(labels)),
 )

@@ -85,6 +85,6 @@ SINGLE_LABEL = Target(
         "image": "image-classification",
         "audio": "audio-classification",
     },
-    standalone=True,
+    decision="class",
     model_labels=lambda values, _labels: list(values),
 )

@@ -22,6 +22,7 @@ class ProbeKind:
 
     Attributes:
         figure: Name of its figure in the report.
+        unit: Unit of that figure, as of metrics: "fraction" or "score".
         baseline: Title of its predictions as a baseline.
         strengths: Inverse strengths of the L2 penalty that are tried.
         regression: (vectors, labels, inverse strength, number of classes) → weight and bias.
@@ -39,6 +40,7 @@ class ProbeKind:
     value: Callable[[Doubles, Labels], float]
     predictions: Callable[[Any], list[Any]]
     learnable: Callable[[Labels], bool]
+    unit: str = "fraction"
 
 
 def standardised(vectors: Doubles) -> tuple[Doubles, Doubles, Doubles]:
@@ -178,6 +180,7 @@ SEVERAL_CLASSES = ProbeKind(
 
 NUMBER = ProbeKind(
     figure="R²",
+    unit="score",
     baseline="Frozen features + ridge regression",
     strengths=(1e-4, 1e-3, 1e-2, 1e-1, 1.0),
     regression=_number,

@@ -71,6 +71,24 @@ def chosen(name: str, given: Mapping[str, Any]) -> Changes:
     return named_sets.chosen(SETS, name, given)
 
 
+def check(changes: Changes, *, classes: bool) -> None:
+    """Refuse augmentations that do not fit what is predicted.
+
+    Args:
+        changes: The augmentations.
+        classes: Whether classes are predicted, and not a number.
+
+    Raises:
+        ConfigError: With what works instead.
+    """
+    if changes.cutmix and not classes:
+        raise ConfigError(
+            "CutMix needs classes: a share of a picture's area is no share of a number.",
+            "Unset options.cutmix; options.mixup blends numbers as it blends pictures.",
+            id="config.not-for-task",
+        )
+
+
 def changer(changes: Changes, processor: Any, classes: int) -> Callable[[Batch], Batch] | None:
     """Return a function that augments a training batch on its device: pixel_values (B, 3, H, W) of bytes become floats.
 
@@ -86,16 +104,10 @@ def changer(changes: Changes, processor: Any, classes: int) -> Callable[[Batch],
         The function, or None where nothing is to be changed.
 
     Raises:
-        ConfigError: Kornia is not installed, or numbers cannot be mixed so.
+        ConfigError: Kornia is not installed.
     """
     if changes == Changes():
         return None
-    if changes.cutmix and not classes:
-        raise ConfigError(
-            "CutMix needs classes: a share of a picture's area is no share of a number.",
-            "Unset options.cutmix; options.mixup blends numbers as it blends pictures.",
-            id="config.not-for-task",
-        )
     alone = _alone(changes)
     erase = _erasing(changes)
 

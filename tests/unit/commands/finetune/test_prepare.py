@@ -50,6 +50,32 @@ def test_a_recipe_generates_for_the_checkpoints_that_it_names(tmp_path, family, 
     assert loading.load("translation").for_checkpoint(tmp_path).generate is not None
 
 
+def test_cutmix_of_numbers_is_refused_before_the_data_are_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = {"model": "vit-tiny", "loading": {"from_scratch": True}, "options": {"cutmix": 1.0}}
+    recipe, resolved = configure(
+        "image", [("flag", {**values, "data": {"source": "./absent.csv", "target": "number"}})]
+    )
+    with refused(ConfigError, "config.not-for-task", "CutMix"):
+        prepare_run(recipe, resolved, lambda _event: None)
+    recipe, resolved = configure("image", [("flag", {**values, "data": {"source": "./absent.csv", "target": "stars"}})])
+    with refused(SourceError, "source.file-missing"):
+        prepare_run(recipe, resolved, lambda _event: None)
+
+
+@pytest.mark.parametrize(
+    ("target", "key", "value", "taking"),
+    [("stars", "label_smoothing", 0.1, "class."), ("number", "class_weights", "balanced", "class or classes.")],
+)
+def test_the_error_for_a_setting_names_the_targets_that_take_it(tmp_path, monkeypatch, target, key, value, taking):
+    monkeypatch.chdir(tmp_path)
+    values = {"model": checkpoints.TINY, "loss": {key: value}, "data": {"source": "./absent.csv", "target": target}}
+    recipe, resolved = configure("text", [("flag", values)])
+    with refused(ConfigError, "config.not-for-task", f"loss.{key}") as caught:
+        prepare_run(recipe, resolved, lambda _event: None)
+    assert caught.value.fix.endswith(f"--target {taking}")
+
+
 def test_a_missing_glossary_is_refused_before_training(prepare):
     with refused(SourceError, "source.file-missing", "absent.csv"):
         prepare(evaluation={"glossary": "absent.csv"})

@@ -78,3 +78,15 @@ def test_labels_of_words_are_counted_by_word(tokens, write):
     assert found.summary == {"classes": "B-PER 1 (25.0 %), O 3 (75.0 %)"}
     assert np.array_equal(found.lengths, [2, 2])
     assert found.contradictory == 0
+
+
+def test_the_example_of_a_class_has_both_texts_of_a_pair(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text(
+        "premise,hypothesis,label\na man sleeps,he is asleep,x\nsnow falls,it rains,y\n", encoding="utf-8"
+    )
+    recipe = loading.load("text")
+    (result,) = inspect(load_table(recipe, DataConfig(source=str(tmp_path / "pairs.csv"))), recipe.columns, None)
+    assert [text.split(" ⏎ ") for text in result.examples.values()] == [
+        ["a man sleeps", "he is asleep"],
+        ["snow falls", "it rains"],
+    ]

@@ -1,12 +1,15 @@
 """The kind of target that a label column holds: inferred where it is plain, asked about where it is not."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.errors import refused
 from toolkit.config.settings import DataConfig
 from toolkit.data.load import load_splits, load_table
-from toolkit.errors import ConfigError, DataError
+from toolkit.errors import ConfigError, DataError, RecipeError
 from toolkit.tasks import loading
+from toolkit.tasks.targets.multi_label import MULTI_LABEL
 
 TEXT = loading.load("text")
 
@@ -115,3 +118,55 @@ def test_a_stored_kind_is_not_inferred_again(table):
     path = table("text,label", [f"{n}.5" for n in range(40)])
     again = load_table(TEXT.for_target("number"), DataConfig(source=path, target="number"), ())
     assert again.parts["all"].num_rows == 40
+
+
+def test_names_need_an_order_to_be_ordered_classes(table):
+    path = table("text,severity", ["low", "medium", "high", "high"] * 10)
+    wanted = {"columns": {"label": "severity"}, "target": "stars"}
+    with refused(DataError, "label.no-order") as caught:
+        kind(path, **wanted)
+    assert "--target class" in caught.value.fix
+    given = {name: name for name in ("low", "medium", "high")}
+    ordered = load_table(TEXT, DataConfig(source=path, label_map=given, **wanted))
+    assert ordered.labels == ("low", "medium", "high")
+    numbers = load_table(TEXT, DataConfig(source=table("text,stars", ["1", "2.5", "10"] * 9), target="stars"))
+    assert numbers.labels == ("1", "2.5", "10")
+
+
+@pytest.mark.parametrize(("cells", "noted"), [(["sport", "food"] * 20, True), (["sport", "food", "sport|food"], False)])
+def test_one_class_in_each_row_is_noted_where_several_were_wanted(table, cells, noted):
+    config = DataConfig(source=table("text,tags", cells), target="classes")
+    assert any("--target class " in note for note in load_table(TEXT, config).notes) is noted
+
+
+@pytest.mark.parametrize(
+    ("cells", "wanted", "error", "better"),
+    [
+        (["sport|food", "food", "sport"] * 10, "class", "label.several-in-a-row", "--target classes"),
+        (["sport|food", "food", "sport"] * 10, "stars", "label.several-in-a-row", "--target classes"),
+        (["sport|food", "food", "sport"] * 10, "number", "label.not-a-number", "--target classes"),
+        (["sport", "food"] * 10, "number", "label.not-a-number", "--target class,"),
+        ([f"{n}.5" for n in range(40)], "class", "label.too-many-classes", "--target number"),
+        ([f"{n}.5" for n in range(40)], "classes", "label.too-many-classes", "--target number"),
+        ([f"{n}.5" for n in range(40)], "stars", "label.too-many-classes", "--target number"),
+    ],
+)
+def test_the_error_for_a_wrong_kind_names_the_right_one(table, cells, wanted, error, better):
+    with refused(DataError, error) as caught:
+        kind(table("text,label", cells), target=wanted)
+    assert better in f"{caught.value.problem} {caught.value.fix}"
+
+
+def test_a_target_of_one_class_cannot_read_lists(table):
+    one = replace(MULTI_LABEL, single=True)
+    recipe = replace(
+        TEXT, targets={}, columns=tuple(replace(c, kind=one) if c.role == "label" else c for c in TEXT.columns)
+    )
+    with refused(RecipeError, "recipe.contradictory-target"):
+        load_table(recipe, DataConfig(source=table("text,label", ["sport|food", "food"] * 9)))
+
+
+def test_inspect_notes_an_unknown_order(table):
+    config = DataConfig(source=table("text,severity", ["low", "high"] * 9), columns={"label": "severity"})
+    config = config.model_copy(update={"target": "stars"})
+    assert any("data.label_map" in note for note in load_table(TEXT, config, lenient=True).notes)

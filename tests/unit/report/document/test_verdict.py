@@ -233,6 +233,8 @@ def test_no_model_is_named_where_none_is_clearly_ahead():
         "a and b give the same prediction for every example."
     ]
     assert len(versus(unclear, rows=40)["warnings"]) == 1
+    (numbers,) = versus(pair("a", "b", 0.05, -0.02, 0.08, agreement=None))["statements"]
+    assert "agree" not in numbers  # numbers are seldom the same
 
 
 # --- findings -------------------------------------------------------------------------------------------------------
@@ -260,6 +262,9 @@ def test_the_kind_of_miscalibration_is_named(mean, kind):
     result["calibration"] |= {"mean_confidence": mean, "scaled": None}
     (output,) = [s for s in verdict(result, (), None, ())["statements"] if "mean confidence" in s]
     assert output.startswith(kind)
+    result["distance"] = {"classes": [{"distance": 0}]}  # of ordered classes the median is predicted
+    (ordered,) = [s for s in verdict(result, (), None, ())["statements"] if "mean confidence" in s]
+    assert output.replace("accuracy", "accuracy of the most probable class") == ordered
     result["calibration"]["p"] = 0.4
     assert not [s for s in verdict(result, (), None, ())["statements"] if "mean confidence" in s]
 

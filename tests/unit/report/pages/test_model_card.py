@@ -56,3 +56,21 @@ def test_a_model_from_random_weights_was_fine_tuned_from_nothing():
     card = to_card(sample(), scratch)
     assert "Trained from random weights (" in card
     assert "ine-tuned from" not in card
+
+
+def test_a_card_names_what_the_model_reads():
+    facts = ("org/mine", "text-classification", None, None, None, "My data", None, [], 128)
+    assert "Classify a text into" in to_card(sample(), Publication(*facts))
+    pairs = to_card(sample(), Publication(*facts, pairs=True))
+    assert "Classify a pair of texts into" in pairs
+    assert "Pairs of texts should" in pairs
+    pictures = to_card(sample(), Publication("org/mine", "image-classification", *facts[2:]))
+    assert "Classify a picture into" in pictures
+    assert "people mentioned" in pairs
+    assert "people mentioned" not in pictures  # nothing is mentioned in them
+
+
+def test_the_code_for_recordings_prints_what_the_target_says():
+    code = usage.code("audio-classification", "org/mine", lines="print(predict({}, top_k=3))".format)
+    ast.parse(code)
+    assert "print(predict(given, top_k=3))" in code

@@ -89,7 +89,9 @@ def test_several_classes_and_numbers_are_mixed_by_the_share_of_the_pictures():
 
 def test_cutmix_of_numbers_is_refused():
     with refused(ConfigError, "config.not-for-task", "cutmix"):
-        augment.changer(augment.chosen("none", {"cutmix": 1.0}), Processor(), 0)
+        augment.check(augment.chosen("none", {"cutmix": 1.0}), classes=False)
+    augment.check(augment.chosen("none", {"cutmix": 1.0}), classes=True)
+    augment.check(augment.chosen("none", {"mixup": 1.0}), classes=False)
 
 
 def test_erasing_changes_only_rectangles():

@@ -15,7 +15,7 @@ from toolkit import models, runs
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import stoppable
 from toolkit.commands.finetune.training import probe as finetune_probe
-from toolkit.commands.finetune.training.setup import TrainingSetup, gather
+from toolkit.commands.finetune.training.setup import TrainingSetup, gather, objective_of
 from toolkit.commands.finetune.training.tokenize import through_backbone
 from toolkit.commands.finetune.training.validation import (
     Validator,
@@ -43,7 +43,7 @@ from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, T
 from toolkit.training.loop.progress import NonFiniteLoss, Progress, Validation
 from toolkit.training.loop.train import TrainingResult, train
 from toolkit.training.loss import attention_loss
-from toolkit.training.loss.objective import RATIONALE, objective_for
+from toolkit.training.loss.objective import RATIONALE
 
 ADAPTER = "adapter"  # folder of the adapters, next to the model they were merged into
 
@@ -114,12 +114,7 @@ def fit(
     if team.is_main and begun.facts is not None:
         run.record(linear_probe=begun.facts)
     inputs = _training_inputs(setup, prepared, accelerator, compute, observe, team)
-    of_train = inputs.train.columns["labels"]
-    if recipe.target.objective is not None:
-        objective = recipe.target.objective(config.loss, splits.labels, of_train)
-    else:
-        objective = objective_for(config.loss, splits.labels, of_train, _adjustment(config, begun))
-    objective = attention_loss.regularised(objective, config.loss)
+    objective = objective_of(prepared, inputs.train.columns["labels"], _adjustment(config, begun))
     units = _units(setup, prepared)
     validate = _validator(inputs, setup, prepared, team, units)
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"

@@ -16,6 +16,7 @@ from toolkit.distributed.process_group import Team
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import LoadedModel
 from toolkit.inference.predict_features import predict_features
+from toolkit.report.document.figures import shown
 from toolkit.training.adaptation import linear_probe, mean_pooling, number_head, probe_kinds
 from toolkit.training.adaptation.linear_probe import Probe, Vectors
 from toolkit.training.loss import attention_loss, class_balance
@@ -42,7 +43,7 @@ class Begun:
     """The result of the linear probe.
 
     Attributes:
-        facts: For the report: {"figure", "pooling", "accuracy", "loss", "installed", "pooling_layer",
+        facts: For the report: {"figure", "unit", "pooling", "accuracy", "loss", "installed", "pooling_layer",
             "logit_adjustment"}; None where nothing was probed.
         predictions: Of the best probe for each test row; None where no baseline is wanted.
         title: Of these predictions as a baseline.
@@ -88,7 +89,7 @@ def begin(
     wanted = config.training.linear_probe and not config.loading.from_scratch
     if not wanted or not recipe.task.takes_linear_probe:
         return Begun()
-    observe(Stage("Fitting a logistic regression on the frozen features"))
+    observe(Stage("Fitting a linear probe on the frozen features"))
     train, validation = (features.without(RATIONALE) for features in setup.features)
     model = setup.model.to(accelerator.device)
     batch = probe(train, setup.collate)
@@ -145,6 +146,7 @@ def begin(
     observe(Note(_sentences(best, start, installed=installed, by_word=by_word)))
     facts = {
         "figure": kind.figure,
+        "unit": kind.unit,
         "pooling": best.pooling,
         "accuracy": best.accuracy,
         "loss": best.loss,
@@ -179,7 +181,7 @@ def _sentences(best: Probe, start: Start, *, installed: bool, by_word: bool) -> 
     read = linear_probe.in_words(best.pooling)
     figure = best.kind.figure
     parts = [
-        f"{figure[0].upper()}{figure[1:]} of the linear probe: {best.accuracy:.1%} on validation "
+        f"{figure[0].upper()}{figure[1:]} of the linear probe: {shown(best.accuracy, best.kind.unit)} on validation "
         f"{'words' if by_word else 'examples'}; features: {read}."
     ]
     if start.pooling_layer:

@@ -14,6 +14,8 @@ from toolkit.data.batching.batch import Features
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.build_model import build_model, restrain
+from toolkit.training.loss import attention_loss
+from toolkit.training.loss.objective import Objective, objective_for
 
 Augment = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -66,6 +68,23 @@ def gather(prepared: Prepared, parts: Sequence[pa.Table], observe: Observe, team
         features = encode_parts(parts, recipe, prepared.splits.labels, processor, config, observe)
     collate = partial(recipe.collate, processor=processor)
     return TrainingSetup(model, processor, adapted, features, collate, _augmentation(prepared, processor))
+
+
+def objective_of(prepared: Prepared, of_train: Any, adjustment: float) -> Objective:
+    """Return what training minimises: the objective of the target, with the penalty on attention if there is one.
+
+    Args:
+        prepared: The run.
+        of_train: Model labels of the training rows.
+        adjustment: Factor of the logit adjustment, for targets that take it.
+    """
+    config, labels, own = prepared.config, prepared.splits.labels, prepared.recipe.target.objective
+    plain = (
+        own(config.loss, labels, of_train)
+        if own is not None
+        else objective_for(config.loss, labels, of_train, adjustment)
+    )
+    return attention_loss.regularised(plain, config.loss)
 
 
 def _augmentation(prepared: Prepared, processor: Any) -> Augment | None:
