@@ -53,7 +53,9 @@ def _later(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None, di
     if "test_from" not in division:
         return []
     first, step = evaluation["metrics"][0], (training or {}).get("best_step")
-    kept = next((entry for entry in (training or {}).get("evaluations") or () if entry["step"] == step), {})
+    kept: Mapping[str, Any] = next(
+        (entry for entry in (training or {}).get("evaluations") or () if entry["step"] == step), {}
+    )
     sentence = f"On rows from {division['test_from']} on, later than all of train: {first['title']} "
     sentence += f"{shown(first['value'], first['unit'])}{bounds(first, evaluation)}"
     if first["name"] not in kept:
