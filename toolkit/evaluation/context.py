@@ -11,6 +11,7 @@ import pyarrow as pa
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Integers
 from toolkit.data.tables.groups import numbered
+from toolkit.evaluation.prediction_store import GROUP
 from toolkit.evaluation.thresholds import Thresholds
 from toolkit.inference.predict import Predictions
 from toolkit.tasks.contract import Recipe
@@ -73,7 +74,13 @@ class EvaluationContext:
     @cached_property
     def clusters(self) -> Integers | None:
         """The number of each row's cluster, where rows depend on each other."""
-        return clusters(self.recipe.task, self.rows)
+        return clusters(self.recipe.task, self.rows, self.group_column)
+
+    @property
+    def group_column(self) -> str | None:
+        """The column whose equal values mark rows that belong together; None where the rows have none."""
+        column = self.config.data.group_column
+        return column if column in self.rows.column_names else None
 
     @property
     def calibration(self) -> Mapping[str, Any]:
@@ -106,9 +113,16 @@ def references(recipe: Recipe, rows: pa.Table) -> list[Any]:
     return values
 
 
-def clusters(task: Task, rows: pa.Table) -> Integers | None:
-    """Return the number of each row's cluster, from 0; None where rows are independent. Shape (rows,)."""
-    role = task.clusters_in(rows)
+def clusters(task: Task, rows: pa.Table, group_column: str | None = None) -> Integers | None:
+    """Return the number of each row's cluster, from 0; None where rows are independent. Shape (rows,).
+
+    Args:
+        task: Its own clusters are those of users.
+        rows: The examples; of stored predictions, which have the number of each row's group.
+        group_column: As of `data.group_column`, which takes precedence.
+    """
+    grouped = next((name for name in (group_column, GROUP) if name in rows.column_names), None)
+    role = task.clusters_in(rows) if grouped is None else grouped
     return None if role is None or not rows.num_rows else numbered(rows, role)
 
 
