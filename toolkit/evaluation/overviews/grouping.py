@@ -13,7 +13,8 @@ from toolkit.metrics import Metric, column
 def section(context: EvaluationContext) -> dict[str, Any]:
     """Return how many groups the rows belong to, and how much less they say for it of the first metric.
 
-    The section is empty where rows are independent. A metric that depends on the order of the rows has no design effect here: it is no function of sums.
+    The section is empty where rows are independent. A metric that depends on the order of the rows has no design effect
+    here: it is no function of sums.
     """
     clusters, rows = context.clusters, context.rows.num_rows
     if clusters is None or context.group_column is None:
