@@ -1,7 +1,7 @@
 """Coverage of the intervals of metrics, in simulations in which the true figure is known.
 
     python -m benchmarks.coverage                      every metric, 200 and 500 rows, 1,000 simulations each
-    python -m benchmarks.coverage --only pearson r2    some of them; the record keeps the others
+    python -m benchmarks.coverage --only pearson r2    some of them; the record keeps the others; none for groups alone
     python -m benchmarks.coverage --simulations 50     does everything run?
 
 Rows are drawn from a population: texts with up to six classes, of which the rarest has one row in twenty; five ordered
@@ -159,7 +159,7 @@ def coverage(name: str, rows: int, simulations: int, resamples: int, truth: floa
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and record; fail where a coverage is outside the tolerated range."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=METRICS, default=list(METRICS))
+    parser.add_argument("--only", nargs="*", choices=METRICS, default=list(METRICS))
     parser.add_argument("--rows", nargs="+", type=int, default=[200, 500])
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--resamples", type=int, default=500)

@@ -186,7 +186,7 @@ def compare(
     combined = list(combinations(range(len(aligned.names)), 2))
     confidence = 1 - (1 - config.confidence) / len(combined)
     joint = config.model_copy(update={"confidence": confidence})
-    depending = clusters(task, aligned.rows)
+    depending = clusters(task, aligned.rows, GROUP)
     first = definitions[0] if definitions else None
     by = first if isinstance(first, Metric) and first.value_type in _NEAR else None
     adjusted: Sequence[float | None] = [None] * len(combined)

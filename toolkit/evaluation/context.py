@@ -11,7 +11,6 @@ import pyarrow as pa
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Integers
 from toolkit.data.tables.groups import numbered
-from toolkit.evaluation.prediction_store import GROUP
 from toolkit.evaluation.thresholds import Thresholds
 from toolkit.inference.predict import Predictions
 from toolkit.tasks.contract import Recipe
@@ -118,12 +117,12 @@ def clusters(task: Task, rows: pa.Table, group_column: str | None = None) -> Int
 
     Args:
         task: Its own clusters are those of users.
-        rows: The examples; of stored predictions, which have the number of each row's group.
-        group_column: As of `data.group_column`, which takes precedence.
+        rows: The examples.
+        group_column: Column whose equal values mark rows that belong together, which takes precedence; ignored where
+            the rows have none of this name.
     """
-    grouped = next((name for name in (group_column, GROUP) if name in rows.column_names), None)
-    role = task.clusters_in(rows) if grouped is None else grouped
-    return None if role is None or not rows.num_rows else numbered(rows, role)
+    column = group_column if group_column in rows.column_names else task.clusters_in(rows)
+    return None if column is None or not rows.num_rows else numbered(rows, column)
 
 
 def places(rows: pa.Table) -> list[tuple[Any, Any]]:
