@@ -203,7 +203,7 @@ def test_swaps_in_the_data_are_found_too():
 
 
 def test_a_single_pair_of_terms_is_not_tested():
-    result, studies = study(minds=lambda text: 0.5 * (" she " in f" {text} "))
+    result, studies = study(minds=lambda text: 2.5 * (" she " in f" {text} "))
     gender = studies["gender", "data"]
     (gap,) = gender["gaps"]
     assert (gender["terms"], gender["claims"]) == (1, 0)

@@ -126,7 +126,8 @@ def test_a_comparison_counts_and_ranks():
 def test_rows_of_a_group_are_compared_together():
     """Copies of rows say nothing new, in whichever order a file lists them; the coarser of two groupings counts."""
     random = np.random.default_rng(3)
-    truth, said, theirs = (random.integers(0, 2, 40).repeat(5) for _ in range(3))
+    truth = random.integers(0, 2, 40).repeat(5)
+    said, theirs = (np.where((random.random(40) < share).repeat(5), truth, 1 - truth) for share in (0.8, 0.6))
     texts, order = [f"text {number}" for number in range(200)], random.permutation(200)
     groups = np.arange(40).repeat(5)
     first = told(texts, truth.tolist(), said.tolist())
