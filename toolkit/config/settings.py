@@ -107,9 +107,7 @@ class DataConfig(Section):
         0.15, gt=0, lt=0.5, description="Share of train that is split off for the final test if no test part is given"
     )
     group_column: Name | None = Field(
-        None,
-        description="Column whose values are never divided between parts, such as the patient; intervals and tests "
-        "are then over its values",
+        None, description="Column of rows that belong together, such as the patient: never divided, resampled whole"
     )
     deduplicate: bool = Field(True, description="Remove training rows that also occur in a held-out part")
     max_pixels: int = Field(

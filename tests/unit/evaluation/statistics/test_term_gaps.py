@@ -55,11 +55,11 @@ def test_a_model_without_bias_is_rarely_called_biased():
 @pytest.mark.parametrize(
     ("study", "shift", "power"),
     [
-        ("names", 0.1, 0.45),
-        ("names", 0.15, 0.9),
-        ("gender", 0.3, 0.65),
-        ("gender", 0.5, 0.9),
-        ("nationality", 0.5, 0.9),
+        ("names", 0.1, 0.6),
+        ("names", 0.15, 0.93),
+        ("gender", 0.3, 0.88),
+        ("nationality", 0.5, 0.95),
+        ("religion", 0.5, 0.55),
     ],
 )
 def test_a_planted_gap_is_found(study, shift, power):
