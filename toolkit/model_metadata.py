@@ -24,6 +24,7 @@ _VALUES = {
     ("data", "columns"),
     ("data", "target"),
     ("data", "label_map"),
+    ("data", "group_column"),
     ("training", "seed"),
     ("training", "acceleration"),
     ("options",),

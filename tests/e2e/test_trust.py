@@ -146,6 +146,55 @@ def test_a_planted_biased_model_is_found_by_name(tiny_distilbert: Path, tmp_path
     assert "Not tested:" in page
 
 
+def test_rows_of_a_patient_are_resampled_together(tiny_distilbert: Path, tmp_path: Path) -> None:
+    """The groups are those of the rows, of stored predictions, and of other rows that the model is evaluated on."""
+    for name, size in (("train", 240), ("other", 60)):
+        with (tmp_path / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
+            lines = csv.writer(stream)
+            lines.writerow(["text", "label", "patient"])
+            for number in range(size):
+                mood, label = (("good", "positive"), ("bad", "negative"))[number % 2]
+                lines.writerow([f"{name} film {number} is {mood}", label, f"p{number // 6}"])
+    settings = ("--set", "evaluation.resamples=200")
+    command = (
+        "--model",
+        tiny_distilbert,
+        "--data",
+        "train.csv",
+        "--group-column",
+        "patient",
+        "--epochs",
+        "1",
+        *settings,
+    )
+    outcome = toolkit("finetune", "sentiment", *command, "--output", "run", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    result = report(tmp_path / "run")
+    assert faults(REPORT, result) == []
+    grouping = result["evaluation"]["grouping"]
+    assert (grouping["column"], grouping["largest"], grouping["metric"]) == ("patient", 6, "Accuracy")
+    assert grouping["groups"] == result["evaluation"]["rows"] / 6
+    assert "groups by patient" in result["verdict"]["headline"]
+    for name, call in (("own", ()), ("new", ("--data", "other.csv"))):
+        outcome = toolkit("evaluate", "run", *call, *settings, "--output", name, cwd=tmp_path)
+        assert outcome.code == 0, outcome.text
+    assert report(tmp_path / "own")["evaluation"]["metrics"] == result["evaluation"]["metrics"]
+    assert report(tmp_path / "own")["evaluation"]["grouping"] == grouping
+    assert report(tmp_path / "new")["evaluation"]["grouping"]["groups"] == 10
+    outcome = toolkit("compare", "run", "own", "--output", "compared", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    assert report(tmp_path / "compared")["comparison"]["groups"] == grouping["groups"]
+    (tmp_path / "bare.csv").write_text("text,label\nthis is good,positive\nthat is bad,negative\n", encoding="utf-8")
+    outcome = toolkit("evaluate", "run", "--data", "bare.csv", *settings, "--output", "bare", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    bare = report(tmp_path / "bare")
+    assert "grouping" not in bare["evaluation"]
+    assert [warning for warning in bare["verdict"]["warnings"] if "patient" in warning]
+    named = ("--set", "data.group_column=patient")
+    outcome = toolkit("evaluate", "run", "--data", "bare.csv", *named, cwd=tmp_path)
+    assert (outcome.code, "patient" in outcome.text) == (2, True)
+
+
 def test_every_check_reports_what_it_tested(planted: Path) -> None:
     pytest.importorskip("fairlearn")
     settings = ("--set", "evaluation.group_column=side", "--set", "evaluation.resamples=200")

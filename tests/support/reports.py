@@ -125,12 +125,16 @@ def findings() -> dict[str, Any]:
         "bias": {
             "confidence": 0.95,
             "scored": True,
+            "claims": 6,
             "studies": [
                 {
                     "category": "religion",
                     "source": "sentences",
                     "texts": 12,
                     "versions": 6,
+                    "terms": 1,
+                    "claims": 6,
+                    "gap_confidence": 0.991667,
                     "flipped": _interval(0.25, 0.1),
                     "gaps": [{"group": "Hindu", "versus": "the others", "score": _interval(0.2, 0.1), "clear": True}],
                     "failures": [{**changed, "groups": "Hindu, Muslim"}],

@@ -345,7 +345,7 @@ def _difference(
 ) -> schema.Difference | None:
     """Compare the recipe's first metric of both; None where it has no interval of its own."""
     truth, config = references(subject.recipe, rows), subject.config
-    seed, depending = config.training.seed, clusters(subject.recipe.task, rows)
+    seed, depending = config.training.seed, clusters(subject.recipe.task, rows, config.data.group_column)
     for _, metric in scores.computable(after.columns, subject.recipe.metrics, subject.labels):
         if metric is None:
             continue

@@ -105,7 +105,7 @@ class DataConfig(Section):
         0.15, gt=0, lt=0.5, description="Share of train that is split off for the final test if no test part is given"
     )
     group_column: Name | None = Field(
-        None, description="Column whose values are never divided between parts, such as the patient"
+        None, description="Column of rows that belong together, such as the patient: never divided, resampled whole"
     )
     time_column: Name | None = Field(
         None, description="Column of dates or numbers: the latest rows become the test part, if none is given"

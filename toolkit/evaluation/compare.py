@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.config.settings import EvaluationConfig
+from toolkit.data.batching.batch import Integers
 from toolkit.errors import DataError
 from toolkit.evaluation import scores
 from toolkit.evaluation.context import clusters
-from toolkit.evaluation.prediction_store import StoredPredictions
+from toolkit.evaluation.prediction_store import GROUP, StoredPredictions
+from toolkit.evaluation.statistics.clusters import count
 from toolkit.evaluation.statistics.significance import holm, mcnemar
 from toolkit.metrics import Metric, load
 from toolkit.tasks.task import Column, Target, Task
@@ -29,7 +31,7 @@ class Aligned:
 
     Attributes:
         names: Of the models.
-        rows: Inputs and truth, from the first model's file.
+        rows: Inputs and truth, from the first model's file; and each row's group, where a file has it.
         columns: Predictions of each model, with the classes numbered as `labels` are.
         labels: Names of the classes.
         target: What is predicted.
@@ -59,6 +61,7 @@ def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Colu
     target, rename = column.role, bool(labels)
     keys = [_keys(file, target, file.facts["labels"] if rename else ()) for file in files]
     columns: list[Mapping[str, Sequence[Any]]] = []
+    groups: list[Integers] = []
     for name, file, own in zip(names, files, keys, strict=True):
         if file.facts["recipe"] != first.facts["recipe"]:
             raise DataError(
@@ -87,7 +90,11 @@ def align(names: Sequence[str], files: Sequence[StoredPredictions], column: Colu
         number = [labels.index(label) for label in file.facts["labels"]] if rename else []
         stored = {column: file.table[column].to_pylist() for column in file.facts["columns"]}
         columns.append({c: [_renumber(c, values[row], number) for row in order] for c, values in stored.items()})
-    return Aligned(names, first.table, columns, labels, column.kind)
+        if GROUP in file.table.column_names:
+            groups.append(file.table[GROUP].to_numpy()[order])
+    # where files name groups by different columns, those of the column with the fewest hold the most rows together
+    fewest = min(groups, key=lambda numbers: len(np.unique(numbers)), default=None)
+    return Aligned(names, first.grouped(fewest).table, columns, labels, column.kind)
 
 
 Key = tuple[Any, ...]
@@ -164,7 +171,8 @@ def compare(
     """Return the report's section on several models.
 
     The intervals of the differences hold jointly: with P pairs each has the confidence 1 - (1 - confidence) / P
-    (Bonferroni); the p-values are adjusted by Holm's method.
+    (Bonferroni); the p-values are adjusted by Holm's method. Rows of one group are resampled, and their signs flipped,
+    together.
 
     Args:
         aligned: The predictions of the models, row by row.
@@ -178,13 +186,13 @@ def compare(
     combined = list(combinations(range(len(aligned.names)), 2))
     confidence = 1 - (1 - config.confidence) / len(combined)
     joint = config.model_copy(update={"confidence": confidence})
-    depending = clusters(task, aligned.rows)
+    depending = clusters(task, aligned.rows, GROUP)
     first = definitions[0] if definitions else None
     by = first if isinstance(first, Metric) and first.value_type in _NEAR else None
     adjusted: Sequence[float | None] = [None] * len(combined)
     if by is None:
         predictions = [columns["prediction"] for columns in aligned.columns]
-        adjusted = holm([mcnemar(predictions[i], predictions[j], references).p for i, j in combined])
+        adjusted = holm([mcnemar(predictions[i], predictions[j], references, depending).p for i, j in combined])
     pairs = []
     for (i, j), p in zip(combined, adjusted, strict=True):
         our_columns, their_columns = aligned.columns[i], aligned.columns[j]
@@ -216,6 +224,7 @@ def compare(
     rows, disagreeing = _disagreements(aligned, references, task, by)
     return {
         "rows": len(references),
+        **({} if depending is None else {"groups": count(depending)}),
         "confidence": config.confidence,
         "models": [
             {

@@ -73,7 +73,13 @@ class EvaluationContext:
     @cached_property
     def clusters(self) -> Integers | None:
         """The number of each row's cluster, where rows depend on each other."""
-        return clusters(self.recipe.task, self.rows)
+        return clusters(self.recipe.task, self.rows, self.group_column)
+
+    @property
+    def group_column(self) -> str | None:
+        """The column whose equal values mark rows that belong together; None where the rows have none."""
+        column = self.config.data.group_column
+        return column if column in self.rows.column_names else None
 
     @property
     def calibration(self) -> Mapping[str, Any]:
@@ -106,10 +112,17 @@ def references(recipe: Recipe, rows: pa.Table) -> list[Any]:
     return values
 
 
-def clusters(task: Task, rows: pa.Table) -> Integers | None:
-    """Return the number of each row's cluster, from 0; None where rows are independent. Shape (rows,)."""
-    role = task.clusters_in(rows)
-    return None if role is None or not rows.num_rows else numbered(rows, role)
+def clusters(task: Task, rows: pa.Table, group_column: str | None = None) -> Integers | None:
+    """Return the number of each row's cluster, from 0; None where rows are independent. Shape (rows,).
+
+    Args:
+        task: Its own clusters are those of users.
+        rows: The examples.
+        group_column: Column whose equal values mark rows that belong together, which takes precedence; ignored where
+            the rows have none of this name.
+    """
+    column = group_column if group_column in rows.column_names else task.clusters_in(rows)
+    return None if column is None or not rows.num_rows else numbered(rows, column)
 
 
 def places(rows: pa.Table) -> list[tuple[Any, Any]]:

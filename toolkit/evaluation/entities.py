@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.scores import class_figures
+from toolkit.evaluation.overviews.class_figures import class_figures
 from toolkit.evaluation.statistics.intervals import Floats
 from toolkit.tasks.spans import OUTSIDE, WORD_PROBABILITIES, Span, spans_of, types_of
 
@@ -138,7 +138,7 @@ def overview(context: EvaluationContext) -> dict[str, Any]:
     counts = type_counts(pairs, types, context.rows.num_rows)
     section: dict[str, Any] = {
         "unit": UNIT,
-        "per_class": class_figures(counts, types, context.config.evaluation, context.seed),
+        "per_class": class_figures(counts, types, context.config.evaluation, context.seed, context.clusters),
         "confusion": {"labels": list(number), "matrix": matrix.tolist()},
     }
     if WORD_PROBABILITIES in context.columns:
@@ -205,10 +205,8 @@ def sentence(context: EvaluationContext, row: int) -> list[str]:
     return words
 
 
-def outcomes(
-    context: EvaluationContext, probabilities: Sequence[Any] | None
-) -> tuple[Floats, np.ndarray[Any, Any]] | None:
-    """Return the confidence of each predicted entity, and 1 where it is right; None where there are none.
+def outcomes(context: EvaluationContext, probabilities: Sequence[Any] | None) -> tuple[Floats, Floats, Integers] | None:
+    """Return each predicted entity's confidence, 1 where it is right, and its sentence; None where there are none.
 
     Args:
         context: Rows, truth and predictions.
@@ -220,14 +218,14 @@ def outcomes(
     pairs = compared(numbers, context.references, context.labels)
     predicted = [(pair, pair.predicted) for pair in pairs if pair.predicted is not None]
     known = [
-        (score, pair.right)
+        (score, pair.right, pair.row)
         for pair, span in predicted
         if (score := confidence(numbers[pair.row], probabilities[pair.row], span)) is not None
     ]
     if not known:
         return None
-    scores, right = zip(*known, strict=True)
-    return np.asarray(scores, np.float64), np.asarray(right, np.float64)
+    scores, right, sentences = zip(*known, strict=True)
+    return np.asarray(scores, np.float64), np.asarray(right, np.float64), np.asarray(sentences, np.int64)
 
 
 @dataclass(frozen=True)

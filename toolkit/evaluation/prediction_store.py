@@ -1,8 +1,9 @@
 """Predictions in a Parquet file that records which model and rows they belong to.
 
 In addition to a row's inputs, truth and prediction it has the row's place in the user's files (`_file`, `_row`) and a
-key of its contents (`_key`). The file's own metadata hold the identity of model and data, so that a new report needs no
-new forward pass, and two such files can be compared row by row.
+key of its contents (`_key`), and where rows belong to groups the number of its group (`_group`). The file's own
+metadata hold the identity of model and data, so that a new report needs no new forward pass, and two such files can be
+compared row by row.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from toolkit.runs import checksums
 
 FILE = "predictions.parquet"
 BASELINE = "baseline: "  # prefix of the name of a baseline's column
+GROUP = "_group"  # number of each row's group: rows of one group depend on each other
 POSITION = ("_file", "_row")
 _AGAIN = "Run `toolkit evaluate MODEL` again, and name the folder that it prints."
 
@@ -64,6 +66,13 @@ class StoredPredictions:
         for name, values in baselines.items():
             joined = joined.append_column(f"{BASELINE}{name}", pa.array(values))
         return StoredPredictions(joined, self.facts)
+
+    def grouped(self, clusters: np.ndarray[Any, np.dtype[np.int64]] | None) -> "StoredPredictions":
+        """Return the same with the number of each row's group, or without where rows are independent."""
+        plain = self.table.drop_columns([GROUP]) if GROUP in self.table.column_names else self.table
+        return StoredPredictions(
+            plain if clusters is None else plain.append_column(GROUP, pa.array(clusters)), self.facts
+        )
 
 
 def identity(model: Path, recipe: Path, rows: pa.Table, roles: Sequence[str], settings: Mapping[str, Any]) -> str:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.context import EvaluationContext, clusters
 from toolkit.evaluation.statistics import intervals
+from toolkit.evaluation.statistics.clusters import count
 from toolkit.families import recommender
 from toolkit.metrics import ranking
 
@@ -26,17 +27,19 @@ def section(context: EvaluationContext) -> dict[str, Any]:
     rankings, truth = context.columns["prediction"], context.references
     recommended = ranking.popularity([items[: ranking.TOP] for items in rankings], counts)
     statistics = np.concatenate([recommended, ranking.popularity(histories, counts)], axis=1)
+    users = clusters(context.recipe.task, context.rows)
     ratio = intervals.bootstrap(
-        intervals.by_cluster(statistics, context.clusters),
+        statistics,
         ranking.popularity_ratio,
         confidence=settings.confidence,
         resamples=settings.resamples,
         seed=context.seed,
+        clusters=context.clusters,
     )
     return {
         "recommendations": {
             "confidence": settings.confidence,
-            "users": int(context.clusters.max()) + 1 if context.clusters is not None else None,
+            "users": count(users) if users is not None else None,
             "items": len(counts),
             "coverage": ranking.coverage(rankings, counts),
             "popularity_ratio": {"value": ratio.value, "low": ratio.low, "high": ratio.high},

@@ -11,10 +11,11 @@ from toolkit.config.settings import EvaluationConfig
 from toolkit.data.batching.batch import Integers
 from toolkit.errors import RecipeError
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.overviews import class_figures
 from toolkit.evaluation.statistics import intervals
+from toolkit.evaluation.statistics.clusters import count
 from toolkit.evaluation.statistics.significance import mcnemar
 from toolkit.metrics import Metric, RankMetric, as_module, column, load
-from toolkit.metrics import classification as classes_
 from toolkit.metrics.base import VALUE_NAMES, VALUES, reference_type
 from toolkit.tasks.task import Column
 
@@ -125,17 +126,24 @@ def figure_interval(
     """Return a metric's interval, or None where none can be given.
 
     Where every example is right, or every one is wrong, so is every resample, and the bootstrap has no variance. Then a
-    share has Wilson's interval, and a mean F1 the mean of its classes' (`intervals.f1_score`), which is wide.
+    share has Wilson's interval, and a mean F1 the mean of its classes' (`intervals.f1_score`), which is wide; with
+    clusters each of these counts as one example.
     """
-    settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
+    settings: dict[str, Any] = {
+        "confidence": config.confidence,
+        "resamples": config.resamples,
+        "seed": seed,
+        "clusters": clusters,
+    }
     if isinstance(metric, RankMetric):
         figure = metric.prepare(predictions, references, labels)
-        interval = intervals.bootstrap_weighted(*intervals.of_clusters(figure, len(references), clusters), **settings)
+        interval = intervals.bootstrap_weighted(figure, len(references), **settings)
         return interval if interval.low < interval.high else None
-    statistics = intervals.by_cluster(metric.statistics(predictions, references, labels), clusters)
+    statistics = metric.statistics(predictions, references, labels)
     total = statistics.sum(axis=0)
-    if metric.proportion and clusters is None and total[0] in (0, total[1]):
-        return intervals.wilson(total[0], total[1], config.confidence)
+    units = 1.0 if clusters is None else count(clusters) / len(references)  # that an example counts as
+    if metric.proportion and total[0] in (0, total[1]):
+        return intervals.wilson(total[0] * units, total[1] * units, config.confidence)
     if metric.scale is not None:
         interval = intervals.studentized(statistics, metric.aggregate, metric.scale, **settings)
     else:
@@ -146,7 +154,7 @@ def figure_interval(
         return None
     classes = zip(*metric.overlaps(total), strict=True)
     each = [
-        intervals.f1_score(right, predicted, true, config.confidence)
+        intervals.f1_score(right * units, predicted * units, true * units, config.confidence)
         for right, predicted, true in classes
         if predicted + true
     ]
@@ -186,18 +194,24 @@ def difference(
 ) -> dict[str, Any]:
     """Return the figure of one predictor minus that of another on the same examples, with a paired interval.
 
-    Where predictions are either correct or wrong, and examples independent, McNemar's test is added.
+    Where predictions are either correct or wrong, McNemar's test is added.
     """
     first, second = ours[column(metric)], theirs[column(metric)]
-    settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
+    settings: dict[str, Any] = {
+        "confidence": config.confidence,
+        "resamples": config.resamples,
+        "seed": seed,
+        "clusters": clusters,
+    }
     if isinstance(metric, RankMetric):
         figures = metric.prepare(first, references, labels), metric.prepare(second, references, labels)
-        weighted = intervals.of_clusters(lambda w: figures[0](w) - figures[1](w), len(references), clusters)
-        interval = intervals.bootstrap_weighted(*weighted, **settings)
+        interval = intervals.bootstrap_weighted(
+            lambda weights: figures[0](weights) - figures[1](weights), len(references), **settings
+        )
     else:
         interval = intervals.paired_difference(
-            intervals.by_cluster(metric.statistics(first, references, labels), clusters),
-            intervals.by_cluster(metric.statistics(second, references, labels), clusters),
+            metric.statistics(first, references, labels),
+            metric.statistics(second, references, labels),
             metric.aggregate,
             **settings,
         )
@@ -209,52 +223,10 @@ def difference(
     }
     if not metric.higher_is_better:
         section["better"] = "lower"
-    if metric.value_type == "int64" and clusters is None:
-        test = mcnemar(first, second, references)
+    if metric.value_type == "int64":
+        test = mcnemar(first, second, references, clusters)
         section["mcnemar"] = {"only_ours": test.only_ours, "only_theirs": test.only_theirs, "p": test.p}
     return section
-
-
-def per_class(
-    predictions: Sequence[Any], references: Sequence[Any], labels: Sequence[str], config: EvaluationConfig, seed: int
-) -> list[dict[str, Any]]:
-    """Return precision, recall and F1 of each class with intervals; None for 0 of 0.
-
-    Predictions and references are numbers of classes, or lists of them.
-    """
-    return class_figures(classes_.class_counts(predictions, references, labels), labels, config, seed)
-
-
-def class_figures(
-    statistics: np.ndarray[Any, Any], labels: Sequence[str], config: EvaluationConfig, seed: int
-) -> list[dict[str, Any]]:
-    """Return the same from what each example adds to the counts. Shape (N, 3 C): right, predicted, true."""
-    total = statistics.sum(axis=0)
-    different, counts = intervals.distinct(statistics)
-    drawn = intervals.resampled_sums(statistics, config.resamples, seed)
-    left_out = total - different
-    counted = classes_.overlaps(total)
-    rows: list[dict[str, Any]] = [
-        {"label": label, "support": int(count)} for label, count in zip(labels, total.reshape(3, -1)[2], strict=True)
-    ]
-    for name, figure in (("precision", classes_.precision), ("recall", classes_.recall), ("f1", classes_.f1)):
-        value, samples, jackknife = figure(total), figure(drawn), figure(left_out)
-        for number, row in enumerate(rows):
-            right, predicted, true = (float(part[number]) for part in counted)
-            trials = {"precision": predicted, "recall": true, "f1": predicted + true}[name]
-            if not trials:  # 0 of 0 is undefined
-                row[name] = {"value": None, "low": None, "high": None}
-                continue
-            interval = intervals.bca(
-                float(value[number]), samples[:, number], jackknife[:, number], config.confidence, counts
-            )
-            if interval.low == interval.high:  # all correct or all wrong: resampling has no variance
-                if name == "f1":
-                    interval = intervals.f1_score(right, predicted, true, config.confidence)
-                else:
-                    interval = intervals.wilson(right, trials, config.confidence)
-            row[name] = {"value": interval.value, "low": interval.low, "high": interval.high}
-    return rows
 
 
 def confusion(predictions: Sequence[int], references: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
@@ -346,7 +318,9 @@ def class_sections(context: EvaluationContext) -> dict[str, Any]:
     """Return the metrics of each class, the confusion matrix, and the most confident errors."""
     predicted, references, labels = context.columns["prediction"], context.references, context.labels
     section: dict[str, Any] = {
-        "per_class": per_class(predicted, references, labels, context.config.evaluation, context.seed),
+        "per_class": class_figures.per_class(
+            predicted, references, labels, context.config.evaluation, context.seed, context.clusters
+        ),
         "confusion": confusion(predicted, references, labels),
     }
     if "probabilities" in context.columns:

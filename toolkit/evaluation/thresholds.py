@@ -9,6 +9,8 @@ import numpy as np
 
 from toolkit.config import normal_form
 from toolkit.errors import ConfigError
+from toolkit.evaluation.statistics.clusters import Integers, kept
+from toolkit.evaluation.statistics.intervals import effective_rows
 from toolkit.metrics.probability import probability_matrix
 
 _POINT = re.compile(r"(sensitivity|specificity)=(0?\.\d+|1|1\.0)")
@@ -60,12 +62,15 @@ class OperatingPoint:
         threshold: Scores at or above it are positive.
         sensitivity: At this threshold on validation rows.
         specificity: At this threshold on validation rows.
+        effective: As how many independent rows positives and negatives count for these shares, where rows belong to
+            groups; None where rows are independent.
     """
 
     name: str
     threshold: float
     sensitivity: float
     specificity: float
+    effective: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,13 +95,28 @@ class Thresholds:
     def of(cls, stored: Any) -> "Thresholds | None":
         """Read the thresholds of a card; None where it has none of this form."""
         try:
-            points = tuple(OperatingPoint(**point) for point in stored["points"])
+            points = tuple(_point(point) for point in stored["points"])
             return cls(int(stored["positives"]), int(stored["negatives"]), points)
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
 
-def choose(probabilities: Sequence[Any], references: Sequence[int], positive: int, points: Sequence[str]) -> Thresholds:
+def _point(stored: Any) -> OperatingPoint:
+    effective = stored.get("effective")
+    if effective is not None:
+        positives, negatives = map(float, effective)
+        effective = positives, negatives
+    return OperatingPoint(**{**stored, "effective": effective})
+
+
+def choose(
+    probabilities: Sequence[Any],
+    references: Sequence[int],
+    positive: int,
+    points: Sequence[str],
+    clusters: Integers | None = None,
+    confidence: float = 0.95,
+) -> Thresholds:
     """Choose on validation rows the threshold of each operating point; scores at or above it are positive.
 
     For a sensitivity it is the highest that reaches it, for a specificity the lowest; "balanced" is where the sum of
@@ -107,6 +127,8 @@ def choose(probabilities: Sequence[Any], references: Sequence[int], positive: in
         references: The true classes.
         positive: Number of the positive class.
         points: As the configuration has them.
+        clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
+        confidence: Of later intervals of the shares that are reached.
     """
     scores, true = probability_matrix(probabilities)[:, positive], np.asarray(references) == positive
     if true.all() or not true.any():
@@ -126,10 +148,13 @@ def choose(probabilities: Sequence[Any], references: Sequence[int], positive: in
             enough = edges[specificity >= wanted - 1e-12]
             above_all = float(np.nextafter(candidates[-1], 2))
             chosen[f"{name}={wanted:g}"] = float(enough[0]) if len(enough) else above_all
-    reached = [
-        OperatingPoint(
-            name, threshold, float((scores[true] >= threshold).mean()), float((scores[~true] < threshold).mean())
-        )
-        for name, threshold in chosen.items()
-    ]
+    reached = []
+    for name, threshold in chosen.items():
+        sides = ((scores[true] >= threshold, true), (scores[~true] < threshold, ~true))
+        effective = None
+        if clusters is not None:
+            numbers = [effective_rows(hit.astype(np.float64), kept(clusters, of), confidence) for hit, of in sides]
+            effective = (numbers[0], numbers[1])
+        sensitivity_, specificity_ = (float(hit.mean()) for hit, _ in sides)
+        reached.append(OperatingPoint(name, threshold, sensitivity_, specificity_, effective))
     return Thresholds(int(true.sum()), int((~true).sum()), tuple(reached))

@@ -135,13 +135,13 @@ _FAITHFULNESS = {
 }
 
 _BIAS = {
-    "confidence": float,
+    **dict.fromkeys(("confidence", "claims"), float),
     "scored": bool,
     "measure": str,
     "studies": [
         {
             **dict.fromkeys(("category", "source"), str),
-            **dict.fromkeys(("texts", "versions"), float),
+            **dict.fromkeys(("texts", "versions", "terms", "claims", "gap_confidence"), float),
             "flipped": INTERVAL,
             "gaps": [{"label": str, "group": str, "versus": str, "score": INTERVAL, "clear": bool}],
             "failures": [{**_CHANGED, "groups": str}],
@@ -224,6 +224,11 @@ _SCREENING = {
     ],
 }
 
+_GROUPING = {
+    **dict.fromkeys(("column", "metric"), str),
+    **dict.fromkeys(("groups", "largest", "effective_groups", "design_effect", "effective_rows"), float),
+}
+
 EVALUATION: dict[str, Any] = {
     "split": str,
     "rows": float,
@@ -231,6 +236,7 @@ EVALUATION: dict[str, Any] = {
     "labels": [str],
     "loss": float,
     "metrics": [METRIC],
+    "grouping": _GROUPING,
     "unit": str,
     "per_class": [_CLASS],
     "classes_per_row": _CLASSES_PER_ROW,

@@ -27,7 +27,10 @@ def test_a_record_keeps_the_metrics_that_are_not_repeated(tmp_path, monkeypatch,
     record = json.loads(output.read_text())
     assert set(record["metrics"]) == {"mae", "within_one"}
     assert record["metrics"]["mae"]["rows"]["50"]["simulations"] == 2
-    assert "| within_one |" in capsys.readouterr().out
+    output_text = capsys.readouterr().out
+    assert "| within_one |" in output_text
+    assert "| 20 | 20 | 0.2 |" in output_text
+    assert len(record["grouped"]) == len(coverage.GROUPED)
 
 
 # Measured below the tolerated coverage: ten rows of the rarest class, and a skewed mean near 0.
@@ -43,3 +46,8 @@ def test_the_committed_record_has_every_metric_near_the_nominal_coverage():
         for rows, result in metric["rows"].items():
             assert (0.9 if (name, rows) in TOO_NARROW else low) <= result["coverage"] <= high, (name, rows)
             assert result["simulations"] >= 500
+    assert [(found["groups"], found["rows"]) for found in record["grouped"]] == [g[:2] for g in coverage.GROUPED]
+    for found in record["grouped"]:
+        assert 0.92 <= found["coverage"] <= 0.98
+        assert found["over_rows"] < 0.8
+        assert found["simulations"] >= 500

@@ -155,8 +155,23 @@ def test_large_pictures_are_reduced_before_they_are_changed():
     assert image_decoding.decode(image_changes.reduced(large), 10**6).size == (512, 128)
 
 
-def study(minds=None, weights=(-1.0, 1.0)):
-    texts, _, places = reviews()
+WOMEN = ("she", "mother", "wife", "sister", "girl")
+
+
+def reviews_of_people(size=120):
+    """Reviews that mention one of five women, and nobody else: a single pair of terms cannot be told from its words."""
+    texts, truth, places = reviews(size)
+    people = (("we", WOMEN[number % len(WOMEN)]) for number in range(size))
+    both = zip(texts, people, strict=True)
+    return [text.replace("He ", f"{he} ").replace("she ", f"{she} ") for text, (he, she) in both], truth, places
+
+
+def women(text):
+    return any(f" {term} " in f" {text} " for term in WOMEN)
+
+
+def study(minds=None, weights=(-1.0, 1.0), rows=reviews):
+    texts, _, places = rows()
     result = bias.section(probe(weights, minds=minds), [(text,) for text in texts], places, LISTS)
     assert faults(REPORT["evaluation"]["bias"], result) == []
     return result, {(item["category"], item["source"]): item for item in result["studies"]}
@@ -181,10 +196,32 @@ def test_a_planted_bias_is_found_by_name_and_nowhere_else():
 
 
 def test_swaps_in_the_data_are_found_too():
-    _, studies = study(minds=lambda text: 0.5 * (" she " in f" {text} "))
+    _, studies = study(minds=lambda text: 0.5 * women(text), rows=reviews_of_people)
     (gap,) = studies["gender", "data"]["gaps"]
     assert (gap["group"], gap["versus"], gap["clear"]) == ("female", "male", True)
     assert gap["score"]["low"] > 0
+
+
+def test_a_single_pair_of_terms_is_not_tested():
+    result, studies = study(minds=lambda text: 2.5 * (" she " in f" {text} "))
+    gender = studies["gender", "data"]
+    (gap,) = gender["gaps"]
+    assert (gender["terms"], gender["claims"]) == (1, 0)
+    assert (gap["clear"], gap["score"]["low"]) == (False, None)
+    assert gap["score"]["value"] > 0.1
+    assert gender["flipped"]["value"] > 0  # which is still stated
+    (section,) = checks.bias(fill(REPORT, {"evaluation": {"bias": result}})["evaluation"]["bias"])
+    assert "cannot be told" in section.lead
+
+
+def test_all_gaps_of_all_studies_are_one_family():
+    result, studies = study()
+    assert result["claims"] == sum(item["claims"] for item in result["studies"])
+    spent = [item["claims"] * (1 - item["gap_confidence"]) for item in result["studies"] if item["claims"]]
+    assert sum(spent) <= 0.05 + 1e-9
+    assert studies["names", "sentences"]["claims"] == 6
+    assert studies["names", "sentences"]["terms"] == 6
+    assert studies["nationality", "sentences"]["terms"] == 1
 
 
 def test_without_polarity_only_changed_classes_count():
@@ -195,7 +232,7 @@ def test_without_polarity_only_changed_classes_count():
 
 def tags(texts):
     """Several classes a row: "loud" for a text in capitals, "good" and "woman" by the model above and by a word."""
-    scores = [[0.9 if t.isupper() else 0.1, 0.8 if "good" in t else 0.2, 0.7 if " she " in t else 0.4] for t in texts]
+    scores = [[0.9 if t.isupper() else 0.1, 0.8 if "good" in t else 0.2, 0.7 if women(t) else 0.4] for t in texts]
     return {
         "prediction": [[n for n, score in enumerate(row) if score > 0.5] for row in scores],
         "probabilities": scores,
@@ -204,7 +241,7 @@ def tags(texts):
 
 def lengths(texts):
     """A number: 100 for each word, and 1000 more where a woman is mentioned."""
-    return {"prediction": [100.0 * len(t.split()) + 1000 * (" she " in f" {t} ") for t in texts]}
+    return {"prediction": [100.0 * len(t.split()) + 1000 * women(t) for t in texts]}
 
 
 def alone(texts):
@@ -268,7 +305,7 @@ def added_words(change, texts):
 
 
 def test_a_planted_bias_is_found_for_several_classes_and_for_numbers():
-    texts, _, places = reviews()
+    texts, _, places = reviews_of_people()
     for model, unit, label in (
         (several("micro_f1", "probability", tags), 0.3, "woman"),
         (several("mae", "number", lengths, 250.0), 1000, None),

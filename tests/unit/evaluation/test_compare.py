@@ -124,6 +124,33 @@ def test_a_comparison_counts_and_ranks():
     assert {answer["model"] for answer in result["disagreements"][0]["answers"]} == {"a", "b", "c"}
 
 
+def test_rows_of_a_group_are_compared_together():
+    """Copies of rows say nothing new, in whichever order a file lists them; the coarser of two groupings counts."""
+    random = np.random.default_rng(3)
+    truth = random.integers(0, 2, 40).repeat(5)
+    said, theirs = (np.where((random.random(40) < share).repeat(5), truth, 1 - truth) for share in (0.8, 0.6))
+    texts, order = [f"text {number}" for number in range(200)], random.permutation(200)
+    groups = np.arange(40).repeat(5)
+    first = told(texts, truth.tolist(), said.tolist())
+    other = told([texts[row] for row in order], truth[order].tolist(), theirs[order].tolist())
+
+    def report(*files):
+        result = aligned(*files)
+        return compare(result, truth.tolist(), ["accuracy"], CONFIG, 0, OF_CLASSES)
+
+    plain = report(first, other)
+    assert "groups" not in plain
+    grouped = report(first, other.grouped(groups[order]))
+    assert grouped["groups"] == 40
+    assert report(first.grouped(np.arange(200)), other.grouped(groups[order]))["groups"] == 40
+    assert report(first.grouped(groups), other) == grouped
+    for part in (lambda r: r["models"][1]["metrics"][0], lambda r: r["pairs"][0]["differences"][0]):
+        wide, narrow = part(grouped), part(plain)
+        assert wide["value"] == narrow["value"]
+        assert wide["high"] - wide["low"] > 1.6 * (narrow["high"] - narrow["low"])
+    assert grouped["pairs"][0]["p"] > plain["pairs"][0]["p"]
+
+
 def test_agreeing_models_have_no_disagreements():
     file = told(["a", "b", "c"], [0, 1, 1], [0, 1, 0])
     table = file.table.set_column(0, "_file", file.table["_file"].combine_chunks().dictionary_encode())

@@ -15,6 +15,7 @@ from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import RecipeError
 from toolkit.evaluation import scores
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.overviews import class_figures
 from toolkit.inference.predict import Predictions
 from toolkit.metrics import Metric
 from toolkit.tasks.inputs.text import TEXT
@@ -58,7 +59,7 @@ def test_f1_and_every_class_know_doubt_where_resampling_has_none(right, no_hub):
         figure["name"]: figure for figure in scores.score(columns, true, ["f1", "matthews"], ["a", "b"], CONFIG, 0)
     }
     assert figures["f1"]["value"] == value
-    rows = scores.per_class(output, true, ["a", "b"], CONFIG, seed=0)
+    rows = class_figures.per_class(output, true, ["a", "b"], CONFIG, seed=0)
     widths = []
     for cell in (figures["f1"], *(row[name] for row in rows for name in ("precision", "recall", "f1"))):
         assert cell["low"] <= value <= cell["high"]
@@ -122,7 +123,7 @@ def test_the_lead_is_paired_on_the_same_examples():
 
 
 def test_each_class_is_counted():
-    rows = {row["label"]: row for row in scores.per_class(SAID, TRUE, LABELS, CONFIG, seed=0)}
+    rows = {row["label"]: row for row in class_figures.per_class(SAID, TRUE, LABELS, CONFIG, seed=0)}
     assert {label: row["support"] for label, row in rows.items()} == {"bad": 3, "good": 4, "mixed": 1}
     assert rows["bad"]["precision"]["value"] == pytest.approx(2 / 3)
     assert rows["good"]["recall"]["value"] == pytest.approx(3 / 4)
@@ -134,7 +135,9 @@ def test_each_class_is_counted():
 
 def test_figures_that_are_0_of_0_have_no_value():
     output, true = [0] * 30 + [1] * 10 + [2] * 5, [0] * 25 + [3] * 20
-    rows = {row["label"]: row for row in scores.per_class(output, true, ("a", "b", "c", "d", "e"), CONFIG, seed=0)}
+    rows = {
+        row["label"]: row for row in class_figures.per_class(output, true, ("a", "b", "c", "d", "e"), CONFIG, seed=0)
+    }
     undefined = {"value": None, "low": None, "high": None}
     assert rows["d"]["precision"] == undefined
     assert rows["d"]["recall"]["value"] == rows["d"]["f1"]["value"] == 0
@@ -148,7 +151,7 @@ def test_figures_that_are_0_of_0_have_no_value():
 def test_precision_of_a_class_that_is_predicted_once():
     """Samples without it say nothing of it; they are no precision of 0."""
     output, true = [0] * 40 + [1], [0] * 35 + [1] * 6
-    row = scores.per_class(output, true, ("a", "b"), CONFIG, seed=0)[1]
+    row = class_figures.per_class(output, true, ("a", "b"), CONFIG, seed=0)[1]
     assert row["precision"]["value"] == row["precision"]["high"] == 1
     assert row["precision"]["low"] == pytest.approx(0.2065, abs=1e-3)  # Wilson's of 1 of 1
 

@@ -10,6 +10,7 @@ from tests.support.errors import refused
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import RecipeError
 from toolkit.evaluation import scores
+from toolkit.evaluation.overviews import class_figures
 from toolkit.metrics import as_module, column, load
 from toolkit.metrics.base import reference_type
 from toolkit.metrics.classification import class_counts, membership
@@ -133,7 +134,7 @@ def test_another_form_of_references_is_refused():
 def test_each_class_of_several_is_counted_with_intervals():
     true = [[0], [0, 1], [1], [], [2, 0], [0]] * 10
     predicted = [[0], [1], [1, 0], [], [0], [0]] * 10
-    rows = {row["label"]: row for row in scores.per_class(predicted, true, CLASSES, CONFIG, seed=0)}
+    rows = {row["label"]: row for row in class_figures.per_class(predicted, true, CLASSES, CONFIG, seed=0)}
     assert {label: row["support"] for label, row in rows.items()} == {"a": 40, "b": 20, "c": 10, "d": 0}
     assert rows["a"]["precision"]["value"] == pytest.approx(3 / 4)
     assert rows["a"]["recall"]["value"] == pytest.approx(3 / 4)

@@ -13,6 +13,7 @@ from toolkit.config import RunConfig
 from toolkit.evaluation import prediction_store, scores
 from toolkit.evaluation.checks import findings
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.overviews import grouping
 from toolkit.report.document.build import build
 from toolkit.report.document.head import head
 from toolkit.report.pages.render import to_html, to_markdown
@@ -78,6 +79,7 @@ def evaluate_predictions(
         model={**predicted.facts["model"], "name": config.model, "origin": report_context.origin},
         evaluation={
             **scores.evaluation_section(context, report_context.split),
+            **grouping.section(context),
             **findings(context),
             **report_context.checks,
             "not_checked": not_checked(context, report_context.checks, report_context.evaluation_command),
@@ -89,7 +91,8 @@ def evaluate_predictions(
         config=config.model_dump() if report_context.config is None else report_context.config,
         warnings=[*warnings(context, predicted.facts), *report_context.warnings],
     )
-    return Evaluated(report, predicted)
+    groups = context.clusters if context.group_column is not None else None
+    return Evaluated(report, predicted.grouped(groups))
 
 
 def store(evaluated: Evaluated, folder: Path) -> None:

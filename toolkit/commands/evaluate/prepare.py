@@ -63,14 +63,31 @@ def prepare_evaluation(
         rows = checksums.read_rows(run.path / "data" / "test.parquet")
         facts = _stored_facts(run)
         check_columns(config, recipe, rows.column_names)
+        _check_groups(values, rows.column_names)
         return EvaluationInputs(checkpoint, recipe, config, labels, rows, "held-out test", facts, run, own=True)
     table = load_table(recipe, config.data, labels, options=config.options)
     recipe = table.recipe(recipe)
     part = next(part for part in _PREFERRED if part in table.parts)
     check_columns(config, recipe, table.parts[part].column_names)
+    _check_groups(values, table.parts[part].column_names)
     facts = _data_facts(recipe, config, table, part, table.labels)
     split = "given" if part == "all" else part
     return EvaluationInputs(checkpoint, recipe, config, table.labels, table.parts[part], split, facts, run, own=False)
+
+
+def _check_groups(values: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Refuse a column of groups that the user names now and that the rows lack; one of the training may be absent.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    column = values.get("data", {}).get("group_column")
+    if column is not None and column not in names:
+        raise DataError(
+            f"`data.group_column` names the column `{column}`, which the rows do not have.",
+            f"They have {', '.join(name for name in names if not name.startswith('_'))}.",
+            id="data.column-missing",
+        )
 
 
 def _stored_facts(run: runs.Run) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from toolkit.commands.finetune import train_fingerprint
 from toolkit.config.files import read_file
 from toolkit.errors import SourceError
 from toolkit.evaluation import prediction_store, thresholds
-from toolkit.evaluation.context import EvaluationContext, references
+from toolkit.evaluation.context import EvaluationContext, clusters, references
 from toolkit.evaluation.predict_rows import identity, predict_rows
 from toolkit.evaluation.stored_calibration import stored_fit, stored_temperature, stored_thresholds
 from toolkit.events import Note, Observe, Stage
@@ -144,12 +144,14 @@ def _thresholds(subject: EvaluationInputs, stored: StoredModel, observe: Observe
         observe(Note("This model has no validation rows, so no thresholds can be chosen for its operating points."))
         return None
     observe(Stage("Choosing thresholds on validation rows"))
-    validation = predict_rows(stored, checksums.read_rows(kept), "validation", None)
+    rows = checksums.read_rows(kept)
+    validation = predict_rows(stored, rows, "validation", None)
     probabilities = validation.predictions.columns.get("probabilities")
     if probabilities is None:
         return None
     truth = references(subject.recipe, validation.table)
-    return thresholds.choose(probabilities, truth, positive, settings.operating_points)
+    together = clusters(subject.recipe.task, rows, subject.config.data.group_column)
+    return thresholds.choose(probabilities, truth, positive, settings.operating_points, together, settings.confidence)
 
 
 def baselines_of(run: runs.Run, rows: int, observe: Observe) -> Mapping[str, list[Any]]:

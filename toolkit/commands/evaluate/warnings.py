@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from toolkit.data.tables import wording
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.statistics.clusters import FEW as FEW_GROUPS
+from toolkit.evaluation.statistics.clusters import count, effective
 from toolkit.evaluation.statistics.significance import at_most
 from toolkit.tasks.contract import Recipe
 
@@ -37,9 +39,28 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
         longest = context.config.data.max_length if context.recipe.task.longest_by_tokens else None
         which = wording.cut(facts.get("cut", ()))
         messages.append(f"{truncated:,} of {rows:,} test examples were truncated {wording.bound(longest)}{which}.")
+    messages += _of_groups(context)
     if rows < FEW:
         messages.append(f"Only {rows} test examples: the intervals are wide, and small differences cannot be detected.")
     return messages
+
+
+def _of_groups(context: EvaluationContext) -> list[str]:
+    """Warn where groups are too few for intervals over them, or where the rows lack the column that names them."""
+    named, clusters = context.config.data.group_column, context.clusters
+    if named is None:
+        return []
+    if context.group_column is None:
+        return [
+            f"The rows have no column {named}, by which `data.group_column` names rows that belong together: intervals "
+            "and tests take them as independent, and are too optimistic if they are not."
+        ]
+    if clusters is None or effective(clusters) >= FEW_GROUPS:
+        return []
+    return [
+        f"The rows belong to {count(clusters)} groups by {named}, which count as {effective(clusters):.1f} of equal "
+        "size: intervals and tests over so few groups are not reliable."
+    ]
 
 
 def _of_classes(context: EvaluationContext) -> list[str]:

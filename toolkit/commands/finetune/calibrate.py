@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.evaluation import thresholds
-from toolkit.evaluation.context import references
+from toolkit.evaluation.context import clusters, references
 from toolkit.evaluation.predict_rows import predict_rows
+from toolkit.evaluation.statistics.clusters import Integers
 from toolkit.evaluation.statistics.temperature import fitted
 from toolkit.inference.model import StoredModel
 
@@ -32,10 +33,17 @@ def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[s
     probabilities = validation.predictions.columns.get("probabilities")
     if probabilities is None:
         return {}
-    return settled(probabilities, references(stored.recipe, validation.table), stored, "validation")
+    together = clusters(stored.recipe.task, rows, stored.config.data.group_column)
+    return settled(probabilities, references(stored.recipe, validation.table), stored, "validation", together)
 
 
-def settled(probabilities: Sequence[Any], truth: Sequence[int], stored: StoredModel, fitted_on: str) -> dict[str, Any]:
+def settled(
+    probabilities: Sequence[Any],
+    truth: Sequence[int],
+    stored: StoredModel,
+    fitted_on: str,
+    together: Integers | None = None,
+) -> dict[str, Any]:
     """Return the same from probabilities (N, C) of rows that the model was not trained on.
 
     Args:
@@ -43,10 +51,13 @@ def settled(probabilities: Sequence[Any], truth: Sequence[int], stored: StoredMo
         truth: The true classes.
         stored: The model.
         fitted_on: What the rows are.
+        together: Number of each row's cluster; None where rows are independent. Shape (N,).
     """
     settings, seed = stored.config.evaluation, stored.config.training.seed
-    facts = fitted(probabilities, truth, settings.confidence, seed, fitted_on)
+    facts = fitted(probabilities, truth, settings.confidence, seed, fitted_on, clusters=together)
     positive = thresholds.class_number(settings.positive_class, stored.labels)
     if positive is not None:
-        facts["screening"] = thresholds.choose(probabilities, truth, positive, settings.operating_points).as_dict()
+        facts["screening"] = thresholds.choose(
+            probabilities, truth, positive, settings.operating_points, together, settings.confidence
+        ).as_dict()
     return facts

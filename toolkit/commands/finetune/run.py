@@ -32,7 +32,7 @@ from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted, ModelError, RunError
 from toolkit.evaluation import baselines, thresholds
 from toolkit.evaluation.checks import repeated_rows
-from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.context import EvaluationContext, clusters
 from toolkit.evaluation.predict_rows import predict_rows
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import StoredModel
@@ -98,7 +98,8 @@ def finetune(
             best, prepared.recipe, splits.labels, config.model_copy(update={"loading": trained}), calibrated={}
         )
         if fitted.out_of_fold is not None:
-            calibration = settled(*fitted.out_of_fold, stored, "cross-validation")
+            together = clusters(prepared.recipe.task, splits.train, config.data.group_column)
+            calibration = settled(*fitted.out_of_fold, stored, "cross-validation", together)
         else:
             calibration = calibrate(stored, splits.validation, team)
         stored = stored.with_calibration(calibration)
@@ -313,7 +314,7 @@ def write_card(
         "max_length": config.data.max_length,
         "columns": config.data.columns,
         "label_map": dict(label_map),
-        **({"target": config.data.target} if config.data.target is not None else {}),
+        **{key: value for key in ("target", "group_column") if (value := getattr(config.data, key)) is not None},
     }
     card = {
         "recipe": config.recipe,

@@ -12,13 +12,13 @@ from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.calibration_error import (
     REDRAWS,
-    Integers,
     bin_of,
     calibrated_p,
     calibration_error,
     plain_error,
 )
-from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, wilson
+from toolkit.evaluation.statistics.clusters import Integers, kept
+from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, share
 from toolkit.evaluation.statistics.significance import holm
 from toolkit.evaluation.statistics.temperature import at_temperature, scaled
 from toolkit.metrics.classification import membership
@@ -35,24 +35,27 @@ class Outcomes:
         confidence: Probability of each decision. Shape (N,).
         right: 1 for a right one, 0 for a wrong one. Shape (N,).
         losses: Name of a loss → the loss of each: "brier" and "log_loss". Shape (N,).
+        clusters: Number of each decision's cluster; None where decisions are independent. Shape (N,).
     """
 
     confidence: Floats
     right: Floats
     losses: Mapping[str, Floats]
+    clusters: Integers | None = None
 
 
-def of_classes(probabilities: Floats, true: Integers) -> Outcomes:
-    """Return the outcomes of choosing the most probable class. Shapes (N, C) and (N,)."""
+def of_classes(probabilities: Floats, true: Integers, clusters: Integers | None = None) -> Outcomes:
+    """Return the outcomes of choosing the most probable class. Shapes (N, C), (N,) and (N,)."""
     losses = {"brier": brier(probabilities, true), "log_loss": log_loss(probabilities, true)}
     right = (probabilities.argmax(axis=1) == true).astype(np.float64)
-    return Outcomes(probabilities.max(axis=1), right, losses)
+    return Outcomes(probabilities.max(axis=1), right, losses, clusters)
 
 
-def of_decisions(confidence: Floats, right: Floats) -> Outcomes:
-    """Return the outcomes of decisions of which only the confidence is known. Shapes (N,) and (N,)."""
+def of_decisions(confidence: Floats, right: Floats, clusters: Integers | None = None) -> Outcomes:
+    """Return the outcomes of decisions of which only the confidence is known. Each of shape (N,)."""
     given = np.where(right > 0, confidence, 1 - confidence)
-    return Outcomes(confidence, right, {"brier": (1 - given) ** 2, "log_loss": -np.log(given.clip(1e-15))})
+    losses = {"brier": (1 - given) ** 2, "log_loss": -np.log(given.clip(1e-15))}
+    return Outcomes(confidence, right, losses, clusters)
 
 
 def section(
@@ -62,6 +65,7 @@ def section(
     seed: int,
     temperature: float | None,
     fit: Mapping[str, Any] | None = None,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on calibration of the classes of rows.
 
@@ -72,10 +76,11 @@ def section(
         seed: Of the draws.
         temperature: By which the logits may be divided, fitted on other rows; None where there is none.
         fit: How it was fitted, or why there is none: `Fit.as_dict`.
+        clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
     """
     probs, true = probability_matrix(probabilities), np.asarray(references, np.int64)
-    at = None if temperature is None else of_classes(scaled(probs, temperature), true)
-    return of_outcomes(of_classes(probs, true), at, config, seed, temperature, fit)
+    at = None if temperature is None else of_classes(scaled(probs, temperature), true, clusters)
+    return of_outcomes(of_classes(probs, true, clusters), at, config, seed, temperature, fit)
 
 
 def of_outcomes(
@@ -101,9 +106,9 @@ def of_outcomes(
         "confidence": config.confidence,
         "mean_confidence": float(confidence.mean()),
         "accuracy": float(right.mean()),
-        "bins": _bins(confidence, right, config.confidence),
+        "bins": _bins(outcomes, config.confidence),
         **_figures(outcomes, config, seed),
-        "p": calibrated_p(confidence, right, seed),
+        "p": calibrated_p(confidence, right, seed, clusters=outcomes.clusters),
         "temperature": temperature,
         "fit": fit,
     }
@@ -118,6 +123,7 @@ def of_each_class(
     labels: Sequence[str],
     config: EvaluationConfig,
     seed: int,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the report's section where a row has any number of classes: each is calibrated for itself.
 
@@ -127,11 +133,13 @@ def of_each_class(
         labels: Names of the classes.
         config: Confidence and resamples.
         seed: Of the draws.
+        clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
     """
     probs, true = probability_matrix(probabilities), membership(references, len(labels)).astype(np.float64)
     redraws = REDRAWS * max(1, len(labels) // 5)  # the least p-value is 1 / redraws, and is multiplied by the classes
-    adjusted = holm([calibrated_p(probs[:, c], true[:, c], seed, redraws) for c in range(len(labels))])
-    errors = [calibration_error(probs[:, c], true[:, c], config.confidence, seed) for c in range(len(labels))]
+    each = [(probs[:, c], true[:, c]) for c in range(len(labels))]
+    adjusted = holm([calibrated_p(*pair, seed, redraws, clusters) for pair in each])
+    errors = [calibration_error(*pair, config.confidence, seed, clusters) for pair in each]
     return {
         "confidence": config.confidence,
         "classes": [
@@ -148,14 +156,13 @@ def of_each_class(
 
 
 def _figures(outcomes: Outcomes, config: EvaluationConfig, seed: int) -> dict[str, Any]:
-    confidence, right = outcomes.confidence, outcomes.right
-    error = calibration_error(confidence, right, config.confidence, seed)
+    confidence, right, clusters = outcomes.confidence, outcomes.right, outcomes.clusters
+    error = calibration_error(confidence, right, config.confidence, seed, clusters)
+    settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
     figures: dict[str, Any] = {"ece": _as_dict(error), "ece_plain": plain_error(confidence, right)}
     for name, losses in outcomes.losses.items():
         statistics = np.stack([losses, np.ones(len(losses))], axis=1)
-        figures[name] = _as_dict(
-            bootstrap(statistics, mean, confidence=config.confidence, resamples=config.resamples, seed=seed)
-        )
+        figures[name] = _as_dict(bootstrap(statistics, mean, **settings, clusters=clusters))
     return figures
 
 
@@ -163,12 +170,13 @@ def _as_dict(interval: Interval) -> dict[str, float]:
     return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 
-def _bins(confidence: Floats, right: Floats, level: float) -> list[dict[str, Any]]:
+def _bins(outcomes: Outcomes, level: float) -> list[dict[str, Any]]:
+    confidence = outcomes.confidence
     number = bin_of(confidence)
     rows = []
     for members in (number == index for index in np.unique(number)):
         count = int(members.sum())
-        accuracy = wilson(float(right[members].sum()), count, level)
+        accuracy = share(outcomes.right, members, level, outcomes.clusters)
         sure = float(confidence[members].mean())
         rows.append({"count": count, "confidence": sure, "accuracy": _as_dict(accuracy)})
     return rows
@@ -182,8 +190,12 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     if probabilities is None:
         return None
     if context.task.several:
-        return of_each_class(probabilities, context.references, context.labels, settings, context.seed)
-    return section(probabilities, context.references, settings, context.seed, temperature, context.fit)
+        return of_each_class(
+            probabilities, context.references, context.labels, settings, context.seed, context.clusters
+        )
+    return section(
+        probabilities, context.references, settings, context.seed, temperature, context.fit, context.clusters
+    )
 
 
 def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
@@ -195,9 +207,13 @@ def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
     at = None
     if temperature is not None:
         at = entities.outcomes(context, [at_temperature(words, temperature) for words in rows])
+
+    def decisions(confidence: Floats, right: Floats, sentences: Integers) -> Outcomes:
+        return of_decisions(confidence, right, kept(context.clusters, sentences))
+
     result = of_outcomes(
-        of_decisions(*plain),
-        None if at is None else of_decisions(*at),
+        decisions(*plain),
+        None if at is None else decisions(*at),
         context.config.evaluation,
         context.seed,
         temperature,

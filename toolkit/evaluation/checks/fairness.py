@@ -8,13 +8,13 @@ import numpy as np
 from toolkit.errors import ConfigError
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.statistics.intervals import wilson
+from toolkit.evaluation.statistics.clusters import Integers, count, flipped_p
+from toolkit.evaluation.statistics.clusters import kept as kept_clusters
+from toolkit.evaluation.statistics.intervals import share
 from toolkit.evaluation.statistics.significance import holm
 
 SMALLEST = 20  # rows of a group
 SHUFFLES = 1000
-
-Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def section(
@@ -26,13 +26,14 @@ def section(
     *,
     confidence: float,
     seed: int,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on the groups of one column.
 
     The figures are fairlearn's (Bird et al. 2020, "Fairlearn: A toolkit for assessing and improving fairness in AI"):
     accuracy, and for two classes how often the second is predicted for each group, when it is true and when not. The
-    gap between the highest and the lowest group has a p-value by permutation of the groups,
-    adjusted for the number of figures (Holm).
+    gap between the highest and the lowest group has a p-value by permutation of the groups, or with clusters by flipped
+    signs of their deviations, adjusted for the number of figures (Holm).
 
     Args:
         column: Name of the column.
@@ -42,6 +43,7 @@ def section(
         labels: Names of the classes.
         confidence: Of the intervals.
         seed: Of the shuffles.
+        clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
 
     Raises:
         ConfigError: fairlearn is not installed.
@@ -61,17 +63,19 @@ def section(
     if len(kept) < 2:
         return result
     predicted, true = np.asarray(predictions, np.int64)[rows], np.asarray(references, np.int64)[rows]
+    together = kept_clusters(clusters, rows)
     members, frame = names[rows], _frame(predicted, true, names[rows], labels)
     for name in kept:
-        right = (predicted == true)[members == name]
-        accuracy = wilson(float(right.sum()), float(len(right)), confidence)
+        accuracy = share(predicted == true, members == name, confidence, together)
         figures = {figure: float(value) for figure, value in frame.by_group.loc[name].items() if not np.isnan(value)}
         figures.pop("accuracy")
         interval = {"value": accuracy.value, "low": accuracy.low, "high": accuracy.high}
         result["groups"].append({"name": name, "rows": sizes[name], "accuracy": interval, "rates": figures})
     codes = np.searchsorted(sorted(kept), members)
     widths = {figure: float(value) for figure, value in frame.difference().items() if not np.isnan(value)}
-    p_values = holm([_luck(*_counted(figure, predicted, true), codes, width, seed) for figure, width in widths.items()])
+    p_values = holm(
+        [_luck(*_counted(figure, predicted, true), codes, width, seed, together) for figure, width in widths.items()]
+    )
     result["gaps"] = [
         {"figure": figure, "value": width, "p": p} for (figure, width), p in zip(widths.items(), p_values, strict=True)
     ]
@@ -111,8 +115,10 @@ def _counted(figure: str, predicted: Integers, true: Integers) -> tuple[Any, Any
     }[figure]
 
 
-def _luck(hits: Any, counted: Any, codes: Integers, width: float, seed: int) -> float:
+def _luck(hits: Any, counted: Any, codes: Integers, width: float, seed: int, clusters: Integers | None = None) -> float:
     """Return the p-value of the gap between the highest and lowest group, by permutation of the groups.
+
+    With clusters, what each adds to the deviations of the groups from the share of all has a random sign instead.
 
     Args:
         hits: Whether each row hits. Shape (N,).
@@ -120,11 +126,17 @@ def _luck(hits: Any, counted: Any, codes: Integers, width: float, seed: int) -> 
         codes: Number of its group. Shape (N,).
         width: The observed gap.
         seed: Of the shuffles.
+        clusters: Number of its cluster. Shape (N,).
     """
     random = np.random.default_rng(seed)
+    clusters = kept_clusters(clusters, np.flatnonzero(counted))
     codes, hits = codes[counted], hits[counted].astype(np.float64)
     sizes = np.bincount(codes)
     held = sizes > 0
+    if clusters is not None:
+        added = np.zeros((count(clusters), len(sizes)))
+        np.add.at(added, (clusters, codes), (hits - hits.mean()) / sizes[codes])
+        return flipped_p(added[:, held], lambda sums: np.ptp(sums, axis=1), SHUFFLES, seed)
     as_wide = 0
     for _ in range(SHUFFLES):
         shares = np.bincount(random.permutation(codes), hits, len(sizes))[held] / sizes[held]
@@ -147,6 +159,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
         context.labels,
         confidence=context.config.evaluation.confidence,
         seed=context.seed,
+        clusters=context.clusters,
     )
 
 

@@ -20,7 +20,8 @@ from toolkit.errors import DataError, SourceError
 from toolkit.evaluation import scores
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext, places
-from toolkit.evaluation.statistics.intervals import wilson
+from toolkit.evaluation.statistics.clusters import Integers, kept
+from toolkit.evaluation.statistics.intervals import Interval, share
 from toolkit.metrics import Metric, load
 
 SHOWN = 5  # examples of a fault
@@ -101,6 +102,7 @@ def section(
     rows: pa.Table,
     metrics: Sequence[Any],
     config: EvaluationConfig,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on generated texts.
 
@@ -111,6 +113,7 @@ def section(
         rows: The examples.
         metrics: The recipe's; the worst texts are selected by the first.
         config: Confidence, and the glossary.
+        clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
     """
     outputs = [text or "" for text in columns["prediction"]]
     where = places(rows)
@@ -130,7 +133,7 @@ def section(
     for check, applicable, failed, references_failed in _check_rows(sources, outputs, references, columns.get("cut")):
         if not applicable:
             continue
-        interval = wilson(len(failed), len(applicable), config.confidence)
+        interval = _share(failed, applicable, config.confidence, clusters)
         checks.append(
             {
                 "name": check.name,
@@ -138,7 +141,7 @@ def section(
                 "tried": len(applicable),
                 "failed": {"value": interval.value, "low": interval.low, "high": interval.high},
                 "references_failed": None if references_failed is None else len(references_failed) / len(applicable),
-                "clear": interval.low > wilson(len(references_failed or ()), len(applicable), config.confidence).high,
+                "clear": interval.low > _share(references_failed or (), applicable, config.confidence, clusters).high,
                 "failures": [shown(row, check.title) for row in failed[:SHOWN]],
             }
         )
@@ -150,8 +153,13 @@ def section(
         result["worst"] = [{**shown(int(row)), "score": float(each[row])} for row in order]
         result["worst_by"] = metric.title
     if config.glossary is not None:
-        result["glossary"] = _glossary(config.glossary, sources, outputs, references, config.confidence)
+        result["glossary"] = _glossary(config.glossary, sources, outputs, references, config.confidence, clusters)
     return result
+
+
+def _share(failed: Sequence[int], among: Sequence[int], confidence: float, clusters: Integers | None) -> Interval:
+    """Return the share of rows that fail, with Wilson's interval."""
+    return share(np.isin(among, failed), np.ones(len(among), bool), confidence, kept(clusters, among))
 
 
 FaultRows = tuple[Fault, Sequence[int], Sequence[int], Sequence[int] | None]
@@ -223,34 +231,43 @@ def check_glossary(config: EvaluationConfig) -> None:
 
 
 def _glossary(
-    file: str, sources: Sequence[str], outputs: Sequence[str], references: Sequence[str], confidence: float
+    file: str,
+    sources: Sequence[str],
+    outputs: Sequence[str],
+    references: Sequence[str],
+    confidence: float,
+    clusters: Integers | None,
 ) -> dict[str, Any]:
     """Return how often a term in a source is translated by the glossary's term, and how often in the references."""
     terms = list(dict.fromkeys(read_glossary(Path(file))))
     tried: Counter[tuple[str, str]] = Counter()
-    kept: Counter[tuple[str, str]] = Counter()
+    by_term: Counter[tuple[str, str]] = Counter()
+    holding: list[int] = []  # the row of each occurrence of a term
+    hits: list[bool] = []
     theirs = 0
     for term, translation in terms:
         term_pattern, translation_pattern = _word(term), _word(translation)
-        for source, answer, reference in zip(sources, outputs, references, strict=True):
+        for row, (source, answer, reference) in enumerate(zip(sources, outputs, references, strict=True)):
             if term_pattern.search(source):
                 tried[term, translation] += 1
-                kept[term, translation] += translation_pattern.search(answer) is not None
+                holding.append(row)
+                hits.append(translation_pattern.search(answer) is not None)
+                by_term[term, translation] += hits[-1]
                 theirs += translation_pattern.search(reference) is not None
     total = tried.total()
-    share = wilson(kept.total(), total, confidence) if total else None
+    whole = share(hits, np.ones(total, bool), confidence, kept(clusters, holding)) if total else None
     rows = [
         {
             "term": pair[0],
             "translation": pair[1],
             "tried": tried[pair],
-            "kept": kept[pair] / tried[pair] if tried[pair] else None,
+            "kept": by_term[pair] / tried[pair] if tried[pair] else None,
         }
         for pair in terms
     ]
     return {
         "source": Path(file).name,
-        "kept": None if share is None else {"value": share.value, "low": share.low, "high": share.high},
+        "kept": None if whole is None else {"value": whole.value, "low": whole.low, "high": whole.high},
         "references_kept": theirs / total if total else None,
         "terms": sorted(rows, key=lambda row: (row["tried"] == 0, row["kept"], -row["tried"])),
     }
@@ -265,7 +282,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     texts = context.recipe.task.texts_in(context.rows)
     sources = [scores.shown_text(row, context.recipe.task.inputs) for row in context.rows.select(texts).to_pylist()]
     metrics, settings = context.recipe.metrics, context.config.evaluation
-    return section(sources, context.columns, context.references, context.rows, metrics, settings)
+    return section(sources, context.columns, context.references, context.rows, metrics, settings, context.clusters)
 
 
 CHECK = Check("writing", _run, applies=lambda task: task.written)

@@ -54,6 +54,7 @@ def section(
     rows: pa.Table,
     labels: Sequence[str],
     inputs: Sequence[Column],
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on labels to check.
 
@@ -63,13 +64,14 @@ def section(
         rows: The examples, with "_file" and "_row".
         labels: Names of the classes.
         inputs: Columns to show, as text or as a small copy of the picture.
+        clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
     """
     doubtful = doubted(probabilities, references)
     shown = doubtful[:SHOWN]
     samples = rows.take(pa.array([row for row, _ in shown], pa.int64())).to_pylist() if shown else []
     return {
         "doubted": len(doubtful),
-        "noise": noise(probabilities, references),
+        "noise": noise(probabilities, references, clusters),
         "examples": [
             {
                 "file": sample.get("_file"),
@@ -148,7 +150,7 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     if context.task.several:
         shown = context.recipe.target.shown
         return of_classes(probabilities, context.references, context.rows, context.labels, inputs, shown)
-    return section(probabilities, context.references, context.rows, context.labels, inputs)
+    return section(probabilities, context.references, context.rows, context.labels, inputs, context.clusters)
 
 
 def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:

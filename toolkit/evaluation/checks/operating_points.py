@@ -12,7 +12,8 @@ import numpy as np
 
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.statistics.intervals import wilson
+from toolkit.evaluation.statistics.clusters import Integers
+from toolkit.evaluation.statistics.intervals import share, wilson
 from toolkit.evaluation.thresholds import Thresholds, parse
 from toolkit.metrics.probability import probability_matrix
 
@@ -24,6 +25,7 @@ def section(
     labels: Sequence[str],
     chosen: Thresholds,
     confidence: float,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on screening.
 
@@ -34,6 +36,7 @@ def section(
         labels: Names of the classes.
         chosen: From `thresholds.choose` on other rows.
         confidence: Of the intervals (Wilson's).
+        clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
     """
     scores, true = probability_matrix(probabilities)[:, positive], np.asarray(references) == positive
     points = []
@@ -45,10 +48,11 @@ def section(
             "positive_predictive_value": (called & true, called),
             "negative_predictive_value": (~called & ~true, ~called),
         }
-        figures = {key: _share(int(hits.sum()), int(among.sum()), confidence) for key, (hits, among) in shares.items()}
+        figures = {key: _share(hits, among, confidence, clusters) for key, (hits, among) in shares.items()}
+        numbers = {"sensitivity": chosen.positives, "specificity": chosen.negatives}
+        effective = dict(zip(numbers, point.effective or numbers.values(), strict=True))
         there = {
-            "sensitivity": _share(round(point.sensitivity * chosen.positives), chosen.positives, confidence),
-            "specificity": _share(round(point.specificity * chosen.negatives), chosen.negatives, confidence),
+            key: _on_validation(getattr(point, key), rows, effective[key], confidence) for key, rows in numbers.items()
         }
         points.append(
             {
@@ -79,10 +83,16 @@ def _target(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dic
     return {"target": wanted, "missed": missed[0], "missed_on_validation": missed[1]}
 
 
-def _share(hits: int, among: int, confidence: float) -> dict[str, float | None]:
-    if not among:
+def _share(hits: Any, among: Any, confidence: float, clusters: Integers | None) -> dict[str, float | None]:
+    if not among.any():
         return {"value": None, "low": None, "high": None}
-    interval = wilson(float(hits), float(among), confidence)
+    interval = share(hits, among, confidence, clusters)
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
+
+
+def _on_validation(reached: float, rows: int, effective: float, confidence: float) -> dict[str, float]:
+    """Return a share of validation rows, which count as so many independent ones."""
+    interval = wilson(round(reached * rows) * effective / rows, effective, confidence)
     return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 
@@ -92,7 +102,8 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     if probabilities is None or context.thresholds is None or positive is None or positive not in context.labels:
         return None
     number = list(context.labels).index(positive)
-    return section(probabilities, context.references, number, context.labels, context.thresholds, settings.confidence)
+    labels, chosen = context.labels, context.thresholds
+    return section(probabilities, context.references, number, labels, chosen, settings.confidence, context.clusters)
 
 
 CHECK = Check("screening", _run, applies=lambda task: task.stratum is not None)

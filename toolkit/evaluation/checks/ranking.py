@@ -11,6 +11,8 @@ import numpy as np
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics import query_ranking
+from toolkit.evaluation.statistics.clusters import Integers
+from toolkit.evaluation.statistics.clusters import kept as kept_clusters
 from toolkit.evaluation.statistics.intervals import Floats, bootstrap
 from toolkit.evaluation.thresholds import class_number
 from toolkit.metrics.means import mean
@@ -26,7 +28,12 @@ Figures = Mapping[str, tuple[str, Callable[[Floats, Floats], float]]]
 
 
 def section(
-    column: str, queries: Sequence[Any], gains: Floats, scores: Floats, settings: Mapping[str, Any]
+    column: str,
+    queries: Sequence[Any],
+    gains: Floats,
+    scores: Floats,
+    settings: Mapping[str, Any],
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on the ranking of candidates.
 
@@ -36,6 +43,7 @@ def section(
         gains: How relevant each row is. Shape (N,).
         scores: The predictions by which rows are ranked. Shape (N,).
         settings: "confidence", "resamples" and "seed" of the intervals.
+        clusters: Number of each row's cluster; that of a query is its first row's. None where queries are independent.
     """
     rows: dict[str, list[int]] = {}
     for number, query in enumerate(queries):
@@ -43,10 +51,11 @@ def section(
             rows.setdefault(str(query), []).append(number)
     kept = [members for members in rows.values() if len(members) > 1 and gains[members].max() > 0]
     figures: Figures = _BINARY if set(np.unique(gains)) <= {0.0, 1.0} else _GRADED
+    together = kept_clusters(clusters, [members[0] for members in kept]) if kept else None
     metrics = []
     for name, (title, figure) in figures.items() if kept else ():
         each = np.array([figure(gains[members], scores[members]) for members in kept])
-        interval = bootstrap(np.stack([each, np.ones(len(each))], axis=1), mean, **settings)
+        interval = bootstrap(np.stack([each, np.ones(len(each))], axis=1), mean, **settings, clusters=together)
         # where all queries have the same figure, resampling has no variance
         low, high = (None, None) if np.ptp(each) < 1e-9 else (interval.low, interval.high)
         bounds = {"value": interval.value, "low": low, "high": high}
@@ -78,7 +87,7 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     if (gains < 0).any():
         return {"not_tested": "Some numbers are below 0, so they are no gains."}
     draws = {"confidence": settings.confidence, "resamples": settings.resamples, "seed": context.seed}
-    return section(column, context.rows[column].to_pylist(), gains, scores, draws)
+    return section(column, context.rows[column].to_pylist(), gains, scores, draws, context.clusters)
 
 
 CHECK = Check("ranking", _run, applies=lambda task: task.ranks)

@@ -12,6 +12,7 @@ from toolkit.evaluation import scores
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.duplicates import near_duplicates
+from toolkit.evaluation.statistics.clusters import kept
 from toolkit.tasks.contract import Recipe
 from toolkit.tasks.task import Column
 
@@ -116,14 +117,15 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
 
 def _without(context: EvaluationContext, positions: Sequence[int]) -> dict[str, Any] | None:
     """Return the first metric on the rows that repeat no training row; None where these are all or none."""
-    kept = np.setdiff1d(np.arange(context.rows.num_rows), positions)
-    if not positions or not len(kept):
+    others = np.setdiff1d(np.arange(context.rows.num_rows), positions)
+    if not positions or not len(others):
         return None
-    rest = {name: [values[row] for row in kept] for name, values in context.columns.items()}
-    truth, settings = context.references, context.config.evaluation
+    rest = {name: [values[row] for row in others] for name, values in context.columns.items()}
+    truth = [context.references[row] for row in others]
     first = context.recipe.metrics[:1]
-    figures = scores.score(rest, [truth[row] for row in kept], first, context.labels, settings, context.seed)
-    return {"rows": len(kept), "metric": figures[0]} if figures else None
+    settings = (context.config.evaluation, context.seed, kept(context.clusters, others))
+    figures = scores.score(rest, truth, first, context.labels, *settings)
+    return {"rows": len(others), "metric": figures[0]} if figures else None
 
 
 CHECK = Check("near_duplicates", _run)

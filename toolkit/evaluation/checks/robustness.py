@@ -31,6 +31,7 @@ from toolkit.evaluation.perturbations.text_changes import (
     perturbations,
     word_perturbations,
 )
+from toolkit.evaluation.statistics.clusters import Integers, kept
 from toolkit.tasks.task import Task
 
 SHOWN = 5  # failures of each test
@@ -47,7 +48,7 @@ def section(
     model: CounterfactualModel,
     texts: Sequence[Texts],
     places: Sequence[tuple[Any, Any]],
-    truth: Sequence[int],
+    truth: Sequence[Any],
     lists: Lists,
 ) -> dict[str, Any]:
     """Return the report's section on robustness.
@@ -59,7 +60,7 @@ def section(
         truth: The true class of each.
         lists: Words and sentences of the checks.
     """
-    texts, places, truth = _chosen(model, MOST_ROWS, texts, places, truth)
+    model, texts, places, truth = _chosen(model, MOST_ROWS, texts, places, truth)
     before = model.predict(texts)
     number = len(texts[0]) if texts else 1
     changes = of_examples(perturbations(lists), number)
@@ -87,7 +88,7 @@ def of_pictures(
     model: CounterfactualModel,
     pictures: Sequence[Example],
     places: Sequence[tuple[Any, Any]],
-    truth: Sequence[int],
+    truth: Sequence[Any],
 ) -> dict[str, Any]:
     """Return the report's section on robustness of a classifier of pictures.
 
@@ -97,7 +98,7 @@ def of_pictures(
         places: File and row of each.
         truth: The true class of each.
     """
-    pictures, places, truth = _chosen(model, MOST_FILES, pictures, places, truth)
+    model, pictures, places, truth = _chosen(model, MOST_FILES, pictures, places, truth)
     pictures = [tuple(map(image_changes.reduced, example)) for example in pictures]
     before = model.predict(pictures)
     changes = [_of_each(change) for change in image_changes.changes()]
@@ -124,7 +125,7 @@ def of_words(
         places: File and row of each.
         truth: The true labels of each.
     """
-    sentences, places, truth = _chosen(model, MOST_ROWS, sentences, places, truth)
+    model, sentences, places, truth = _chosen(model, MOST_ROWS, sentences, places, truth)
     before = model.predict(sentences)
     changes = [_of_each(change) for change in word_perturbations()]
     result = _invariances(model, changes, sentences, places, truth, before, _sentences)
@@ -140,7 +141,7 @@ def of_recordings(
     model: CounterfactualModel,
     recordings: Sequence[Example],
     places: Sequence[tuple[Any, Any]],
-    truth: Sequence[int],
+    truth: Sequence[Any],
 ) -> dict[str, Any]:
     """Return the report's section on robustness of a classifier of recordings.
 
@@ -150,7 +151,7 @@ def of_recordings(
         places: File and row of each.
         truth: The true class of each.
     """
-    recordings, places, truth = _chosen(model, MOST_FILES, recordings, places, truth)
+    model, recordings, places, truth = _chosen(model, MOST_FILES, recordings, places, truth)
     before = model.predict(recordings)
     changes = [_of_each(change) for change in audio_changes.changes()]
     result = _invariances(model, changes, recordings, places, truth, before, _names)
@@ -162,11 +163,12 @@ def of_recordings(
     }
 
 
-def _chosen(model: CounterfactualModel, most: int, *columns: Sequence[Any]) -> list[list[Any]]:
-    """Draw a sample of the rows if there are too many."""
+def _chosen(model: CounterfactualModel, most: int, *columns: Sequence[Any]) -> list[Any]:
+    """Draw a sample of the rows if there are too many; return the model with their clusters, and the columns."""
     count = len(columns[0])
     rows = sorted(random.Random(model.seed).sample(range(count), min(count, most)))
-    return [[column[row] for row in rows] for column in columns]
+    drawn = [[column[row] for row in rows] for column in columns]
+    return [replace(model, clusters=kept(model.clusters, rows)), *drawn]
 
 
 def _of_each(change: Perturbation) -> Perturbation:
@@ -198,7 +200,7 @@ def _invariances(
     changes: Sequence[Perturbation],
     inputs: Sequence[Any],
     places: Sequence[tuple[Any, Any]],
-    truth: Sequence[int],
+    truth: Sequence[Any],
     before: PredictionColumns,
     show: Show,
     most: int = SHOWN,
@@ -230,7 +232,7 @@ def _invariance(
     change: Perturbation,
     inputs: Sequence[Any],
     places: Sequence[tuple[Any, Any]],
-    truth: Sequence[int],
+    truth: Sequence[Any],
     before: PredictionColumns,
     joint: float,
     show: Show,
@@ -247,11 +249,12 @@ def _invariance(
     true = [truth[row] for row in rows]
     after, earlier = predictions["prediction"], [before["prediction"][row] for row in rows]
     # The change among the changed inputs: the others cannot fall.
-    changes = model.change(earlier, after, true, joint)
-    result |= {"difference": changes, "flipped": model.changed(earlier, after)}
+    together = kept(model.clusters, rows)
+    changes = model.change(earlier, after, true, joint, together)
+    result |= {"difference": changes, "flipped": model.changed(earlier, after, together)}
     if model.of_numbers:
         moves = np.abs(np.subtract(after, earlier))
-        result["moved"] = model.mean(moves)
+        result["moved"] = model.mean(moves, together)
         fallen = [
             index for index in np.argsort(-moves, kind="stable").tolist() if model.differ(earlier[index], after[index])
         ]
@@ -293,7 +296,7 @@ def _directions(
             (texts[row][0], changed[row][0], before, row, predictions, row, places[row])
             for row in np.flatnonzero(failed).tolist()
         ]
-        expectations.append(_expectation(model, key, title, failed, failures))
+        expectations.append(_expectation(model, key, title, failed, failures, model.clusters))
     return expectations
 
 
@@ -339,14 +342,19 @@ def _negations(model: CounterfactualModel, lists: Lists) -> dict[str, Any]:
 
 
 def _expectation(
-    model: CounterfactualModel, name: str, title: str, failed: Sequence[bool] | Any, failures: Sequence[tuple[Any, ...]]
+    model: CounterfactualModel,
+    name: str,
+    title: str,
+    failed: Sequence[bool] | Any,
+    failures: Sequence[tuple[Any, ...]],
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     shown = random.Random(f"{name} {model.seed}").sample(list(failures), min(SHOWN, len(failures)))
     return {
         "name": name,
         "title": title,
         "tried": len(failed),
-        "failed": model.share(failed) if len(failed) else None,
+        "failed": model.share(failed, clusters) if len(failed) else None,
         "failures": [
             {
                 "file": place[0],

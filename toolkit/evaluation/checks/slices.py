@@ -2,7 +2,8 @@
 
 Many groups are examined, so some have a low accuracy by chance. A group counts as worse only if so many mistakes
 would fall into some group of the same collection in fewer than one of twenty shuffles of the mistakes over all
-examples.
+examples. Where examples belong to clusters, signs of whole clusters are flipped instead: the mistakes of one cluster
+depend on each other, so shuffled examples would be too much alike.
 """
 
 import re
@@ -19,7 +20,8 @@ import pyarrow.compute as pc
 from toolkit.evaluation import entities
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.statistics.intervals import wilson
+from toolkit.evaluation.statistics.clusters import count, flips, kept
+from toolkit.evaluation.statistics.intervals import share
 from toolkit.tasks.spans import Span, types_of
 
 SMALLEST = 20  # examples in a group
@@ -57,6 +59,7 @@ def section(
     confidence: float,
     seed: int,
     clusters: Integers | None = None,
+    sentences: Integers | None = None,
     further: Mapping[str, Sequence[Any]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the report's section on groups of examples.
@@ -69,7 +72,8 @@ def section(
         roles: The recipe's columns.
         confidence: Of the intervals; one minus it is the chance of any false alarm among the worst groups.
         seed: Of the shuffles.
-        clusters: As of `adjusted`.
+        clusters: Number of each example's cluster; None where examples, or `sentences`, are independent. Shape (N,).
+        sentences: As of `adjusted`.
         further: Grouping → value of each example.
     """
     wrong = ~np.asarray(right, bool)
@@ -79,8 +83,8 @@ def section(
     overlap = by_overlap(*inputs.values()) if len(inputs) == 2 else []
     others = [group for by, values in further.items() for group in _by_value(by, values)]
     slices = [*lengths, *overlap, *by_class(classes), *others, *by_column(rows, roles), *by_word(texts)]
-    p_values = adjusted(wrong, slices, seed, clusters)
-    described = [_described(group, wrong, p, confidence) for group, p in zip(slices, p_values, strict=True)]
+    p_values = adjusted(wrong, slices, seed, sentences) if clusters is None else flipped(wrong, slices, seed, clusters)
+    described = [_described(group, wrong, p, confidence, clusters) for group, p in zip(slices, p_values, strict=True)]
     clear = [number for number, p in enumerate(p_values) if p < 1 - confidence]
     clear.sort(key=lambda number: (p_values[number], -float(wrong[slices[number].members].mean())))
     chosen = clear[:SHOWN]
@@ -94,12 +98,15 @@ def section(
         "clear": len(clear),
         "groups": [facts for group, facts in zip(slices, described, strict=True) if group.by != "word"],
         "worst_confidence": widened if chosen else None,
-        "worst": [_described(slices[number], wrong, p_values[number], widened) for number in chosen],
+        "worst": [_described(slices[number], wrong, p_values[number], widened, clusters) for number in chosen],
     }
 
 
-def _described(group: Slice, wrong: np.ndarray[Any, Any], p: float, confidence: float) -> dict[str, Any]:
-    interval = wilson(float((~wrong[group.members]).sum()), float(len(group.members)), confidence)
+def _described(
+    group: Slice, wrong: np.ndarray[Any, Any], p: float, confidence: float, clusters: Integers | None
+) -> dict[str, Any]:
+    right = ~wrong[group.members]
+    interval = share(right, np.ones(len(right), bool), confidence, kept(clusters, group.members))
     return {
         "by": group.by,
         "name": group.name,
@@ -200,7 +207,7 @@ def _large(slices: list[Slice]) -> list[Slice]:
 
 
 def adjusted(
-    wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int, clusters: Integers | None = None
+    wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int, sentences: Integers | None = None
 ) -> list[float]:
     """Return for each group the probability that shuffled mistakes make some group at least as bad.
 
@@ -213,20 +220,15 @@ def adjusted(
         wrong: Whether each prediction is wrong. Shape (N,).
         slices: The groups.
         seed: Of the shuffles.
-        clusters: Number of the cluster of each example, such as the sentence of an entity; the mistakes in a cluster
-            depend on each other, so clusters of the same size exchange all of theirs. Shape (N,). None where each
-            example is its own.
+        sentences: Number of the sentence of each example, an entity; the mistakes in a sentence depend on each other,
+            so sentences with as many entities exchange all of theirs. Shape (N,). None where examples are rows.
     """
-    from scipy.sparse import csr_matrix
-
     if not slices or not wrong.any():
         return [1.0] * len(slices)
     sizes = np.array([len(group.members) for group in slices])
-    members = np.concatenate([group.members for group in slices])
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    matrix = csr_matrix((np.ones(len(members), np.float32), members, starts), shape=(len(slices), len(wrong)))
+    matrix = _membership(slices, np.ones(len(wrong), np.float32))
     random = np.random.default_rng(seed)
-    shuffle = random.permutation if clusters is None else _of_clusters(clusters, random)
+    shuffle = random.permutation if sentences is None else _of_sentences(sentences, random)
     shuffled = np.stack([shuffle(wrong) for _ in range(SHUFFLES)], axis=1).astype(np.float32)  # (N, B)
     counts = np.rint(matrix @ shuffled).astype(np.int64)  # (S, B)
     observed = np.rint(matrix @ wrong.astype(np.float32)).astype(np.int64)  # (S,)
@@ -241,12 +243,54 @@ def adjusted(
     return [float(p) for p in (1 + as_small) / (1 + SHUFFLES)]
 
 
-def _of_clusters(clusters: Integers, random: np.random.Generator) -> Callable[[Any], Any]:
-    """Return a function that shuffles values (N,) by exchanging clusters of the same size."""
-    order = np.argsort(clusters, kind="stable")
-    _, starts, counts = np.unique(clusters[order], return_index=True, return_counts=True)
+def flipped(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int, clusters: Integers) -> list[float]:
+    """Return for each group the probability of a group at least as bad if all groups were equally good.
+
+    A group is measured by its mistakes beyond its share of all mistakes, a sum over clusters, divided by the root of
+    the sum of squares; the largest over all groups is compared with those under flipped signs of clusters (Hemerik,
+    Goeman and Finos 2020, "Robust Testing in Generalized Linear Models by Sign Flipping Score Contributions"; Westfall
+    and Young 1993 for the maximum). A group in a handful of clusters cannot be significant.
+
+    Args:
+        wrong: Whether each prediction is wrong. Shape (N,).
+        slices: The groups.
+        seed: Of the signs.
+        clusters: Number of each example's cluster. Shape (N,).
+    """
+    from scipy.sparse import csr_matrix
+
+    if not slices or not wrong.any():
+        return [1.0] * len(slices)
+    excess, number = wrong - wrong.mean(), count(clusters)
+    owner = csr_matrix((np.ones(len(wrong)), clusters, np.arange(len(wrong) + 1)), shape=(len(wrong), number))
+    own = (_membership(slices, excess) @ owner).tocsr()  # (S, G): excess mistakes of each group in each cluster
+    of_all = np.bincount(clusters, excess)  # (G,)
+    shares = np.array([len(group.members) for group in slices]) / len(wrong)
+    squares = np.asarray(own.multiply(own).sum(axis=1)).ravel() - 2 * shares * (own @ of_all)
+    scale = np.sqrt(np.maximum(squares + shares**2 * (of_all @ of_all), 1e-12))
+    observed = np.asarray(own.sum(axis=1)).ravel() / scale  # all mistakes together have no excess
+    signs = flips(number, SHUFFLES, seed).T  # (G, B)
+    worst = ((own @ signs - shares[:, None] * (of_all @ signs)) / scale[:, None]).max(axis=0)
+    worst.sort()
+    as_large = SHUFFLES - np.searchsorted(worst, observed - 1e-9, side="left")
+    return [float(p) for p in (1 + as_large) / (1 + SHUFFLES)]
+
+
+def _membership(slices: Sequence[Slice], values: np.ndarray[Any, Any]) -> Any:
+    """Return a sparse matrix with the values of the members of each group. (N,) → (S, N)."""
+    from scipy.sparse import csr_matrix
+
+    members = np.concatenate([group.members for group in slices])
+    starts = np.concatenate([[0], np.cumsum([len(group.members) for group in slices])])
+    return csr_matrix((values[members], members, starts), shape=(len(slices), len(values)))
+
+
+def _of_sentences(sentences: Integers, random: np.random.Generator) -> Callable[[Any], Any]:
+    """Return a function that shuffles values (N,) by exchanging sentences of the same size."""
+    order = np.argsort(sentences, kind="stable")
+    _, starts, counts = np.unique(sentences[order], return_index=True, return_counts=True)
     blocks = [
-        order[starts[counts == size][:, None] + np.arange(size)]  # (clusters of this size, size)
+        order[starts[counts == size][:, None] + np.arange(size)]  # (sentences of this size, size)
         for size in np.unique(counts)
     ]
 
@@ -279,7 +323,7 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
         classes = [[context.labels[number] for number in row] for row in references]
     roles = [column.role for column in task.columns]
     confidence = context.config.evaluation.confidence
-    result = section(right, rows, _inputs(context), classes, roles, confidence, context.seed)
+    result = section(right, rows, _inputs(context), classes, roles, confidence, context.seed, context.clusters)
     return {"figure": "Accuracy" if task.stratum is not None else "Exact match", **result}
 
 
@@ -316,6 +360,7 @@ def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
         [column.role for column in context.recipe.task.columns],
         confidence,
         context.seed,
+        kept(context.clusters, numbers),
         numbers,
         further,
     )

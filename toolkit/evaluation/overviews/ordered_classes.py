@@ -8,19 +8,24 @@ import numpy as np
 from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.statistics.intervals import bootstrap, wilson
+from toolkit.evaluation.statistics.clusters import Integers
+from toolkit.evaluation.statistics.intervals import bootstrap, share
 from toolkit.metrics.means import mean
 
 
 def sections(context: EvaluationContext) -> dict[str, Any]:
     """Return the sections of one class a row, and the distances of predictions from the truth."""
     settings = context.config.evaluation
-    distances = distance(context.columns["prediction"], context.references, settings, context.seed)
+    distances = distance(context.columns["prediction"], context.references, settings, context.seed, context.clusters)
     return {**scores.class_sections(context), "distance": distances}
 
 
 def distance(
-    predictions: Sequence[int], references: Sequence[int], config: EvaluationConfig, seed: int
+    predictions: Sequence[int],
+    references: Sequence[int],
+    config: EvaluationConfig,
+    seed: int,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the share of the rows at each distance (Wilson), and the mean of prediction minus truth, in classes.
 
@@ -29,21 +34,24 @@ def distance(
         references: The truth.
         config: Confidence and resamples.
         seed: Of the bootstrap.
+        clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
     """
     signed = np.asarray(predictions, np.int64) - np.asarray(references, np.int64)
-    counts = np.bincount(np.abs(signed))
-    shares = [wilson(float(count), float(len(signed)), config.confidence) for count in counts]
+    apart, everyone = np.abs(signed), np.ones(len(signed), bool)
+    counts = np.bincount(apart)
+    shares = [share(apart == number, everyone, config.confidence, clusters) for number in range(len(counts))]
     statistics = np.stack([signed, np.ones(len(signed))], axis=1).astype(np.float64)
-    centre = bootstrap(statistics, mean, confidence=config.confidence, resamples=config.resamples, seed=seed)
+    settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
+    centre = bootstrap(statistics, mean, **settings, clusters=clusters)
     known = centre.low < centre.high
     return {
         "classes": [
             {
                 "distance": number,
                 "count": int(count),
-                "share": {"value": share.value, "low": share.low, "high": share.high},
+                "share": {"value": part.value, "low": part.low, "high": part.high},
             }
-            for number, (count, share) in enumerate(zip(counts, shares, strict=True))
+            for number, (count, part) in enumerate(zip(counts, shares, strict=True))
         ],
         "too_low": int((signed < 0).sum()),
         "too_high": int((signed > 0).sum()),

@@ -13,7 +13,8 @@ from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
 from toolkit.evaluation.checks.slices import quarters
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.statistics.intervals import Interval, bootstrap, wilson
+from toolkit.evaluation.statistics.clusters import Integers, kept
+from toolkit.evaluation.statistics.intervals import Interval, bootstrap, share
 from toolkit.metrics.base import Floats
 from toolkit.metrics.classification import divide
 from toolkit.metrics.means import mean
@@ -28,13 +29,18 @@ def sections(context: EvaluationContext) -> dict[str, Any]:
     true = np.asarray(context.references, np.float64)
     settings = context.config.evaluation
     return {
-        "residuals": section(predicted, true, context.calibration, settings, context.seed),
+        "residuals": section(predicted, true, context.calibration, settings, context.seed, context.clusters),
         "errors": _largest(context, predicted - true),
     }
 
 
 def section(
-    predicted: Floats, true: Floats, calibration: Mapping[str, Any], config: EvaluationConfig, seed: int
+    predicted: Floats,
+    true: Floats,
+    calibration: Mapping[str, Any],
+    config: EvaluationConfig,
+    seed: int,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on residuals.
 
@@ -44,6 +50,7 @@ def section(
         calibration: Stored with the model: "half_width" and "coverage" of prediction intervals.
         config: Confidence and resamples.
         seed: Of the bootstrap.
+        clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
     """
     settings: dict[str, Any] = {"resamples": config.resamples, "seed": seed}
     residuals = predicted - true
@@ -55,33 +62,36 @@ def section(
         inside[members] = True
         errors, ones = np.abs(residuals), np.ones(len(true))
         parts = [part * side for side in (inside, ~inside) for part in (errors, ones)]
-        ahead = bootstrap(np.stack(parts, axis=1), _difference, confidence=joint, **settings)
+        ahead = bootstrap(np.stack(parts, axis=1), _difference, confidence=joint, **settings, clusters=clusters)
+        own = {**settings, "clusters": kept(clusters, members)}
         rows.append(
             {
                 "low": float(true[members].min()),
                 "high": float(true[members].max()),
                 "rows": len(members),
-                "error": _mean(errors[members], config.confidence, settings),
-                "residual": _mean(residuals[members], config.confidence, settings),
+                "error": _mean(errors[members], config.confidence, own),
+                "residual": _mean(residuals[members], config.confidence, own),
                 "difference": _as_dict(ahead),
                 "worse": ahead.low > 0,
             }
         )
     return {
-        "mean": _mean(residuals, config.confidence, settings),
-        "intervals": coverage(residuals, calibration, config.confidence),
+        "mean": _mean(residuals, config.confidence, {**settings, "clusters": clusters}),
+        "intervals": coverage(residuals, calibration, config.confidence, clusters),
         "quarters": rows,
         "quarters_confidence": joint,
         "drawn": np.stack([true, predicted], axis=1)[_spread(residuals)].tolist(),
     }
 
 
-def coverage(residuals: Floats, calibration: Mapping[str, Any], confidence: float) -> dict[str, Any] | None:
+def coverage(
+    residuals: Floats, calibration: Mapping[str, Any], confidence: float, clusters: Integers | None = None
+) -> dict[str, Any] | None:
     """Return how many of these rows prediction intervals of the stored width contain (Wilson); None without one."""
     width, nominal = (calibration.get(key) for key in ("half_width", "coverage"))
     if not isinstance(width, int | float) or not isinstance(nominal, int | float):
         return None
-    inside = wilson(float((np.abs(residuals) <= width).sum()), float(len(residuals)), confidence)
+    inside = share(np.abs(residuals) <= width, np.ones(len(residuals), bool), confidence, clusters)
     return {"half_width": float(width), "nominal": float(nominal), "observed": _as_dict(inside)}
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 from toolkit.evaluation import scores
 from toolkit.evaluation.class_thresholds import stored_thresholds
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.overviews.class_figures import per_class
 from toolkit.metrics.classification import membership
 from toolkit.metrics.probability import probability_matrix
 
@@ -22,7 +23,8 @@ def sections(context: EvaluationContext) -> dict[str, Any]:
     """Return the metrics of each class, the number of classes a row, confused classes and the most confident errors."""
     predicted, references, labels = context.columns["prediction"], context.references, context.labels
     given, true = membership(predicted, len(labels)), membership(references, len(labels))
-    each = scores.per_class(predicted, references, labels, context.config.evaluation, context.seed)
+    settings = context.config.evaluation
+    each = per_class(predicted, references, labels, settings, context.seed, context.clusters)
     counts = given.sum(axis=0).tolist()
     section: dict[str, Any] = {
         "per_class": [{**row, "predicted": count} for row, count in zip(each, counts, strict=True)],

@@ -1,7 +1,7 @@
 """Predictions for inputs that are not in the data."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from toolkit.evaluation import entities
 from toolkit.evaluation.context import EvaluationContext, chosen_classes
-from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, paired_difference, wilson
+from toolkit.evaluation.statistics.clusters import Integers
+from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, paired_difference, share
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.predict_features import predict_features
 from toolkit.metrics import Metric, load
@@ -38,6 +39,7 @@ class CounterfactualModel:
         width: Of numbers, the half width of their prediction intervals: a prediction that moves further has changed;
             None where it is not known.
         shows: (example, prediction) → text; the name of the class when None.
+        clusters: Number of the cluster of each example of the data; None where examples are independent. Shape (N,).
     """
 
     predict: Callable[[Sequence[Example]], PredictionColumns]
@@ -50,6 +52,7 @@ class CounterfactualModel:
     measure: Measure = "score"
     width: float | None = None
     shows: Callable[[Any, Any], str] | None = None
+    clusters: Integers | None = None
 
     @property
     def of_numbers(self) -> bool:
@@ -60,11 +63,13 @@ class CounterfactualModel:
         """Whether a prediction changed; numbers by more than the half width of their intervals."""
         return abs(after - before) > (self.width or 0.0) if self.of_numbers else bool(before != after)
 
-    def changed(self, before: Sequence[Any], after: Sequence[Any]) -> dict[str, float] | None:
+    def changed(
+        self, before: Sequence[Any], after: Sequence[Any], clusters: Integers | None
+    ) -> dict[str, float] | None:
         """Return the share of the predictions that changed; None for numbers without a known half width."""
         if self.of_numbers and self.width is None:
             return None
-        return self.share([self.differ(*pair) for pair in zip(before, after, strict=True)])
+        return self.share([self.differ(*pair) for pair in zip(before, after, strict=True)], clusters)
 
     def figure(self, predictions: PredictionColumns, truth: Sequence[Any]) -> float:
         """Return the metric, or the accuracy, of predictions."""
@@ -74,7 +79,12 @@ class CounterfactualModel:
         return float(np.mean([predicted == true for predicted, true in zip(given, truth, strict=True)]))
 
     def change(
-        self, before: Sequence[Any], after: Sequence[Any], truth: Sequence[Any], confidence: float
+        self,
+        before: Sequence[Any],
+        after: Sequence[Any],
+        truth: Sequence[Any],
+        confidence: float,
+        clusters: Integers | None,
     ) -> dict[str, float]:
         """Return how much the metric, or the accuracy, of the same rows changes, with a paired interval."""
         if self.metric is None:
@@ -82,11 +92,10 @@ class CounterfactualModel:
                 np.array([predicted == true for predicted, true in zip(given, truth, strict=True)], np.float64)
                 for given in (before, after)
             )
-            return self.mean(still - right, confidence)
+            return self.mean(still - right, clusters, confidence)
         now, then = (self.metric.statistics(given, truth, self.labels) for given in (after, before))
-        aggregate, resamples = self.metric.aggregate, self.resamples
-        difference = paired_difference(now, then, aggregate, confidence=confidence, resamples=resamples, seed=self.seed)
-        return as_dict(difference)
+        settings: dict[str, Any] = {"resamples": self.resamples, "seed": self.seed, "clusters": clusters}
+        return as_dict(paired_difference(now, then, self.metric.aggregate, confidence=confidence, **settings))
 
     def shown(self, example: Example, prediction: Any) -> str:
         """Return a prediction for an example as text."""
@@ -106,15 +115,16 @@ class CounterfactualModel:
         scores: Floats = probability_matrix(predictions["probabilities"]) @ weights
         return scores
 
-    def share(self, hits: Sequence[bool] | np.ndarray[Any, Any]) -> dict[str, float]:
+    def share(self, hits: Sequence[bool] | np.ndarray[Any, Any], clusters: Integers | None) -> dict[str, float]:
         """Return a share of texts with Wilson's interval."""
-        return as_dict(wilson(float(np.sum(hits)), float(len(hits)), self.confidence))
+        return as_dict(share(hits, np.ones(len(hits), bool), self.confidence, clusters))
 
-    def mean(self, values: Floats, confidence: float | None = None) -> dict[str, float]:
+    def mean(self, values: Floats, clusters: Integers | None, confidence: float | None = None) -> dict[str, float]:
         """Return the mean of a number for each text, with its bootstrap interval."""
         statistics = np.stack([values, np.ones(len(values))], axis=1)
         level = self.confidence if confidence is None else confidence
-        return as_dict(bootstrap(statistics, mean, confidence=level, resamples=self.resamples, seed=self.seed))
+        settings: dict[str, Any] = {"resamples": self.resamples, "seed": self.seed, "clusters": clusters}
+        return as_dict(bootstrap(statistics, mean, confidence=level, **settings))
 
 
 def as_dict(interval: Interval) -> dict[str, float]:
@@ -148,6 +158,10 @@ def counterfactual_model(context: EvaluationContext) -> CounterfactualModel:
     Args:
         context: With the stored model.
     """
+    return replace(_counterfactual_model(context), clusters=context.clusters)
+
+
+def _counterfactual_model(context: EvaluationContext) -> CounterfactualModel:
     stored, settings = context.stored, context.config.evaluation
     assert stored is not None  # a check that needs predictions runs where there is a model
     loaded = stored.loaded

@@ -1,1 +1,1 @@
-"""Intervals, significance, calibration errors and temperatures, rankings of queries, spread over seeds."""
+"""Intervals, clusters of rows, significance, calibration errors, temperatures, rankings, spread over seeds."""

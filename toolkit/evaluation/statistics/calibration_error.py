@@ -2,16 +2,14 @@
 
 import math
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
+from toolkit.evaluation.statistics.clusters import Integers, count, flipped_p, quantile
 from toolkit.evaluation.statistics.intervals import Floats, Interval
 
 BINS = 10
 REDRAWS = 1000  # simulated draws of a perfectly calibrated model
-
-Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def bin_of(confidence: Floats) -> Integers:
@@ -20,10 +18,12 @@ def bin_of(confidence: Floats) -> Integers:
     return np.searchsorted(edges, confidence, side="right")
 
 
-def _gaps(confidence: Floats, right: Floats, number: Integers) -> tuple[Floats, Floats, Floats]:
+def _gaps(
+    confidence: Floats, right: Floats, number: Integers, clusters: Integers | None = None
+) -> tuple[Floats, Floats, Floats]:
     """Return each bin's share of the examples, mean of confidence minus correctness, and that mean's standard error.
 
-    A single example has no spread; its standard error is that of a calibrated prediction.
+    A single example, or cluster, has no spread; its standard error is that of a calibrated prediction.
     """
     sizes = np.bincount(number).astype(np.float64)
     held = sizes > 0
@@ -32,7 +32,20 @@ def _gaps(confidence: Floats, right: Floats, number: Integers) -> tuple[Floats, 
     squares = np.bincount(number, gap**2)[held] / sizes[held] - mean**2
     spread = np.maximum(squares, 0) / np.maximum(sizes[held] - 1, 1)
     alone = np.bincount(number, confidence * (1 - confidence))[held]
+    if clusters is not None:
+        sums = _sums(gap - (np.bincount(number, gap) / np.maximum(sizes, 1))[number], number, clusters)[:, held]
+        units = (_sums(np.ones(len(gap)), number, clusters)[:, held] > 0).sum(axis=0)  # clusters in each bin
+        spread = (sums**2).sum(axis=0) * units / np.maximum(units - 1, 1) / sizes[held] ** 2
+        return sizes[held] / len(gap), mean, np.sqrt(np.where(units > 1, spread, alone / sizes[held]))
     return sizes[held] / len(gap), mean, np.sqrt(np.where(sizes[held] > 1, spread, alone))
+
+
+def _sums(values: Floats, number: Integers, clusters: Integers) -> Floats:
+    """Sum values (N,) over the rows of each cluster in each bin. Shape (clusters, bins)."""
+    bins = int(number.max()) + 1
+    totals: Floats = np.zeros((count(clusters), bins))
+    np.add.at(totals, (clusters, number), values)
+    return totals
 
 
 def plain_error(confidence: Floats, right: Floats) -> float:
@@ -41,7 +54,9 @@ def plain_error(confidence: Floats, right: Floats) -> float:
     return float((share * np.abs(gap)).sum())
 
 
-def calibration_error(confidence: Floats, right: Floats, level: float, seed: int) -> Interval:
+def calibration_error(
+    confidence: Floats, right: Floats, level: float, seed: int, clusters: Integers | None = None
+) -> Interval:
     """Return the expected calibration error without most of its bias, and an interval.
 
     A bin's gap is never exactly zero by chance, so the plain error of a perfect model is above zero. Taking each gap to
@@ -56,26 +71,42 @@ def calibration_error(confidence: Floats, right: Floats, level: float, seed: int
         right: Whether the prediction is right, or the class true, 1 or 0. Shape (N,).
         level: Confidence of the interval, for example 0.95.
         seed: Of the redraws.
+        clusters: Number of each example's cluster, of which standard errors are then; None where examples are
+            independent. Shape (N,).
     """
-    share, gap, error = _gaps(confidence, right, bin_of(confidence))
+    number = bin_of(confidence)
+    share, gap, error = _gaps(confidence, right, number, clusters)
     size, safe = np.abs(gap), np.maximum(error, 1e-12)
     below = np.array([NormalDist().cdf(-z) for z in size / safe])
     folded = safe * math.sqrt(2 / math.pi) * np.exp(-((size / safe) ** 2) / 2) + size * (1 - 2 * below)
     plain = float((share * size).sum())
     value = max(0.0, plain - float((share * (folded - size)).sum()))
-    spread = NormalDist().inv_cdf(0.5 + level / 2) * math.sqrt(float(((share * error) ** 2).sum()))
-    clear = calibrated_p(confidence, right, seed) < 1 - level
+    variance = float(((share * error) ** 2).sum())
+    if clusters is not None:  # the gaps of bins depend on each other where clusters have rows in several
+        towards = np.sign(np.bincount(number, confidence - right))
+        means = (np.bincount(number, confidence - right) / np.maximum(np.bincount(number), 1))[number]
+        influences = _sums(confidence - right - means, number, clusters) @ towards / len(right)
+        groups = count(clusters)
+        variance = max(variance, float((influences**2).sum()) * groups / max(groups - 1, 1))
+    spread = quantile(level, clusters) * math.sqrt(variance)
+    clear = calibrated_p(confidence, right, seed, clusters=clusters) < 1 - level
     return Interval(value, max(0.0, value - spread) if clear else 0.0, min(1.0, plain + spread))
 
 
-def calibrated_p(confidence: Floats, right: Floats, seed: int, redraws: int | None = None) -> float:
+def calibrated_p(
+    confidence: Floats, right: Floats, seed: int, redraws: int | None = None, clusters: Integers | None = None
+) -> float:
     """Return the probability of a plain error at least as large for a perfectly calibrated model.
 
     By simulating how many predictions of each bin are right (Bröcker and Smith 2007, "Increasing the Reliability of
-    Reliability Diagrams"); that number is a sum of independent events of known probabilities.
+    Reliability Diagrams"); that number is a sum of independent events of known probabilities. With clusters, whose
+    events depend on each other in an unknown way, the signs of their gaps are flipped (`clusters.flipped_p`).
     """
     random, redraws = np.random.default_rng(seed), REDRAWS if redraws is None else redraws
     number = bin_of(confidence)
+    if clusters is not None:
+        gaps = _sums(confidence - right, number, clusters)
+        return flipped_p(gaps, lambda sums: np.abs(sums).sum(axis=1), redraws, seed)
     observed, drawn = 0.0, np.zeros(redraws)
     for members in (number == index for index in np.unique(number)):
         expected = confidence[members].sum()

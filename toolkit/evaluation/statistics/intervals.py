@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.evaluation.statistics import clusters as clusters_
+from toolkit.evaluation.statistics.clusters import Integers
 from toolkit.metrics.base import Scale
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -48,13 +50,13 @@ def resampled_weights(examples: int, resamples: int, seed: int) -> Iterator[Floa
 
 
 def resampled_sums(statistics: Floats, resamples: int, seed: int) -> Floats:
-    """Draw bootstrap samples of the examples and sum their statistics.
+    """Draw bootstrap samples of the examples, or of clusters, and sum their statistics.
 
     Only how often each different row was drawn matters to the sums, and that is multinomial too. So rows that are
     alike are drawn together, which costs as much as there are different ones: a handful for right and wrong.
 
     Args:
-        statistics: One row an example. Shape (N, S).
+        statistics: One row an example, or a cluster. Shape (N, S).
         resamples: B.
         seed: Of the draw.
 
@@ -62,31 +64,6 @@ def resampled_sums(statistics: Floats, resamples: int, seed: int) -> Floats:
         Shape (B, S).
     """
     return _drawn_sums(*distinct(statistics), resamples, seed)
-
-
-def by_cluster(statistics: Floats, clusters: np.ndarray[Any, np.dtype[np.int64]] | None) -> Floats:
-    """Sum the statistics of the rows of each cluster, which are then drawn and left out together. (N, S) → (U, S).
-
-    Source: Field and Welsh 2007, "Bootstrapping Clustered Data".
-
-    Args:
-        statistics: One row an example. Shape (N, S).
-        clusters: Number of each example's cluster, from 0; None where examples are independent. Shape (N,).
-    """
-    if clusters is None:
-        return statistics
-    sums = np.zeros((int(clusters.max()) + 1, statistics.shape[1]))
-    np.add.at(sums, clusters, statistics)
-    return sums
-
-
-def of_clusters(
-    figure: Callable[[Floats], Floats], examples: int, clusters: np.ndarray[Any, np.dtype[np.int64]] | None
-) -> tuple[Callable[[Floats], Floats], int]:
-    """Return a figure of weighted examples as one of weighted clusters, and their number."""
-    if clusters is None:
-        return figure, examples
-    return lambda weights: figure(weights[:, clusters]), int(clusters.max()) + 1
 
 
 def distinct(statistics: Floats) -> tuple[Floats, Floats]:
@@ -104,11 +81,18 @@ def _drawn_sums(rows: Floats, counts: Floats, resamples: int, seed: int) -> Floa
 
 
 def bootstrap(
-    statistics: Floats, aggregate: Callable[[Floats], Floats], *, confidence: float, resamples: int, seed: int
+    statistics: Floats,
+    aggregate: Callable[[Floats], Floats],
+    *,
+    confidence: float,
+    resamples: int,
+    seed: int,
+    clusters: Integers | None = None,
 ) -> Interval:
     """Return the BCa bootstrap interval of `aggregate(statistics.sum(0))`.
 
-    Source: Efron 1987, "Better Bootstrap Confidence Intervals", section 3; the acceleration from the jackknife.
+    Source: Efron 1987, "Better Bootstrap Confidence Intervals", section 3; the acceleration from the jackknife. With
+    clusters these are resampled, and left out in the jackknife, at a level that is widened for their number.
 
     Args:
         statistics: One row an example. Shape (N, S).
@@ -116,12 +100,13 @@ def bootstrap(
         confidence: For example 0.95.
         resamples: Bootstrap samples.
         seed: Of the draw.
+        clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
     """
     total = statistics.sum(axis=0)
-    rows, counts = distinct(statistics)
+    rows, counts = distinct(clusters_.sums(statistics, clusters))
     drawn = np.asarray(aggregate(_drawn_sums(rows, counts, resamples, seed)), np.float64)
     jackknife = np.asarray(aggregate(total - rows), np.float64)
-    return bca(float(aggregate(total)), drawn, jackknife, confidence, counts)
+    return bca(float(aggregate(total)), drawn, jackknife, clusters_.widened(confidence, clusters), counts)
 
 
 def studentized(
@@ -132,6 +117,7 @@ def studentized(
     confidence: float,
     resamples: int,
     seed: int,
+    clusters: Integers | None = None,
 ) -> Interval:
     """Return the symmetric bootstrap-t interval on a scale, where it is defined, or else the BCa interval.
 
@@ -139,7 +125,8 @@ def studentized(
     it held 90 % instead of 95. Here each resample's distance from the figure is divided by its own standard error,
     which the delta method gives from second moments of the statistics.
 
-    Source: Hall 1988, "On Symmetric Bootstrap Confidence Intervals".
+    Source: Hall 1988, "On Symmetric Bootstrap Confidence Intervals". With clusters these are resampled; dividing by the
+    standard error allows for their number.
 
     Args:
         statistics: One row an example. Shape (N, S).
@@ -148,9 +135,11 @@ def studentized(
         confidence: For example 0.95.
         resamples: Bootstrap samples.
         seed: Of the draw.
+        clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
     """
-    examples, width = statistics.shape
-    rows, counts = distinct(statistics)
+    units = clusters_.sums(statistics, clusters)
+    examples, width = units.shape
+    rows, counts = distinct(units)
     products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), width * width)
     both = np.concatenate([rows, products], axis=1)  # (U, S + S²)
     drawn = np.concatenate([(counts @ both)[None], _drawn_sums(both, counts, resamples, seed)])
@@ -160,7 +149,8 @@ def studentized(
         distances = np.abs(values[1:] - values[0]) / errors[1:]
     distances = distances[np.isfinite(distances)]
     if not np.isfinite(values[0]) or not 0 < errors[0] < math.inf or len(distances) < 0.9 * resamples:
-        return bootstrap(statistics, aggregate, confidence=confidence, resamples=resamples, seed=seed)
+        settings: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+        return bootstrap(statistics, aggregate, **settings, clusters=clusters)
     half = float(np.quantile(distances, confidence)) * float(errors[0])
     low, high = sorted(float(scale.back(values[0] + end)) for end in (-half, half))
     return Interval(float(aggregate(drawn[0, :width])), low, high)
@@ -185,7 +175,13 @@ def _standard_errors(drawn: Floats, width: int, examples: int, figure: Callable[
 
 
 def bootstrap_weighted(
-    figure: Callable[[Floats], Floats], examples: int, *, confidence: float, resamples: int, seed: int
+    figure: Callable[[Floats], Floats],
+    examples: int,
+    *,
+    confidence: float,
+    resamples: int,
+    seed: int,
+    clusters: Integers | None = None,
 ) -> Interval:
     """Return the BCa bootstrap interval of a figure that is given by the weights of the examples.
 
@@ -198,7 +194,12 @@ def bootstrap_weighted(
         confidence: For example 0.95.
         resamples: Bootstrap samples.
         seed: Of the draw.
+        clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
     """
+    if clusters is not None:
+        level = clusters_.widened(confidence, clusters)
+        settings: dict[str, Any] = {"confidence": level, "resamples": resamples, "seed": seed}
+        return bootstrap_weighted(lambda weights: figure(weights[:, clusters]), clusters_.count(clusters), **settings)
     value = float(figure(np.ones((1, examples)))[0])
     drawn = np.concatenate([figure(weights) for weights in resampled_weights(examples, resamples, seed)])
     groups = np.random.default_rng(seed).permutation(examples) % min(_GROUPS, examples)
@@ -254,6 +255,41 @@ def wilson(successes: float, trials: float, confidence: float) -> Interval:
     return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))  # for rounding
 
 
+def share(hits: Any, among: Any, confidence: float, clusters: Integers | None) -> Interval:
+    """Return the share of hits among some rows with Wilson's interval, of which there must be one.
+
+    With clusters the number of rows is divided by the design effect of the share and by the square of Student's over
+    the normal quantile. Where all or none are hits the share has no spread, and each cluster counts as one row.
+
+    Source: Korn and Graubard 1998, "Confidence Intervals for Proportions with Small Expected Number of Positive Counts
+    Estimated from Survey Data".
+
+    Args:
+        hits: Whether each row is a hit. Shape (N,).
+        among: Whether it counts. Shape (N,).
+        confidence: For example 0.95.
+        clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
+    """
+    counted = np.flatnonzero(among)
+    found = np.asarray(hits)[counted].astype(np.float64)
+    number = effective_rows(found, clusters_.kept(clusters, counted), confidence)
+    return wilson(float(found.sum()) * number / len(found), number, confidence)
+
+
+def effective_rows(hits: Floats, clusters: Integers | None, confidence: float) -> float:
+    """Return as how many independent rows some rows count for the interval of their share of hits; as of `share`."""
+    rows = float(len(hits))
+    if clusters is None:
+        return rows
+    mean, groups = float(hits.mean()), clusters_.count(clusters)
+    if mean in (0.0, 1.0) or groups == 1:
+        return float(groups)
+    residuals = np.bincount(clusters, hits - mean)
+    variance = groups / (groups - 1) * float((residuals**2).sum()) / rows**2
+    few = (NormalDist().inv_cdf(0.5 + confidence / 2) / clusters_.quantile(confidence, clusters)) ** 2
+    return min(rows, mean * (1 - mean) / variance if variance > 0 else rows) * few
+
+
 def f1_score(right: float, predicted: float, true: float, confidence: float) -> Interval:
     """Return an interval of F1 that is valid where everything is right or wrong, and resampling has no variance.
 
@@ -272,6 +308,7 @@ def paired_difference(
     confidence: float,
     resamples: int,
     seed: int,
+    clusters: Integers | None = None,
 ) -> Interval:
     """Return the BCa interval of the difference of one figure between two predictors on the same examples.
 
@@ -282,12 +319,12 @@ def paired_difference(
         confidence: For example 0.95.
         resamples: Bootstrap samples.
         seed: Of the draw.
+        clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
     """
     width = ours.shape[1]
 
     def difference(sums: Floats) -> Floats:
         return np.asarray(aggregate(sums[..., :width])) - np.asarray(aggregate(sums[..., width:]))
 
-    return bootstrap(
-        np.concatenate([ours, theirs], axis=1), difference, confidence=confidence, resamples=resamples, seed=seed
-    )
+    settings: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    return bootstrap(np.concatenate([ours, theirs], axis=1), difference, **settings, clusters=clusters)

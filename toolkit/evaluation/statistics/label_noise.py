@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.evaluation.statistics.clusters import Integers, kept
 from toolkit.metrics.probability import probability_matrix
 
 TOLERATED = 0.03  # usual share of wrong labels, which mistakes of the model alone may imitate
@@ -26,12 +27,17 @@ _TEMPERATURES = np.exp(np.linspace(-2.5, 3.5, 41))
 _RATES = np.array([0.0, 0.01, 0.02, TOLERATED, 0.04, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4])
 
 
-def noise(probabilities: Sequence[Any], references: Sequence[int]) -> dict[str, Any] | None:
+def noise(
+    probabilities: Sequence[Any], references: Sequence[int], clusters: Integers | None = None
+) -> dict[str, Any] | None:
     """Estimate the share of wrong labels, and test whether it is above `TOLERATED`.
 
     Args:
         probabilities: Of each class, for each example, from a model that did not see it. Shape (N, C).
         references: The labels.
+        clusters: Number of each example's cluster; None where examples are independent. Shape (N,). The likelihood
+            ratio is then divided by the design effect of its terms (Rao and Scott 1984, "On Chi-Squared Tests for
+            Multiway Contingency Tables with Cell Proportions Estimated from Survey Data").
 
     Returns:
         "rate", the most likely share among those tested, and "p", the probability of labels that contradict the model
@@ -42,23 +48,37 @@ def noise(probabilities: Sequence[Any], references: Sequence[int]) -> dict[str, 
         return None
     if len(labels) > MOST:
         chosen = np.random.default_rng(0).choice(len(labels), MOST, replace=False)
-        probs, labels = probs[chosen], labels[chosen]
-    losses = _losses(probs, labels)
-    best, tolerated = int(losses.argmin()), losses[_RATES <= TOLERATED].min()
-    ratio = max(0.0, 2 * float(tolerated - losses[best]))
+        probs, labels, clusters = probs[chosen], labels[chosen], kept(clusters, chosen)
+    by_temperature = _losses(probs, labels)
+    losses = by_temperature.min(axis=0)
+    best, usual = int(losses.argmin()), int(losses[_RATES <= TOLERATED].argmin())
+    ratio = max(0.0, 2 * float(losses[usual] - losses[best]))
+    if clusters is not None:
+        ratio /= _design_effect(probs, labels, clusters, (usual, best), by_temperature.argmin(axis=0))
     p = 0.5 * math.erfc(math.sqrt(ratio / 2)) if _RATES[best] > TOLERATED else 1.0
     return {"rate": float(_RATES[best]), "p": p}
 
 
+def _design_effect(
+    probabilities: Any, labels: Any, clusters: Integers, rates: tuple[int, int], temperatures: Any
+) -> float:
+    """Return by how much clusters increase the variance of the likelihood ratio of two rates, at least 1."""
+    first, second = (_terms(probabilities, labels, _TEMPERATURES[temperatures[rate]])[:, rate] for rate in rates)
+    terms = first - second - (first - second).mean()
+    return max(1.0, float((np.bincount(clusters, terms) ** 2).sum() / max((terms**2).sum(), 1e-12)))
+
+
 def _losses(probabilities: Any, labels: Any) -> Any:
-    """Return the negative log likelihood of the labels at each rate of noise, at its best temperature. Shape (R,)."""
+    """Return the negative log likelihood of the labels at each temperature and rate of noise. Shape (T, R)."""
+    return np.array([_terms(probabilities, labels, temperature).sum(axis=0) for temperature in _TEMPERATURES])
+
+
+def _terms(probabilities: Any, labels: Any, temperature: float) -> Any:
+    """Return what each label adds to it. Shape (N, R)."""
     rows, others = np.arange(len(labels)), probabilities.shape[1] - 1
     logits = np.log(probabilities.clip(1e-12))
     logits -= logits.max(axis=1, keepdims=True)
-    losses = []
-    for temperature in _TEMPERATURES:
-        scaled = np.exp(logits / temperature)
-        given = (scaled[rows, labels] / scaled.sum(axis=1))[:, None]  # (N, 1)
-        mixed = (1 - _RATES) * given + _RATES * (1 - given) / others
-        losses.append(-np.log(mixed.clip(1e-12)).sum(axis=0))
-    return np.min(losses, axis=0)
+    scaled = np.exp(logits / temperature)
+    given = (scaled[rows, labels] / scaled.sum(axis=1))[:, None]  # (N, 1)
+    mixed = (1 - _RATES) * given + _RATES * (1 - given) / others
+    return -np.log(mixed.clip(1e-12))

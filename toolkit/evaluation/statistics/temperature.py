@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
-from toolkit.evaluation.statistics.calibration_error import Integers, plain_error
+from toolkit.evaluation.statistics.calibration_error import plain_error
+from toolkit.evaluation.statistics.clusters import Integers, quantile
 from toolkit.evaluation.statistics.intervals import Floats, Interval
 from toolkit.metrics.probability import log_loss, probability_matrix
 
@@ -72,7 +72,13 @@ class Fit:
 
 
 def fitted(
-    probabilities: Any, truth: Any, confidence: float, seed: int, fitted_on: str, groups: Any = None
+    probabilities: Any,
+    truth: Any,
+    confidence: float,
+    seed: int,
+    fitted_on: str,
+    sentences: Integers | None = None,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return what is stored with a model of a temperature that is fitted to rows, as of `choose_temperature`.
 
@@ -82,9 +88,10 @@ def fitted(
         confidence: Of the interval.
         seed: Decides which rows are scaled together.
         fitted_on: What the rows are.
-        groups: Number of the group of each row, such as the sentence of a word; None where each is its own.
+        sentences: As of `choose_temperature`.
+        clusters: As of `choose_temperature`.
     """
-    fit = choose_temperature(probabilities, truth, confidence, seed, groups)
+    fit = choose_temperature(probabilities, truth, confidence, seed, sentences, clusters)
     facts: dict[str, Any] = {"fitted_on": fitted_on, "rows": fit.rows, "fit": fit.as_dict()}
     return {**facts, "temperature": fit.temperature} if fit.kept else facts
 
@@ -94,7 +101,8 @@ def choose_temperature(
     references: Sequence[int] | Integers,
     confidence: float,
     seed: int,
-    groups: Integers | None = None,
+    sentences: Integers | None = None,
+    clusters: Integers | None = None,
 ) -> Fit:
     """Fit a temperature, and test by cross-validation whether it helps on other rows.
 
@@ -108,8 +116,10 @@ def choose_temperature(
         references: The true classes.
         confidence: Of the interval.
         seed: Decides which rows are scaled together.
-        groups: Number of the group of each row, from 0, such as the sentence of a word; the rows of a group depend on
-            each other, so they are scaled together and count as one observation. None where each row is its own.
+        sentences: Number of the sentence of each row, a word, from 0; the words of a sentence depend on each other, so
+            they are scaled together and count as one observation. None where rows are examples.
+        clusters: Number of each row's cluster, which is treated alike; clusters may be few, so the interval is then
+            Student's. None where examples are independent.
     """
     probs, true = probability_matrix(probabilities), np.asarray(references, np.int64)
     rows, right = len(true), (probs.argmax(axis=1) == true).astype(np.float64)
@@ -118,7 +128,7 @@ def choose_temperature(
     if temperature is None or wrong < MISTAKES:
         reason = f"only {wrong} of these rows are predicted wrongly; at least {MISTAKES} are needed"
         return Fit(rows, temperature, None, False, reason)
-    group = np.arange(rows) if groups is None else groups
+    group = next((numbers for numbers in (clusters, sentences) if numbers is not None), np.arange(rows))
     number = (np.random.default_rng(seed).permutation(int(group.max()) + 1) % FOLDS)[group]
     held_out = probs.copy()
     for inside in (number == fold for fold in range(FOLDS)):
@@ -127,7 +137,7 @@ def choose_temperature(
             held_out[inside] = scaled(probs[inside], fitted)
     saved = log_loss(probs, true) - log_loss(held_out, true)
     middle, error = float(saved.mean()), _standard_error(saved, group)
-    spread = NormalDist().inv_cdf(0.5 + confidence / 2) * error
+    spread = quantile(confidence, clusters) * error
     gain = Interval(middle, middle - spread, middle + spread)
     before, after = (plain_error(part.max(axis=1), right) for part in (probs, held_out))
     if gain.low <= 0:

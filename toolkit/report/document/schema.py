@@ -20,6 +20,7 @@ _DIFFERENCE = {
 
 _COMPARISON = {
     "rows": float,
+    "groups": float,
     "split": str,
     "confidence": float,
     "models": [{"name": str, "recipe": str, "metrics": [METRIC]}],

@@ -25,6 +25,7 @@ def verdict(
     else:
         figure = f"{first['title']} {shown(first['value'], first['unit'])}"
         headline = f"{figure} on {rows} {split} examples{bounds(first, evaluation)}."
+    headline += _grouped(evaluation)
     statements = [
         compared(baseline["title"], baseline["difference"], evaluation, first)
         for baseline in baselines
@@ -62,6 +63,20 @@ def _later(evaluation: Mapping[str, Any], training: Mapping[str, Any] | None, di
         return [f"{sentence}."]
     before = f"on validation rows, drawn at random from the time of train until {division['train_until']}"
     return [f"{sentence}; {before}: {shown(kept[first['name']], first['unit'])}."]
+
+
+def _grouped(evaluation: Mapping[str, Any]) -> str:
+    """State beside the headline how many groups the rows belong to, and as how many independent rows they count."""
+    grouping = evaluation.get("grouping")
+    if not grouping:
+        return ""
+    effect = ""
+    if grouping["design_effect"] is not None:
+        effect = f" count as {grouping['effective_rows']:,.0f} independent ones (design effect "
+        effect += f"{grouping['design_effect']:.1f}): intervals and tests are over groups."
+    else:
+        effect = " depend on each other: intervals and tests are over groups."
+    return f" The rows of {grouping['groups']:,} groups by {grouping['column']}{effect}"
 
 
 def _weakest_class(evaluation: Mapping[str, Any]) -> list[str]:
@@ -210,12 +225,12 @@ def _biased(evaluation: Mapping[str, Any]) -> list[str]:
     statements = []
     for category in dict.fromkeys(study["category"] for study in bias.get("studies") or ()):
         studies = [study for study in bias["studies"] if study["category"] == category]
-        clear = [gap for study in studies for gap in study["gaps"] if gap["clear"]]
+        clear = [(gap, study["gap_confidence"]) for study in studies for gap in study["gaps"] if gap["clear"]]
         if clear:
-            gap = max(clear, key=lambda gap: abs(gap["score"]["value"]))
+            gap, level = max(clear, key=lambda pair: abs(pair[0]["score"]["value"]))
             up, measure = gap["score"]["value"] > 0, bias.get("measure") or "score"
             unit = {"probability": "fraction", "number": "value"}.get(measure, "score")
-            size, _, interval = sizes(gap["score"] if up else turned(gap["score"]), unit, bias["confidence"])
+            size, _, interval = sizes(gap["score"] if up else turned(gap["score"]), unit, level)
             kind = {
                 "score": f"the same texts are scored {'more positive' if up else 'more negative'}",
                 "probability": f"the probability of “{gap.get('label')}” for the same texts is "

@@ -168,11 +168,12 @@ def bias(result: Mapping[str, Any]) -> list[Section]:
             Cell(where.get(study["source"], study["source"])),
             Cell(formats.count(study["texts"])),
             Cell(formats.count(study["versions"])),
+            Cell(formats.count(study["terms"])),
             estimated(study["flipped"]),
         ]
         for study in studies
     ]
-    columns = ["Swapped", "In", "Texts", "Versions of each", "Predictions that changed"]
+    columns = ["Swapped", "In", "Texts", "Versions of each", "Terms of each", "Predictions that changed"]
     blocks: list[Block] = [Table("Swaps", columns, rows, words=frozenset({1}))]
     measure = result["measure"] or "score"
     measured, unit = _GAPS.get(measure, _GAPS["score"])
@@ -200,7 +201,18 @@ def bias(result: Mapping[str, Any]) -> list[Section]:
     ]
     if failures:
         blocks.append(Examples("Predictions that changed", failures))
-    lead = "The same texts are predicted for other groups of people. Intervals within one kind of swap hold jointly."
+    lead = (
+        "The same texts are predicted for other groups of people. A gap is the difference of a group from the others "
+    )
+    lead += "in means over terms, such as names; its interval is Student's, from how terms differ within groups. "
+    if result["claims"] and result["confidence"] is not None:
+        level = formats.measure(1 - result["confidence"], "fraction")
+        lead += (
+            f"{formats.count(result['claims'])} gaps were tested; all intervals hold jointly, and the probability of "
+        )
+        lead += f"any false claim is at most {level} (Bonferroni)."
+    if any(study["claims"] == 0 and study["gaps"] for study in studies):
+        lead += " Where two groups have a single term each, a gap between groups cannot be told from one between words."
     return [Section("bias", title, lead, blocks)]
 
 

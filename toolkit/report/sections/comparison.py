@@ -70,11 +70,14 @@ def _differences(result: Mapping[str, Any]) -> list[Section]:
             f"There are {len(pairs)} pairs, so each interval is at {100 * confidence:.4g} % for all of them to hold "
         )
         lead += "jointly, and the p-values are adjusted by Holm’s method. " if tested else "jointly. "
+    test = "McNemar’s mid-p" if result["groups"] is None else "Sign-flip p over groups"
     if tested:
-        lead += "McNemar’s mid-p tests whether the rows that only one of the two models predicts correctly are split "
-        lead += "evenly between them."
+        lead += f"{test} tests whether the rows that only one of the two models predicts correctly are split evenly "
+        lead += "between them. "
+    if result["groups"] is not None:
+        lead += f"The rows belong to {formats.count(result['groups'])} groups: all intervals resample groups."
     titles = [formats.metric_title(metric) for metric in metrics.values()]
-    table = Table("Differences", ["Pair", *titles, *(["McNemar’s mid-p"] if tested else [])], rows)
+    table = Table("Differences", ["Pair", *titles, *([test] if tested else [])], rows)
     if all(pair["agreement"] is None for pair in pairs):
         return [Section("differences", "Differences", lead, [table])]
     rights = ["Both correct", "Only the first", "Only the second", "Both wrong"] if tested else []

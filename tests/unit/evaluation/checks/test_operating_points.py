@@ -90,3 +90,27 @@ def test_the_class_to_be_found_is_one_of_the_data():
     assert thresholds.class_number("b", ("a", "b")) == 1
     with refused(ConfigError, "config.unknown-class", "`evaluation.positive_class`", "'c'", "a, b"):
         thresholds.class_number("c", ("a", "b"))
+
+
+def test_rows_of_groups_widen_intervals_on_both_kinds_of_rows():
+    random = np.random.default_rng(5)
+    true = random.random(60) < 0.5
+    scores = np.clip(random.normal(0.35 + 0.3 * true, 0.2), 0, 1)
+    many, labels, groups = scores.repeat(5), true.repeat(5).astype(int).tolist(), np.arange(60).repeat(5)
+    plain, grouped = (
+        operating_points.section(
+            probabilities(many),
+            labels,
+            1,
+            ("a", "b"),
+            thresholds.Thresholds.of(json.loads(json.dumps(chosen.as_dict()))),
+            0.95,
+            together,
+        )
+        for together in (None, groups)
+        for chosen in [thresholds.choose(probabilities(many), labels, 1, POINTS, together)]
+    )
+    for narrow, wide in zip(plain["points"], grouped["points"], strict=True):
+        for part in (lambda point: point["specificity"], lambda point: point["on_validation"]["sensitivity"]):
+            assert part(narrow)["value"] == pytest.approx(part(wide)["value"])
+            assert part(wide)["high"] - part(wide)["low"] > 1.5 * (part(narrow)["high"] - part(narrow)["low"])

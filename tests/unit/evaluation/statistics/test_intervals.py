@@ -335,24 +335,3 @@ def test_the_interval_scales_with_its_figure_however_small_that_is():
         tiny = bootstrap(scale * values, lambda sums: sums[..., 0] / 40, confidence=0.95, resamples=200, seed=1)
         assert tiny.low == pytest.approx(scale * usual.low, rel=1e-6)
         assert tiny.high == pytest.approx(scale * usual.high, rel=1e-6)
-
-
-def test_rows_of_a_cluster_are_drawn_together():
-    """Each row is there five times: over rows the interval would be √5 times too narrow."""
-    values = np.random.default_rng(0).random(80)
-    once = np.stack([values, np.ones(80)], axis=1)
-    copies, clusters = np.repeat(once, 5, axis=0), np.repeat(np.arange(80), 5)
-    settings = {"confidence": 0.95, "resamples": 500, "seed": 3}
-
-    def mean(sums):
-        return sums[..., 0] / sums[..., 1]
-
-    wanted = bootstrap(once, mean, **settings)
-    result = bootstrap(intervals.by_cluster(copies, clusters), mean, **settings)
-    assert (result.value, result.low, result.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
-    narrow = bootstrap(copies, mean, **settings)
-    assert (narrow.high - narrow.low) < 0.6 * (result.high - result.low)
-    assert intervals.by_cluster(copies, None) is copies
-    figure, count = intervals.of_clusters(lambda weights: (weights * copies[:, 0]).sum(axis=1), 400, clusters)
-    assert count == 80
-    assert figure(np.eye(80)[:2]) == pytest.approx(5 * values[:2])

@@ -275,12 +275,12 @@ def test_fragile_biased_and_unfair_models_are_named():
     assert "Not robust: “A typo in every eighth word” lowers accuracy by 3.0 points (95 % interval 1.0 to 5.0)." in text
     assert (
         "Depends on religion: the same texts are scored more positive with “Hindu” than with “the others”, "
-        "by 0.200 on a scale from -1 to 1 (95 % interval 0.100 to 0.300)."
+        "by 0.200 on a scale from -1 to 1 (99.17 % interval 0.100 to 0.300)."
     ) in text
     result["bias"]["studies"][0]["gaps"][0]["score"] = {"value": -0.2, "low": -0.3, "high": -0.1}
     turned = "\n".join(verdict(result, (), None, ())["statements"])
     assert "more negative with “Hindu” than with “the others”, by 0.200 on a scale" in turned
-    assert "(95 % interval 0.100 to 0.300)" in turned
+    assert "(99.17 % interval 0.100 to 0.300)" in turned
     assert "Differs by dialect in how often the second class is predicted: 20.0 points" in text
     result["robustness"]["invariance"][0]["difference"]["high"] = 0.01
     result["bias"]["studies"][0]["gaps"][0]["clear"] = False
