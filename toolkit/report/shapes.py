@@ -28,7 +28,10 @@ _SLICES = {
 _LABEL_ERRORS = {
     "unit": str,
     "doubted": float,
-    "noise": {"rate": float, "p": float},
+    "noise": {
+        **dict.fromkeys(("rate", "low", "high", "p"), float),
+        "precision": dict.fromkeys(("value", "low", "high"), float),
+    },
     "classes": [{"label": str, "missing": float, "wrong": float}],
     "examples": [
         {

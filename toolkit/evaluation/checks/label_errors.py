@@ -71,7 +71,7 @@ def section(
     samples = rows.take(pa.array([row for row, _ in shown], pa.int64())).to_pylist() if shown else []
     return {
         "doubted": len(doubtful),
-        "noise": noise(probabilities, references, clusters),
+        "noise": noise(probabilities, references, clusters, [row for row, _ in doubtful]),
         "examples": [
             {
                 "file": sample.get("_file"),

@@ -24,13 +24,20 @@ LEVEL = 0.01  # probability of a false alarm
 LEAST = 100  # rows
 MOST = 5000  # maximum number of rows
 _TEMPERATURES = np.exp(np.linspace(-2.5, 3.5, 41))
-_RATES = np.array([0.0, 0.01, 0.02, TOLERATED, 0.04, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4])
+_RATES = np.round(np.arange(0, 0.41, 0.01), 2)  # TOLERATED among them
+_WITHIN = 3.841  # twice the log likelihood that a rate in a 95 % interval may lose: chi-squared of one degree
 
 
 def noise(
-    probabilities: Sequence[Any], references: Sequence[int], clusters: Integers | None = None
+    probabilities: Sequence[Any],
+    references: Sequence[int],
+    clusters: Integers | None = None,
+    suspects: Sequence[int] = (),
 ) -> dict[str, Any] | None:
     """Estimate the share of wrong labels, and test whether it is above `TOLERATED`.
+
+    A rate is in the interval if the likelihood ratio does not reject it (profile likelihood). Of suspect labels, the
+    expected share of wrong ones is the mean posterior probability that a label was drawn by mistake.
 
     Args:
         probabilities: Of each class, for each example, from a model that did not see it. Shape (N, C).
@@ -39,24 +46,47 @@ def noise(
             ratio is then divided by the design effect of its terms (Rao and Scott 1984, "On Chi-Squared Tests for
             Multiway Contingency Tables with Cell Proportions Estimated from Survey Data").
 
+        suspects: Rows of suspect labels.
+
     Returns:
-        "rate", the most likely share among those tested, and "p", the probability of labels that contradict the model
-        as much where no more than `TOLERATED` are wrong; None on fewer than `LEAST` rows.
+        "rate", the most likely share, with "low" and "high" of its 95 % interval; "p", the probability of labels that
+        contradict the model as much where no more than `TOLERATED` are wrong; and "precision", the expected share of
+        wrong labels among the suspects as "value", "low" and "high", those of the interval's ends; None without
+        suspects. None on fewer than `LEAST` rows.
     """
     probs, labels = probability_matrix(probabilities), np.asarray(references, np.int64)
     if len(labels) < LEAST or probs.shape[1] < 2:
         return None
+    own = (probs[list(suspects)], labels[list(suspects)])
     if len(labels) > MOST:
         chosen = np.random.default_rng(0).choice(len(labels), MOST, replace=False)
         probs, labels, clusters = probs[chosen], labels[chosen], kept(clusters, chosen)
     by_temperature = _losses(probs, labels)
     losses = by_temperature.min(axis=0)
     best, usual = int(losses.argmin()), int(losses[_RATES <= TOLERATED].argmin())
-    ratio = max(0.0, 2 * float(losses[usual] - losses[best]))
+    ratios = 2 * (losses - losses[best])
+    temperatures = by_temperature.argmin(axis=0)
     if clusters is not None:
-        ratio /= _design_effect(probs, labels, clusters, (usual, best), by_temperature.argmin(axis=0))
-    p = 0.5 * math.erfc(math.sqrt(ratio / 2)) if _RATES[best] > TOLERATED else 1.0
-    return {"rate": float(_RATES[best]), "p": p}
+        other = usual if usual != best else best + 5 if best + 5 < len(_RATES) else best - 5
+        ratios = ratios / _design_effect(probs, labels, clusters, (other, best), temperatures)
+    p = 0.5 * math.erfc(math.sqrt(float(ratios[usual]) / 2)) if _RATES[best] > TOLERATED else 1.0
+    within = np.flatnonzero(ratios <= _WITHIN)
+    chosen = {"value": best, "low": int(within[0]), "high": int(within[-1])}
+    precision = None
+    if suspects:
+        precision = {
+            name: _expected(*own, float(_RATES[rate]), float(_TEMPERATURES[temperatures[rate]]))
+            for name, rate in chosen.items()
+        }
+    rates = {"rate": float(_RATES[best]), "low": float(_RATES[chosen["low"]]), "high": float(_RATES[chosen["high"]])}
+    return {**rates, "p": p, "precision": precision}
+
+
+def _expected(probabilities: Any, labels: Any, rate: float, temperature: float) -> float:
+    """Return the mean probability that a label was drawn by mistake, at a rate of such labels."""
+    given = _given(probabilities, labels, temperature)
+    wrong = rate * (1 - given) / (probabilities.shape[1] - 1)
+    return float(np.mean(wrong / np.maximum(wrong + (1 - rate) * given, 1e-12)))
 
 
 def _design_effect(
@@ -75,10 +105,14 @@ def _losses(probabilities: Any, labels: Any) -> Any:
 
 def _terms(probabilities: Any, labels: Any, temperature: float) -> Any:
     """Return what each label adds to it. Shape (N, R)."""
-    rows, others = np.arange(len(labels)), probabilities.shape[1] - 1
+    given = _given(probabilities, labels, temperature)[:, None]  # (N, 1)
+    mixed = (1 - _RATES) * given + _RATES * (1 - given) / (probabilities.shape[1] - 1)
+    return -np.log(mixed.clip(1e-12))
+
+
+def _given(probabilities: Any, labels: Any, temperature: float) -> Any:
+    """Return the probability of each label at a temperature. Shape (N,)."""
     logits = np.log(probabilities.clip(1e-12))
     logits -= logits.max(axis=1, keepdims=True)
     scaled = np.exp(logits / temperature)
-    given = (scaled[rows, labels] / scaled.sum(axis=1))[:, None]  # (N, 1)
-    mixed = (1 - _RATES) * given + _RATES * (1 - given) / others
-    return -np.log(mixed.clip(1e-12))
+    return scaled[np.arange(len(labels)), labels] / scaled.sum(axis=1)

@@ -291,9 +291,29 @@ def label_errors(result: Mapping[str, Any]) -> list[Section]:
         return []
     what = f"labels of {result['unit']}" if result["unit"] else "labels"
     lead = f"{formats.count(result['doubted'])} {what} are suspect: the model contradicts them with high confidence "
-    lead += "(confident learning). Either the model or the label is wrong; the most suspect labels come first."
+    lead += "(confident learning). Either the model or the label is wrong; the most suspect labels come first. "
+    lead += _wrong_labels(result["noise"])
     blocks = [*several_classes.doubtful_labels(result), Examples("Labels to check", rows)]
     return [Section("labels", "Labels to check", lead, blocks)]
+
+
+def _wrong_labels(noise: Mapping[str, Any]) -> str:
+    """State how many labels are wrong by estimate, and how many of the suspect ones are expected to be."""
+    if noise["rate"] is None or noise["low"] is None:
+        return "How many of them are wrong was not estimated."
+
+    def share(value: float) -> str:
+        return str(formats.measure(value, "fraction"))
+
+    rate = f"{share(noise['rate'])} (95 % interval {share(noise['low'])} to {share(noise['high'])})"
+    sentence = f"By estimate, {rate} of all labels are wrong. "
+    if noise["low"] == 0:
+        return f"{sentence}Possibly none is, and all of these are mistakes of the model."
+    of_these = noise["precision"]
+    ends = f"{share(of_these['low'])} to {share(of_these['high'])}"
+    return (
+        f"{sentence}Of the suspect ones {share(of_these['value'])} are expected to be ({ends} at the interval’s ends)."
+    )
 
 
 def _suggestion(row: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from toolkit.evaluation.checks.label_errors import doubted
 from toolkit.evaluation.statistics.label_noise import LEAST, LEVEL, noise
 
 RUNS = 40
@@ -53,3 +54,37 @@ def test_weak_model_detects_no_label_noise():
     probabilities, labels = test_set("two", 600, 0.2, 0)
     assert noise(0.5 + 0.01 * (probabilities - 0.5), np.random.default_rng(0).integers(0, 2, 600))["p"] > LEVEL
     assert noise(probabilities[: LEAST - 1], labels[: LEAST - 1]) is None
+
+
+@pytest.mark.parametrize(("kind", "wrong"), [("many", 0.1), ("hard", 0.1), ("many", 0.05), ("skewed", 0.1)])
+def test_the_interval_holds_the_rate(kind, wrong):
+    results = [noise(*test_set(kind, 600, wrong, seed, 0.7)) for seed in range(100)]
+    covered = sum(item["low"] - 1e-9 <= wrong <= item["high"] + 1e-9 for item in results)
+    assert covered >= 90  # of 100, at 95 %
+
+
+@pytest.mark.parametrize("kind", ["two", "skewed", "hard", "many"])
+def test_clean_labels_may_have_no_error(kind):
+    """Suspect labels are there, as of any model that is not perfect, and none of them need be wrong."""
+    none = 0
+    for seed in range(RUNS):
+        probabilities, labels = test_set(kind, 400, 0.0, seed)
+        suspects = [row for row, _ in doubted(probabilities, labels)]
+        result = noise(probabilities, labels, suspects=suspects)
+        none += result["low"] == 0 and (not suspects or result["precision"]["low"] == 0)
+    assert none >= 0.9 * RUNS
+
+
+@pytest.mark.parametrize("kind", ["many", "hard"])
+def test_the_expected_precision_is_that_of_the_planted_errors(kind):
+    expected, real, inside = [], [], 0
+    for seed in range(30):
+        probabilities, labels = test_set(kind, 1000, 0.1, seed)
+        _, clean = test_set(kind, 1000, 0.0, seed)
+        suspects = [row for row, _ in doubted(probabilities, labels)]
+        precision = noise(probabilities, labels, suspects=suspects)["precision"]
+        expected.append(precision["value"])
+        real.append(np.mean(labels[suspects] != clean[suspects]))
+        inside += precision["low"] - 0.05 <= real[-1] <= precision["high"] + 0.05
+    assert np.mean(expected) == pytest.approx(np.mean(real), abs=0.06)
+    assert inside >= 26
