@@ -137,7 +137,8 @@ def figure_interval(
     }
     if isinstance(metric, RankMetric):
         figure = metric.prepare(predictions, references, labels)
-        interval = intervals.bootstrap_weighted(figure, len(references), **settings)
+        strata = references if metric.value_type == "probabilities" and metric.scale is not None else None
+        interval = intervals.bootstrap_weighted(figure, len(references), **settings, scale=metric.scale, classes=strata)
         return interval if interval.low < interval.high else None
     statistics = metric.statistics(predictions, references, labels)
     total = statistics.sum(axis=0)

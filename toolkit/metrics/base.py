@@ -96,6 +96,7 @@ class RankMetric:
         higher_is_better: Direction of improvement.
         least_classes: With fewer classes than this the figure says nothing and is left out.
         reference_type: What one reference is, where it is neither what a prediction is nor the class of probabilities.
+        scale: The interval is symmetric on this scale; None for the BCa interval.
     """
 
     name: str
@@ -106,6 +107,7 @@ class RankMetric:
     higher_is_better: bool = True
     least_classes: int = 0
     reference_type: ValueType | None = None
+    scale: Scale | None = None
 
 
 def reference_type(metric: Metric | RankMetric) -> ValueType:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.metrics.base import Floats, Metric, RankMetric
+from toolkit.metrics.base import Floats, Metric, RankMetric, Scale
 from toolkit.metrics.classification import divide, membership
 from toolkit.metrics.means import mean, mean_of
 from toolkit.metrics.ranks import in_pieces, ranked
@@ -103,9 +103,14 @@ def _top(k: int) -> Metric:
     return Metric(f"top_{k}", title, _mean_of(_within(k)), mean, "probabilities", proportion=True, least_classes=k + 1)
 
 
+_LEAST = 1e-12
+_LOG_ODDS = Scale(
+    lambda area: np.log(area.clip(_LEAST, 1 - _LEAST) / (1 - area.clip(_LEAST, 1 - _LEAST))),
+    lambda odds: 1 / (1 + np.exp(-odds)),
+)
 _ALL: tuple[Metric | RankMetric, ...] = (
-    RankMetric("auroc", "Area under the ROC curve", areas(_roc_area)),
-    RankMetric("average_precision", "Average precision", areas(average_precision), unit="fraction"),
+    RankMetric("auroc", "Area under the ROC curve", areas(_roc_area), scale=_LOG_ODDS),
+    RankMetric("average_precision", "Average precision", areas(average_precision), unit="fraction", scale=_LOG_ODDS),
     _top(3),
     _top(5),
     Metric("brier", "Brier score", _mean_of(brier), mean, "probabilities", "score", higher_is_better=False),

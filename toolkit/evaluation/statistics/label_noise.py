@@ -65,13 +65,13 @@ def noise(
     losses = by_temperature.min(axis=0)
     best, usual = int(losses.argmin()), int(losses[_RATES <= TOLERATED].argmin())
     ratios = 2 * (losses - losses[best])
-    temperatures = by_temperature.argmin(axis=0)
+    temperatures: Any = by_temperature.argmin(axis=0)
     if clusters is not None:
         other = usual if usual != best else best + 5 if best + 5 < len(_RATES) else best - 5
         ratios = ratios / _design_effect(probs, labels, clusters, (other, best), temperatures)
     p = 0.5 * math.erfc(math.sqrt(float(ratios[usual]) / 2)) if _RATES[best] > TOLERATED else 1.0
     within = np.flatnonzero(ratios <= _WITHIN)
-    chosen = {"value": best, "low": int(within[0]), "high": int(within[-1])}
+    chosen: dict[str, int] = {"value": best, "low": int(within[0]), "high": int(within[-1])}
     precision = None
     if suspects:
         precision = {
