@@ -71,14 +71,14 @@ def noise(
         ratios = ratios / _design_effect(probs, labels, clusters, (other, best), temperatures)
     p = 0.5 * math.erfc(math.sqrt(float(ratios[usual]) / 2)) if _RATES[best] > TOLERATED else 1.0
     within = np.flatnonzero(ratios <= _WITHIN)
-    chosen: dict[str, int] = {"value": best, "low": int(within[0]), "high": int(within[-1])}
+    ends: dict[str, int] = {"value": best, "low": int(within[0]), "high": int(within[-1])}
     precision = None
     if suspects:
         precision = {
             name: _expected(*own, float(_RATES[rate]), float(_TEMPERATURES[temperatures[rate]]))
-            for name, rate in chosen.items()
+            for name, rate in ends.items()
         }
-    rates = {"rate": float(_RATES[best]), "low": float(_RATES[chosen["low"]]), "high": float(_RATES[chosen["high"]])}
+    rates = {"rate": float(_RATES[best]), "low": float(_RATES[ends["low"]]), "high": float(_RATES[ends["high"]])}
     return {**rates, "p": p, "precision": precision}
 
 
