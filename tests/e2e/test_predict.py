@@ -48,6 +48,21 @@ def test_predict_agrees_with_evaluation_in_row_order(made: Made, tmp_path: Path)
     assert "already exists" in again.err
 
 
+def test_sets_and_promises(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text\na wonderful film\na dull story\n")
+    file = ("predict", made.run, "--input", "in.csv", "--output", "out.jsonl")
+    sets, error = several(
+        [(*file, "--sets", "0.8"), ("predict", made.run, "a dull story", "--max-error", "0.0001")],
+        cwd=tmp_path,
+        all_of_them=True,
+    )
+    assert sets.code == 0, sets.text
+    answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [answer["prediction"] in answer["set"] for answer in answers] == [True, True]
+    assert error.code == 2
+    assert "model.no-promise" in error.err
+
+
 def test_standard_input(made: Made, tmp_path: Path) -> None:
     """And the score at the temperature that a run has fitted."""
     run = shutil.copytree(made.run, tmp_path / "run")

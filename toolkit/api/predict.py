@@ -7,6 +7,7 @@ from typing import Any, overload
 from toolkit.api.call import words
 from toolkit.api.call.caller import Caller, called
 from toolkit.api.results import PredictedFile, Prediction
+from toolkit.commands.predict.answer_options import AnswerOptions
 from toolkit.commands.predict.inputs import predict_inputs
 from toolkit.commands.predict.run import predict as predict_rows
 from toolkit.errors import ConfigError
@@ -23,6 +24,9 @@ def predict(
     *,
     recipe: str | None = None,
     all_scores: bool = False,
+    max_error: float | None = None,
+    sets: float | None = None,
+    sets_by_class: bool = False,
     text_column: str | None = None,
     max_length: int | None = None,
     set: Settings | None = None,
@@ -38,6 +42,9 @@ def predict(
     output: str | Path | Tell,
     recipe: str | None = None,
     all_scores: bool = False,
+    max_error: float | None = None,
+    sets: float | None = None,
+    sets_by_class: bool = False,
     explain: bool = False,
     text_column: str | None = None,
     max_length: int | None = None,
@@ -55,6 +62,9 @@ def predict(
     output: str | Path | Tell | None = None,
     recipe: str | None = None,
     all_scores: bool = False,
+    max_error: float | None = None,
+    sets: float | None = None,
+    sets_by_class: bool = False,
     explain: bool = False,
     text_column: str | None = None,
     max_length: int | None = None,
@@ -75,6 +85,9 @@ def predict(
             called with each row and its prediction.
         recipe: The task of a model that was not trained here, or the file of its recipe.
         all_scores: Return the score of every class.
+        max_error: Answer only where at most this share of the answers is wrong; `abstained` says why not.
+        sets: Return sets of classes, which hold the true one for this share of the rows.
+        sets_by_class: They do for the rows of each class.
         explain: Also write an explanation of each prediction; many times slower.
         text_column: Column that holds the text.
         max_length: Tokens that an input may have.
@@ -90,10 +103,12 @@ def predict(
     target = words.target_of(run)
     values = words.merged(words.flags(given), words.assignments(set))
     typed = [inputs] if isinstance(inputs, str | Path) else list(inputs or ())
+    wanted = AnswerOptions(all_scores, max_error, sets, sets_by_class)
+    wanted.check()
     with called(progress, "predict", [target], given) as caller:
         if typed and not (input or output or explain):
             texts = [tuple(map(str, item)) if isinstance(item, tuple) else str(item) for item in typed]
-            answers, kind = predict_inputs(target, texts, values, recipe, caller.observe, all_scores=all_scores)
+            answers, kind = predict_inputs(target, texts, values, recipe, caller.observe, wanted=wanted)
             return [Prediction.of(answer["input"], answer, kind) for answer in answers]
         source, place, receive = _places(typed, input, output)
         return predict_rows(
@@ -103,8 +118,8 @@ def predict(
             values,
             recipe,
             caller.observe,
-            all_scores=all_scores,
             explained=explain,
+            wanted=wanted,
             receive=receive,
             command=caller.command,
         )

@@ -153,6 +153,24 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Limits on probabilities by which answers keep a promise.
+
+    Attributes:
+        least_score: Predictions with a lower score are not given; None where all are.
+        max_error: Share of the given ones that may be wrong.
+        sets: Probability from which on each class is in the set of classes; None where there are no sets.
+    """
+
+    least_score: float | None = None
+    max_error: float | None = None
+    sets: Sequence[float] | None = None
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
 class AnswerFormat:
     """How predictions are written next to rows.
 
@@ -162,6 +180,7 @@ class AnswerFormat:
         all_scores: Whether the score of every class is wanted.
         located: As of `Values`, of the row; None for inputs that are not made of words.
         calibration: What is stored with the model of validation rows, as of `Target.calibrate`.
+        limits: Of promises, for targets with one class for each row.
     """
 
     labels: Sequence[str]
@@ -169,6 +188,7 @@ class AnswerFormat:
     all_scores: bool
     located: tuple[str, Sequence[tuple[int, int]]] | None = None
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = NO_LIMITS
 
     @property
     def score_columns(self) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from toolkit.tasks.kinds import (
+    NO_LIMITS,
     PATCH,
     WORD,
     AnswerFormat,
@@ -19,6 +20,7 @@ from toolkit.tasks.kinds import (
     Input,
     LabelColumn,
     Likeness,
+    Limits,
     Parts,
     Reading,
     Target,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 # What a recipe with kinds of its own imports, beside `Column` and `Task`.
 __all__ = [
+    "NO_LIMITS",
     "PATCH",
     "WORD",
     "AnswerFormat",
@@ -40,6 +43,7 @@ __all__ = [
     "Kind",
     "LabelColumn",
     "Likeness",
+    "Limits",
     "Parts",
     "Reading",
     "Target",

@@ -34,6 +34,19 @@ def predict(
     ] = None,
     recipe: options.RecipeOfModel = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the score of every class.")] = False,
+    max_error: Annotated[
+        float | None,
+        typer.Option("--max-error", help="Answer only where at most this share of the answers is wrong, such as 0.05."),
+    ] = None,
+    sets: Annotated[
+        float | None,
+        typer.Option(
+            "--sets", help="Write sets of classes that hold the true one for this share of rows, such as 0.9."
+        ),
+    ] = None,
+    sets_by_class: Annotated[
+        bool, typer.Option("--sets-by-class", help="Sets hold it for this share of the rows of each class.")
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also write an explanation of each prediction; many times slower.")
     ] = False,

@@ -9,6 +9,7 @@ from toolkit.distributed.process_group import ALONE, Team
 from toolkit.evaluation import thresholds
 from toolkit.evaluation.context import clusters, references
 from toolkit.evaluation.predict_rows import predict_rows
+from toolkit.evaluation.statistics import selective
 from toolkit.evaluation.statistics.clusters import Integers
 from toolkit.evaluation.statistics.temperature import fitted
 from toolkit.inference.model import StoredModel
@@ -55,6 +56,7 @@ def settled(
     """
     settings, seed = stored.config.evaluation, stored.config.training.seed
     facts = fitted(probabilities, truth, settings.confidence, seed, fitted_on, clusters=together)
+    facts["rows"] = selective.kept(probabilities, truth, together, seed)
     positive = thresholds.class_number(settings.positive_class, stored.labels)
     if positive is not None:
         facts["screening"] = thresholds.choose(

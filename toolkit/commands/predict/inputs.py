@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.commands.evaluate.stored_model import find_stored, stored_card
+from toolkit.commands.predict.answer_options import USUAL, AnswerOptions
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.row_stream import Row
@@ -24,7 +25,7 @@ def predict_inputs(
     recipe_name: str | None,
     observe: Observe,
     *,
-    all_scores: bool = False,
+    wanted: AnswerOptions = USUAL,
 ) -> tuple[list[dict[str, Any]], Target]:
     """Predict texts, pairs of texts, or pictures by their paths.
 
@@ -34,7 +35,7 @@ def predict_inputs(
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
-        all_scores: Return the score of every class.
+        wanted: What is answered, and what is promised of it.
 
     Returns:
         For each input "input", the columns of the target and "problem" or None; and the target.
@@ -51,7 +52,9 @@ def predict_inputs(
     if columns[0].kind.files is None:
         _refuse_tables([value for values in given for value in values])
     temperature = stored_temperature(stored_card(checkpoint))
-    predictor = Predictor(stored, columns, {role: role for role in roles}, temperature, all_scores, Path.cwd())
+    limits = wanted.limits(stored)
+    same = {role: role for role in roles}
+    predictor = Predictor(stored, columns, same, temperature, wanted.all_scores, Path.cwd(), limits=limits)
     answers = predictor.answer([Row(dict(zip(roles, values, strict=False))) for values in given])
     named = [
         {"input": values[0] if len(values) == 1 else values, **_without(answer, roles)}

@@ -17,7 +17,7 @@ from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import StoredModel
 from toolkit.inference.predict_features import predict_features
 from toolkit.tasks.spans import WORD_PROBABILITIES
-from toolkit.tasks.task import AnswerFormat, Column, Reading, Values
+from toolkit.tasks.task import NO_LIMITS, AnswerFormat, Column, Limits, Reading, Values
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Predictor:
         all_scores: Whether to give the score of every class.
         root: Folder of the files that rows name; None where rows may name none.
         explainer: Explains each prediction; None where not requested.
+        limits: By which answers keep a promise.
         cut: Called with the number of truncated rows, and for pairs of texts with that of each text.
     """
 
@@ -42,6 +43,7 @@ class Predictor:
     all_scores: bool
     root: Path | None = None
     explainer: Explainer | None = None
+    limits: Limits = NO_LIMITS
     cut: Callable[[int, Sequence[int]], None] = lambda _rows, _texts: None
 
     def answer(self, rows: Sequence[Row], observe: Observe | None = None) -> list[dict[str, Any]]:
@@ -124,7 +126,13 @@ class Predictor:
     @property
     def _how(self) -> AnswerFormat:
         calibration = self.stored.calibration
-        return AnswerFormat(self.stored.labels, self.temperature is not None, self.all_scores, calibration=calibration)
+        return AnswerFormat(
+            self.stored.labels,
+            self.temperature is not None,
+            self.all_scores,
+            calibration=calibration,
+            limits=self.limits,
+        )
 
     def _empty(self) -> dict[str, Any]:
         """Return the columns of a row without a prediction."""

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from toolkit.commands.evaluate.stored_model import find_stored, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
 from toolkit.commands.finetune.resume import terminable
+from toolkit.commands.predict.answer_options import USUAL, AnswerOptions
 from toolkit.commands.predict.identity import identity
 from toolkit.commands.predict.input_rows import (
     assign_columns,
@@ -47,8 +48,8 @@ def predict(
     recipe_name: str | None,
     observe: Observe,
     *,
-    all_scores: bool = False,
     explained: bool = False,
+    wanted: AnswerOptions = USUAL,
     receive: Callable[[dict[str, Any]], None] | None = None,
     command: str = "the same command",
 ) -> PredictedFile:
@@ -61,8 +62,8 @@ def predict(
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
-        all_scores: Write the score of every class.
         explained: Also write an explanation of each prediction.
+        wanted: What is answered, and what is promised of it.
         receive: Called with each row and its prediction as soon as it is computed, where the output is "-".
         command: The command line that resumes after a stop.
 
@@ -83,7 +84,8 @@ def predict(
     size = EXPLAINED if explained else WRITTEN if recipe.generate is not None else CHUNK
     arriving = receive is not None and source == row_stream.STANDARD_INPUT
     chunks = in_chunks(read_rows(source, values, config.options), size, arriving=arriving)
-    written = recipe.target.empty(AnswerFormat(labels, calibrated=False, all_scores=False))
+    limits = wanted.limits(stored)
+    written = recipe.target.empty(AnswerFormat(labels, calibrated=False, all_scores=False, limits=limits))
     chunks = map(partial(without_taken_columns, written=written), chunks)
     head = _first_chunk(source, chunks)
     roles = assign_columns(source, head, inputs, config.data.columns)
@@ -95,13 +97,15 @@ def predict(
     chunks = itertools.chain([head], chunks)
     from_text = recipe.generate is not None and inputs[0].kind.plain is not None  # which may hold markup
     counts = PredictionCounts(roles[inputs[0].role] if from_text else None)
-    predictor = Predictor(stored, inputs, roles, temperature, all_scores, root_of(source), explainer, counts.add_cut)
+    predictor = Predictor(
+        stored, inputs, roles, temperature, wanted.all_scores, root_of(source), explainer, limits, counts.add_cut
+    )
     if receive is not None:
         observe(Stage("Predicting rows as they arrive"))
         _predict_arriving(predictor, chunks, counts, receive)
     else:
         read = partial(read_rows, source, values, config.options)
-        work = _Work(source, read, output, write, [size, all_scores, explained], command)
+        work = _Work(source, read, output, write, [size, explained, *astuple(wanted)], command)
         with sole_writer(output):
             resumable_output.check_output(output, WRITTEN_TEXTS)  # another process may have made it since
             _write_parts(work, predictor, chunks, counts, observe)

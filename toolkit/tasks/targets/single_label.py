@@ -12,8 +12,9 @@ from toolkit.evaluation.baselines import (
     tfidf_logistic_regression,
 )
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.statistics import selective
 from toolkit.inference.predict import probabilities
-from toolkit.tasks.task import AnswerFormat, Target
+from toolkit.tasks.task import AnswerFormat, Limits, Target
 
 
 def _predictions(outputs: Any, _batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -30,11 +31,32 @@ def _answer(prediction: Any, probabilities: Any, calibrated: Any, how: AnswerFor
     answer["score"] = round(float(probabilities[prediction]), 6)
     if calibrated is not None:
         answer["calibrated_score"] = round(float(calibrated[prediction]), 6)
-    return answer | how.each_score(probabilities)
+    return answer | _promised(answer, probabilities, how.limits, how.labels) | how.each_score(probabilities)
+
+
+def _promised(answer: Mapping[str, Any], probabilities: Any, limits: Limits, labels: Sequence[str]) -> dict[str, Any]:
+    """Return why a prediction is not given, and the set of classes, as far as either is promised."""
+    promised: dict[str, Any] = {}
+    if limits.least_score is not None:
+        held_back = answer["score"] < limits.least_score
+        promised["abstained"] = (
+            f"{answer['prediction']} has a score of {answer['score']:.3f}; at most {100 * (limits.max_error or 0):g} % "
+            f"of the predictions from {limits.least_score:.3f} on are wrong"
+            if held_back
+            else None
+        )
+        if held_back:
+            promised["prediction"] = None
+    if limits.sets is not None:
+        (inside,) = selective.sets_of([probabilities], limits.sets)
+        promised["set"] = [label for label, member in zip(labels, inside, strict=True) if member]
+    return promised
 
 
 def _empty(how: AnswerFormat) -> dict[str, None]:
     names = ["prediction", "score", *(["calibrated_score"] if how.calibrated else [])]
+    names += ["abstained"] if how.limits.least_score is not None else []
+    names += ["set"] if how.limits.sets is not None else []
     return dict.fromkeys([*names, *how.score_columns])
 
 
@@ -42,9 +64,12 @@ def _line(given: Any, columns: Mapping[str, Any]) -> str:
     """Return the class, its score, calibrated unless those of all classes are shown, and the input."""
     if columns.get("score") is None:
         return f"{columns['prediction']}  {given}"
+    if columns.get("abstained") is not None:
+        return f"no answer ({columns['abstained']})  {given}"
     scores = {name.removeprefix("score: "): value for name, value in columns.items() if name.startswith("score: ")}
     score = columns["score"] if scores else columns.get("calibrated_score", columns["score"])
     beside = ", ".join(f"{name} {100 * value:.1f} %" for name, value in scores.items())
+    beside = ", ".join(filter(None, [beside, f"set: {', '.join(columns['set'])}" if columns.get("set") else ""]))
     return f"{columns['prediction']}  {100 * score:.1f} %{f'  ({beside})' if beside else ''}  {given}"
 
 

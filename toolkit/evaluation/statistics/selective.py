@@ -1,0 +1,150 @@
+"""Answers only where a promise on errors holds, and sets of classes that hold the true one.
+
+Both promises are for new rows of the distribution of the validation rows (exchangeable ones), which the model was not
+trained on. With groups of rows, whole groups are the independent units.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from toolkit.evaluation.statistics import clusters as clusters_
+from toolkit.evaluation.statistics.clusters import Integers
+from toolkit.evaluation.statistics.intervals import Floats
+
+DOUBT = 0.1  # probability that the promise on errors does not hold, over draws of the validation rows
+MOST = 5000  # validation rows that are kept
+STARTS = 4  # of the sequences of tests
+STEPS = 60  # thresholds that are tested
+_ROUNDING = 1e-9  # of a product such as 10 × 0.7
+
+
+def kept(
+    probabilities: Sequence[Any] | Floats, truth: Sequence[int], groups: Integers | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Return what a model keeps of its validation rows: JSON values.
+
+    Args:
+        probabilities: Of each class, for each row. Shape (N, C).
+        truth: The true classes. Shape (N,).
+        groups: Number of each row's group; None where rows are independent. Shape (N,).
+        seed: Decides which rows are kept of more than `MOST`.
+
+    Returns:
+        For each row "score", the highest probability, "right", "true", the probability of the true class, and "label",
+        its number; with groups also "group".
+    """
+    table, labels = np.asarray(probabilities, np.float64), np.asarray(truth, np.int64)
+    if len(labels) > MOST:
+        chosen = np.random.default_rng(seed).choice(len(labels), MOST, replace=False)
+        table, labels, groups = table[chosen], labels[chosen], clusters_.kept(groups, chosen)
+    rows = {
+        "score": np.round(table.max(axis=1), 6).tolist(),
+        "right": (table.argmax(axis=1) == labels).astype(int).tolist(),
+        "true": np.round(table[np.arange(len(labels)), labels], 6).tolist(),
+        "label": labels.tolist(),
+    }
+    return {**rows, "group": groups.tolist()} if groups is not None else rows
+
+
+def threshold(rows: Mapping[str, Sequence[Any]], most_error: float, doubt: float = DOUBT) -> float | None:
+    """Return the lowest score from which on at most a share `most_error` of the predictions is wrong.
+
+    Thresholds are tested from high ones to low ones, each for the hypothesis that more are wrong, until one cannot be
+    rejected; there are a few such sequences, which share the `doubt`, so that mistakes among the highest scores do not
+    end all. Within one, no correction is needed (fixed sequence).
+
+    Source: Angelopoulos et al. 2021, "Learn then Test: Calibrating Predictive Algorithms to Achieve Risk Control",
+    sections 3 and 4.1 (binomial p-values).
+
+    Args:
+        rows: From `kept`.
+        most_error: For example 0.05.
+        doubt: Probability that the returned threshold breaks the promise.
+
+    Returns:
+        None where no threshold can be promised.
+    """
+    scores = np.asarray(rows["score"], np.float64)
+    order = np.argsort(-scores, kind="stable")
+    scores, wrong = scores[order], 1 - np.asarray(rows["right"], np.int64)[order]
+    groups = np.asarray(rows["group"], np.int64)[order] if "group" in rows else None
+    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) + 1  # rows with a score of at least some value
+    least = math.ceil(math.log(doubt / STARTS) / math.log(1 - most_error))
+    ends = ends[ends >= least]
+    if not len(ends):
+        return None
+    tested = ends[np.unique(np.linspace(0, len(ends) - 1, STEPS).round().astype(int))]
+    rejected = np.array([_p(wrong[:end], None if groups is None else groups[:end], most_error) for end in tested])
+    rejected = rejected <= doubt / STARTS
+    best = -1
+    for start in np.unique(np.linspace(0, len(tested) - 1, STARTS + 1).round().astype(int))[:-1]:
+        place = int(start)
+        while place < len(tested) and rejected[place]:
+            best = max(best, place)
+            place += 1
+    return float(scores[tested[best] - 1]) if best >= 0 else None
+
+
+def _p(wrong: Integers, groups: Integers | None, most_error: float) -> float:
+    """Return the probability of so few mistakes, or fewer, at an error rate of `most_error`."""
+    from scipy.stats import binom, t
+
+    if groups is None:
+        return float(binom.cdf(int(wrong.sum()), len(wrong), most_error))
+    numbers = np.unique(groups, return_inverse=True)[1]
+    count = int(numbers.max()) + 1
+    mean = float(wrong.mean())
+    if count < 2 or not wrong.any():
+        return float((1 - most_error) ** count)  # without a mistake each group counts as one row
+    sums = np.bincount(numbers, wrong - mean)
+    error = math.sqrt(count / (count - 1) * float((sums**2).sum())) / len(wrong)
+    return float(t.sf((most_error - mean) / max(error, 1e-12), count - 1))
+
+
+def set_limits(
+    rows: Mapping[str, Sequence[Any]], coverage: float, classes: int, *, by_class: bool = False
+) -> list[float] | None:
+    """Return the probability from which on each class is in the set that holds the true one with a probability.
+
+    It is 1 - q, where q is the k-th smallest of 1 - (probability of the true class), k = ⌈(n + 1) × coverage⌉; by class
+    over the rows of each class, which promises the coverage for each class. Of a group of rows one counts.
+
+    Source: Sadinle, Lei and Wasserman 2019, "Least Ambiguous Set-Valued Classifiers With Bounded Error Levels"; of
+    groups Dunn, Wasserman and Ramdas 2023, "Distribution-Free Prediction Sets for Two-Layer Hierarchical Models".
+
+    Args:
+        rows: From `kept`.
+        coverage: For example 0.9.
+        classes: C.
+        by_class: Whether each class has a limit of its own.
+
+    Returns:
+        C limits, 0 for a class of too few rows; None where there are too few rows for all.
+    """
+    true, labels = np.asarray(rows["true"], np.float64), np.asarray(rows["label"], np.int64)
+    if "group" in rows:
+        groups = np.asarray(rows["group"], np.int64)
+        order = np.random.default_rng(0).permutation(len(groups))
+        one_each = order[np.unique(groups[order], return_index=True)[1]]
+        true, labels = true[one_each], labels[one_each]
+    if by_class:
+        limits = [_limit(true[labels == number], coverage) for number in range(classes)]
+    else:
+        limits = [_limit(true, coverage)] * classes
+    return None if all(limit is None for limit in limits) else [limit or 0.0 for limit in limits]
+
+
+def _limit(true: Floats, coverage: float) -> float | None:
+    rank = max(1, math.ceil((len(true) + 1) * coverage - _ROUNDING))
+    return float(np.sort(1 - true)[rank - 1] * -1 + 1) if rank <= len(true) else None
+
+
+def sets_of(probabilities: Sequence[Any] | Floats, limits: Sequence[float]) -> Any:
+    """Return which classes are in the set of each row; the most probable one always is. Shape (N, C)."""
+    table = np.asarray(probabilities, np.float64)
+    inside = table >= np.asarray(limits) - _ROUNDING
+    inside[np.arange(len(table)), table.argmax(axis=1)] = True
+    return inside
