@@ -150,13 +150,22 @@ def markdown(record: dict[str, Any]) -> str:
         for metric in TABLES[name].metrics:
             own = _named(result["metrics"], metric)
             others = [(title, _named(metrics, metric)) for title, metrics in result["baselines"].items()]
-            listed = ", ".join(f"{title.lower()} {_shown(item)}" for title, item in others if item)
+            listed = ", ".join(f"{_inside(title)} {_shown(item)}" for title, item in others if item)
             lines.append(
                 f"| {name} | `{result['target']}` | {result['rows']['train']:,} | {own['title']} | {_shown(own)} | "
-                f"{_shown(own, 'low')} to {_shown(own, 'high')} | {listed} | {result['cpu_seconds']:.0f} |"
+                f"{_shown(own, 'low')} to {_shown(own, 'high')} | {listed} | {_seconds(result)} |"
             )
     rows = f"{TEST:,} test rows each; MiniLM, nothing else set, on one thread."
     return "\n".join([*lines, "", f"{rows} {record['date']}, `{record['command']}`."]) + "\n"
+
+
+def _inside(title: str) -> str:
+    """Write a title inside a sentence."""
+    return title if title[:2].isupper() else title[0].lower() + title[1:]
+
+
+def _seconds(result: Mapping[str, Any]) -> str:
+    return "–" if result["cpu_seconds"] is None else f"{result['cpu_seconds']:.0f}"
 
 
 def _named(metrics: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -167,7 +176,7 @@ def _shown(metric: Mapping[str, Any], key: str = "value") -> str:
     value = metric[key]
     if value is None:
         return "–"
-    return f"{100 * value:.1f} %" if metric.get("unit") == "percent" else f"{value:.3f}"
+    return f"{100 * value:.1f} %" if metric.get("unit") == "fraction" else f"{value:.3f}"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """Tables of the benchmark of several kinds of answers."""
 
+import json
+import re
 from typing import Any
 
 import pytest
 
 from benchmarks import targets
+from benchmarks.finetune import RESULTS, ROOT
 
 PACKAGES = [
     {
@@ -58,3 +61,11 @@ def test_a_record_as_a_table():
     lines = targets.markdown(record).splitlines()
     assert "| 1,900 | mae | 0.250 | 0.125 to 1.000 | mean 0.500 | 12 |" in lines[2]
     assert "| r2 | 0.500 |" in lines[3]
+
+
+def test_the_page_has_the_table_of_the_record():
+    record = json.loads((RESULTS / "targets-cpu.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "labels.md").read_text(encoding="utf-8")
+    held = re.search(r"targets-cpu\.json -->\n(.*?)<!-- end", page, re.DOTALL)
+    assert held is not None
+    assert held[1] == targets.markdown(record)

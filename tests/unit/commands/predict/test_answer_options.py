@@ -16,7 +16,9 @@ from toolkit.tasks.task import AnswerFormat, Limits
 def model(rows, recipe="text", target=None):
     loaded = loading.load(recipe)
     loaded = loaded.for_target(target) if target else loaded
-    return SimpleNamespace(recipe=loaded, labels=("a", "b", "c"), calibration={"rows": rows} if rows else {}, folder="m")
+    return SimpleNamespace(
+        recipe=loaded, labels=("a", "b", "c"), calibration={"rows": rows} if rows else {}, folder="m"
+    )
 
 
 def rows_of(count):
