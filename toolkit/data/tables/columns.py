@@ -38,7 +38,7 @@ def find(
     Raises:
         DataError: A named or required column is missing.
     """
-    names = [name for name in names if name not in POSITION]
+    names = [name for name in names if name not in POSITION and not name.startswith("_learned")]
     roles = [column.role for column in columns]
     for role in chosen:
         if role not in roles:
@@ -70,11 +70,16 @@ def find(
     rest = [name for name in names if name not in assigned.values()]
     if len(rest) == 1 and [column.role for column in missing] == ["label"] and not likely:
         elsewhere = {name for column in columns for name in column.names}
-        if rest[0].strip().lower() not in elsewhere and not _IDENTIFIER.search(rest[0].strip()):
+        if rest[0].strip().lower() not in elsewhere and not identifies(rest[0]):
             return {**assigned, "label": rest[0]}  # nothing else is left
     if missing:
         raise _unrecognised(names, missing[0], {role: assigned[role] for role in chosen}, likely)
     return assigned
+
+
+def identifies(name: str) -> bool:
+    """Whether a column's name is that of an identifier or an index."""
+    return _IDENTIFIER.search(name.strip()) is not None
 
 
 def _paired(column: Column, first: Column, by_lower: Mapping[str, str], assigned: Mapping[str, str]) -> dict[str, str]:

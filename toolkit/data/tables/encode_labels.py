@@ -217,10 +217,12 @@ def _no_labels(
 def _no_order(classes: Mapping[str, str | None], order: Sequence[str], target: Column) -> DataError | None:
     """Return the error for ordered classes whose order is unknown: names that neither the data nor the user ordered."""
     names = labels_.class_names(classes)
-    unknown = [name for name in names if name not in order and not labels_.is_number(name)]
+    unknown = [name for name in names if name not in order and labels_.rank(name) is None]
     if not unknown or not target.kind.ordered:
         return None
-    mapping = json.dumps({name: name for name in names}, ensure_ascii=False)
+    absent = [name for name in names if name.casefold() in labels_.MISSING]
+    kept = [name for name in names if name not in absent]
+    mapping = json.dumps({name: name for name in kept} | dict.fromkeys(absent), ensure_ascii=False)
     return DataError(
         f"The order of the classes {labels_.listed(names)} is unknown: {unknown[0]} is not a number.",
         f"Give the order, the lowest first: --set 'data.label_map={mapping}'. For classes without an order use "

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config import normal_form as written_
+from toolkit.data.formats import written_numbers
 from toolkit.errors import DataError
 
 FEW = 20  # so many values or fewer always count as classes
@@ -18,6 +18,9 @@ MISSING = {"na", "n/a", "nan", "null", "none", "?", "#n/a", "<na>"}
 _JOINED = re.compile(r"[;|]")
 _UNLABELLED = {"unsup", "unlabeled", "unlabelled"}  # labels, or folders, that mean "no label"
 _NO_LABEL = "-1"  # written by benchmarks in test parts with secret labels
+_FULL = "★⭐🌟"
+_STARS = re.compile(r"[★⭐🌟]+[☆✩]*\ufe0f?|[☆✩]+")
+_RANKED = re.compile(r"([\d.,]+)\s*(?:stars?|\s*/\s*\d+|out of \d+)", re.IGNORECASE)
 _AMOUNT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -177,15 +180,16 @@ def hints(
 
 def _order(label: str) -> tuple[int, float, str]:
     """Sort numbers by value and before everything else, so that "10" follows "9"."""
-    return (0, float(label), label) if is_number(label) else (1, 0.0, label)
+    return (0, place, label) if (place := rank(label)) is not None else (1, 0.0, label)
 
 
-def is_number(label: str) -> bool:
-    """Whether a label is a finite number."""
-    try:
-        return math.isfinite(float(label))
-    except ValueError:
-        return False
+def rank(label: str) -> float | None:
+    """Return the place of a label in an order that its name tells: a number, "4 stars", "4/5", "★★★★☆"; else None."""
+    written = label.strip()
+    if _STARS.fullmatch(written):
+        return float(sum(sign in _FULL for sign in written))
+    shown = _RANKED.fullmatch(written)
+    return written_numbers.number(shown[1] if shown else written)
 
 
 def class_names(mapping: Mapping[str, str | None]) -> tuple[str, ...]:

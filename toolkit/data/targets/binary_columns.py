@@ -36,6 +36,7 @@ def fold(
         return parts, []
     taken = set(columns_.find(first.column_names, recipe.task.inputs, {}).values())
     free = [name for name in first.column_names if name not in taken and name not in columns_.POSITION]
+    free = [name for name in free if not columns_.identifies(name)]
     names = [name for name in free if all(_is_binary(rows, name) for rows in parts.values())]
     if len(names) < _LEAST:
         return parts, []

@@ -4,7 +4,6 @@ A kind is inferred where the values leave no doubt: lists or cells with several 
 in a column that says so. Many whole numbers may be classes or quantities, and only the user knows.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config.settings import DataConfig
+from toolkit.data.formats import written_numbers
 from toolkit.data.tables import columns as columns_
 from toolkit.data.tables.labels import MISSING
 from toolkit.data.targets import binary_columns
@@ -19,7 +19,6 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.tasks.contract import Recipe
 from toolkit.tasks.task import LabelColumn
 
-_NUMBER = re.compile(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?\s*", re.IGNORECASE)
 _SAMPLED = 20_000  # different values that are looked at
 _OTHER_RECIPES = {"text": "translation", "labels": "tokens"}  # what users may mean by a kind of target
 
@@ -115,6 +114,6 @@ def _label_column(recipe: Recipe, rows: pa.Table, config: DataConfig) -> LabelCo
     unique = pc.unique(values).slice(0, _SAMPLED).to_pylist()
     written = (str(value).strip() for value in unique if value is not None)
     different = [value for value in written if value and value.casefold() not in MISSING]
-    numeric = bool(different) and all(_NUMBER.fullmatch(value) for value in different)
-    numbers = tuple(float(value.replace(",", ".")) for value in different) if numeric else None
-    return LabelColumn(name, values, different, numbers)
+    read = [written_numbers.number(value) for value in different]
+    known = tuple(number for number in read if number is not None)
+    return LabelColumn(name, values, different, known if different and len(known) == len(read) else None)

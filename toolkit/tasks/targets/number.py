@@ -1,6 +1,5 @@
 """A number for each row: a price, a score, an age."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config.settings import DataConfig
-from toolkit.data.tables.labels import FEW
+from toolkit.data.formats import written_numbers
+from toolkit.data.tables import columns
+from toolkit.data.tables.labels import FEW, MISSING
 from toolkit.errors import DataError
 from toolkit.evaluation.baselines import mean_value, median_value, ridge_pixels, ridge_tfidf
 from toolkit.evaluation.overviews import residuals
@@ -22,7 +23,7 @@ from toolkit.training.loss.objective import Batch, Objective, count_items
 
 OUTPUT = "number"  # name of the one output of the model
 COVERAGE = 0.9  # of prediction intervals
-_COMMA = re.compile(r"[-+]?\d+,\d+")
+MOST_UNREAD = 0.02  # share of cells that are no numbers, whose rows are left out
 
 
 def _in_shape(table: pa.Table, name: str) -> pa.ChunkedArray:
@@ -33,18 +34,29 @@ def _in_shape(table: pa.Table, name: str) -> pa.ChunkedArray:
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
         numbers = values.cast(pa.float64())
         return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
-    return pa.chunked_array([pa.array([parse(value) for value in values.to_pylist()], pa.float64())])
+    cells = [None if value is None or isinstance(value, bool) else str(value) for value in values.to_pylist()]
+    numbers = written_numbers.numbers(cells, name)
+    _check_readable(table, name, cells, numbers)
+    return pa.chunked_array([pa.array(numbers, pa.float64())])
 
 
-def parse(value: Any) -> float | None:
-    """Return the number that is written in a cell, with a decimal point or comma; None where there is none."""
-    written = str(value).strip() if value is not None and not isinstance(value, bool) else ""
-    written = written.replace(",", ".") if _COMMA.fullmatch(written) else written
-    try:
-        number = float(written)
-    except ValueError:
-        return None
-    return number if np.isfinite(number) else None
+def _check_readable(table: pa.Table, name: str, cells: Sequence[str | None], numbers: Sequence[float | None]) -> None:
+    """Refuse a column of which more than a few cells are neither empty nor numbers: the others are no fair sample.
+
+    Raises:
+        DataError: With the first such cell.
+    """
+    filled = [place for place, cell in enumerate(cells) if cell and cell.strip().casefold() not in MISSING]
+    unread = [place for place in filled if numbers[place] is None]
+    if not unread or len(unread) == len(filled) or len(unread) <= MOST_UNREAD * len(filled):
+        return  # a column without any number has a message of its own
+    written = (cells[unread[0]] or "").strip()[:40]
+    raise DataError(
+        f"{columns.place(table, unread[0])}: `{written}` is not a number; {len(unread):,} of {len(filled):,} cells of "
+        f"`{name}` cannot be read as numbers.",
+        "Write numbers as 1234.5 or 1234,5, without units, or leave the cells empty.",
+        id="label.not-a-number",
+    )
 
 
 def _recognizes(column: LabelColumn) -> str:
@@ -87,6 +99,13 @@ def _check(parts: Mapping[str, pa.Table], column: Column, _config: DataConfig) -
                 "and --target classes for lists of them.",
                 id="label.not-a-number",
             )
+    same = next((rows for part, rows in kept.items() if part in ("train", "all")), None)
+    if same is not None and column.role in same.column_names and len(pc.unique(same[column.role])) == 1:
+        raise DataError(
+            f"All rows have the same number, {same[column.role][0].as_py():g}.",
+            f"Check the column of the {column.role}.",
+            id="label.one-class",
+        )
     counts = {"without_label": gone} if gone else {}
     notes = [f"{gone:,} rows without a number in the column of the {column.role} were left out."] if gone else []
     return Checked(kept, counts, notes)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.data.tables.labels import rank
 from toolkit.evaluation.baselines import majority, median_class, pixel_logistic_regression, tfidf_logistic_regression
 from toolkit.evaluation.overviews import ordered_classes
 from toolkit.explanation.question import ONE_CLASS
@@ -61,12 +62,13 @@ def cumulative(classes: int) -> Objective:
 
 
 def _recognizes(column: LabelColumn) -> str:
-    """Recognise three to ten whole numbers in a column whose name says that they are ordered."""
-    numbers = column.numbers
-    if numbers is None or not 3 <= len(numbers) <= _MOST or not all(number.is_integer() for number in numbers):
+    """Recognise three to ten whole or half numbers in a column whose name says that they are ordered, or "4 stars"."""
+    ranks = [rank(value) for value in column.different]
+    known = [place for place in ranks if place is not None]
+    if len(known) < len(ranks) or not 3 <= len(known) <= _MOST or not all((2 * place).is_integer() for place in known):
         return ""
     says = any(word in _ORDERED_NAMES for word in re.findall(r"[a-z]+", column.name.lower()))
-    return f"`{column.name}` holds ratings from {min(numbers):g} to {max(numbers):g}" if says else ""
+    return f"`{column.name}` holds ratings from {min(known):g} to {max(known):g}" if says or not column.numbers else ""
 
 
 _USAGE = """

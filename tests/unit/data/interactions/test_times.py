@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.support.errors import refused
 from toolkit.data.interactions import times
+from toolkit.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -15,7 +17,9 @@ from toolkit.data.interactions import times
         (["881250949", "", "881250950.5", None, "x"], [881250949, np.nan, 881250950.5, np.nan, np.nan]),
         ([3, None, 5], [3, np.nan, 5]),
         (["1970-01-02", "1970-01-01 00:00:10", "never", "1970-01-01T00:00:10Z"], [86400, 10, np.nan, 10]),
-        (["Jan 2, 1970", "1/3/1970"], [86400, 2 * 86400]),
+        (["Jan 2, 1970", "1/13/1970"], [86400, 12 * 86400]),
+        (["02.01.1970", "03.01.1970"], [86400, 2 * 86400]),
+        (["02/01/1970", "13/01/1970 00:00:10"], [86400, 12 * 86400 + 10]),
         ([datetime(1970, 1, 2, tzinfo=UTC), None], [86400, np.nan]),
     ],
 )
@@ -36,3 +40,9 @@ def test_times_are_numbers(values, expected):
 )
 def test_plausible_times_are_shown_as_dates(time, shown):
     assert times.shown(time) == shown
+
+
+@pytest.mark.parametrize("dates", [["01/02/2020", "03/04/2020"], ["13/02/2020", "02/13/2020"]])
+def test_an_order_of_day_and_month_that_is_not_shown_is_refused(dates):
+    with refused(DataError, "data.ambiguous-dates", dates[0]):
+        times.parsed(pa.chunked_array([dates]))

@@ -264,3 +264,12 @@ def test_a_model_that_wrote_its_labels_otherwise_is_matched():
     mapping = {"true": "true", "caf\u00e9": "caf\u00e9", "2": "2"}
     assert labels.match_model(mapping, trained) == dict(zip(mapping, trained, strict=True))
     assert labels.match_model({"Caf\u00e9": "CAF\u00c9"}, trained) == {"Caf\u00e9": "cafe\u0301"}
+
+
+@pytest.mark.parametrize(
+    ("label", "place"),
+    [("3", 3), ("4.5", 4.5), ("4 stars", 4), ("1 Star", 1), ("3/5", 3), ("★★★★☆", 4), ("☆☆☆", 0), ("2 out of 5", 2),
+     ("good", None), ("4 walls", None), ("★ good", None)],
+)  # fmt: skip
+def test_ranks_that_a_label_tells(label, place):
+    assert labels.rank(label) == place

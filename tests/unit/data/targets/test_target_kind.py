@@ -170,3 +170,40 @@ def test_inspect_notes_an_unknown_order(table):
     config = DataConfig(source=table("text,severity", ["low", "high"] * 9), columns={"label": "severity"})
     config = config.model_copy(update={"target": "stars"})
     assert any("data.label_map" in note for note in load_table(TEXT, config, lenient=True).notes)
+
+
+def test_an_identifier_of_0_and_1_is_no_class(table):
+    path = table("text,sport,food,id", ["1,0,0", "0,1,1", "1,1,0", "0,0,1"] * 10)
+    assert load_table(TEXT, DataConfig(source=path, target="classes")).labels == ("food", "sport")
+
+
+def test_a_column_with_many_cells_that_are_no_numbers_is_refused(table):
+    values = [f"{number}.5" for number in range(50)]
+    with refused(DataError, "label.not-a-number", "`3 pieces`", "10 of 60"):
+        kind(table("text,price", [*values, *["3 pieces"] * 10]), columns={"label": "price"}, target="number")
+    loaded = load_table(TEXT, DataConfig(source=table("text,price", [*values, "?", "x"]), target="number"))
+    assert loaded.parts["all"].num_rows == 50
+    with refused(DataError, "label.one-class", "7"):
+        kind(table("text,price", ["7.0"] * 40), columns={"label": "price"}, target="number")
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "order"),
+    [
+        ("text,rating", ["0.5", "4.5", "5", "3.5"], ("0.5", "3.5", "4.5", "5")),
+        ("text,label", ["4 stars", "1 star", "5 stars"], ("1 star", "4 stars", "5 stars")),
+        ("text,label", ["★★☆", "★☆☆", "★★★"], ("★☆☆", "★★☆", "★★★")),
+        ("text,label", ["4/5", "1/5", "5/5"], ("1/5", "4/5", "5/5")),
+    ],
+)
+def test_ratings_of_every_form_are_ordered(table, header, values, order):
+    found = load_table(TEXT, DataConfig(source=table(header, values * 10)))
+    assert found.target is not None
+    assert found.target[0] == "stars"
+    assert found.labels == order
+
+
+def test_missing_values_have_no_place_in_a_suggested_order(table):
+    with refused(DataError, "label.no-order", '"NaN": null') as caught:
+        kind(table("text,stars", ["low", "high", "middle", "NaN"] * 10), target="stars")
+    assert '"NaN": "NaN"' not in caught.value.fix
