@@ -128,6 +128,12 @@ def _columns(path: Path, sentence: Sentence) -> Columns:
             "Write each word and its label into a line, with a tab between them.",
             id="label.missing",
         )
+    if all(_LABEL.fullmatch(row[0]) for row in rows) and not all(_LABEL.fullmatch(row[-1]) for row in rows):
+        raise DataError(
+            f"{path}:{sentence[0][0]}: the first column holds labels of the scheme IOB, and the last one does not.",
+            "Write the word first and its label last.",
+            id="data.columns-swapped",
+        )
     of_scheme = [n for n in range(1, count) if all(n < len(row) and _LABEL.fullmatch(row[n]) for row in rows)]
     return Columns(count, of_scheme[-1] if of_scheme else count - 1)
 

@@ -204,7 +204,7 @@ def _described(log: Log) -> str:
     pairs = len(np.unique(log.users * len(log.names) + log.items))
     return (
         f"{users:,} users, {items:,} items, {len(log.items):,} interactions: "
-        f"{100 * pairs / (users * items):.2g} % of all pairs of a user and an item (density), from "
+        f"{100 * pairs / (users * items):.3g} % of all pairs of a user and an item (density), from "
         f"{times.shown(float(log.times.min()))} to {times.shown(float(log.times.max()))}."
     )
 

@@ -24,7 +24,7 @@ def leave_out(
         DataError: Most rows are empty.
     """
     if not column.required:
-        return Checked(parts)
+        return Checked(parts, {}, _optional(parts, column, is_full))
     kept, dropped, total, first = {}, 0, 0, None
     for part, rows in parts.items():
         if column.role not in rows.column_names:
@@ -49,6 +49,17 @@ def leave_out(
     many, were = wording.rows(dropped)
     note = f"{many} with an empty {column.role} {were} left out (first: {first})."
     return Checked(kept, {f"empty_{column.role}": dropped}, [note])
+
+
+def _optional(
+    parts: Mapping[str, pa.Table], column: Column, is_full: Callable[[pa.ChunkedArray], pa.ChunkedArray]
+) -> list[str]:
+    """Note that some rows have no value in an optional column, where others have one."""
+    full = [is_full(rows[column.role]) for rows in parts.values() if column.role in rows.column_names]
+    total, present = sum(map(len, full)), sum(int(pc.sum(values).as_py() or 0) for values in full)
+    if not 0 < present < total:
+        return []
+    return [f"{total - present:,} of {total:,} rows have an empty {column.role}; they are kept without one."]
 
 
 def has_text(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -180,7 +180,7 @@ def _assumed(classes: Mapping[str, str | None], recipe: Recipe, config: DataConf
         ]
     if list(classes) != labels_.numbers(len(classes)) or len(classes) > labels_.FEW:
         return []
-    names = ", ".join(f"{label}: NAME" for label in classes)
+    names = ", ".join(f"{json.dumps(label)}: NAME" for label in classes)
     return [
         f"Labels {', '.join(classes)} are numbers without names, and the numbers are used as names. To name them: "
         f"--set 'data.label_map={{{names}}}'."

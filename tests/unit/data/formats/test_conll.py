@@ -80,3 +80,9 @@ def test_parts_of_a_folder(write, tmp_path):
     write("test.csv", "tokens,ner_tags\na,O\n")
     with refused(DataError, "data.mixed-formats", "test.csv"):
         entity_files.read(tmp_path)
+
+
+def test_labels_before_words_are_refused(tmp_path):
+    (tmp_path / "a.conll").write_text("B-PER Peter\nO slept\n")
+    with refused(DataError, "data.columns-swapped", "a.conll:1"):
+        conll.read(tmp_path / "a.conll", None)
