@@ -16,7 +16,8 @@ _COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 
 def number(text: str) -> float | None:
     """Return the finite number that a text is, with a decimal point or comma; None where it is none."""
-    return _parsed(_plain(text), None)
+    plain = _plain(text)
+    return _parsed(plain, _decimal_sign([plain]))
 
 
 def numbers(texts: Sequence[str | None], name: str = "") -> list[float | None]:

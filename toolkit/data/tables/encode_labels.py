@@ -209,7 +209,7 @@ def _no_labels(
         f"The column of the {target.role} has {len(counted):,} different values in {counted.total():,} rows, "
         f"and {alone:,} of them occur in one row only."
         + columns_.suspect_swap(next(iter(parts.values())), recipe.columns),
-        f"It does not look like labels; {other}",
+        (labels_.QUANTITIES if labels_.like_quantities(list(counted)) else "It does not look like labels; ") + other,
         id="label.too-many-classes",
     )
 

@@ -21,6 +21,11 @@ _NO_LABEL = "-1"  # written by benchmarks in test parts with secret labels
 _FULL = "★⭐🌟"
 _STARS = re.compile(r"[★⭐🌟]+[☆✩]*\ufe0f?|[☆✩]+")
 _RANKED = re.compile(r"([\d.,]+)\s*(?:stars?|\s*/\s*\d+|out of \d+)", re.IGNORECASE)
+_QUANTITY = re.compile(r"[^\d.,+\u2212-]{0,6}([-+\u2212]?\d[\d.,' \u00a0]*?)\s*[^\d]{0,12}")
+QUANTITIES = (
+    "They look like quantities: the recipes `text` and `image` predict them with --target number, if they are written "
+    "as 1234.5, without units; or "
+)
 _AMOUNT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -113,6 +118,12 @@ def amounts(names: Sequence[str]) -> str:
         "quantities rather than class numbers, predict numbers with the recipe `text` or `image` and --target number, "
         "or bin them into ranges (low, middle, high) in a column of their own: classes have no order."
     )
+
+
+def like_quantities(names: Sequence[str]) -> bool:
+    """Whether most labels are numbers, with units or currencies or without."""
+    read = [match and written_numbers.number(match[1]) for match in map(_QUANTITY.fullmatch, names)]
+    return sum(value is not None for value in read) > 0.8 * len(read)
 
 
 def hints(

@@ -207,3 +207,15 @@ def test_missing_values_have_no_place_in_a_suggested_order(table):
     with refused(DataError, "label.no-order", '"NaN": null') as caught:
         kind(table("text,stars", ["low", "high", "middle", "NaN"] * 10), target="stars")
     assert '"NaN": "NaN"' not in caught.value.fix
+
+
+@pytest.mark.parametrize("unit", ["{}.50 €", "$1,0{}.79", "{}.1%", "{} kg"])
+def test_quantities_with_units_are_named_as_such(table, unit):
+    values = [f'"{unit.format(10 + number)}"' for number in range(60)]
+    with refused(DataError, "label.too-many-classes", "--target number"):
+        kind(table("text,price", values), columns={"label": "price"})
+    with refused(DataError, "label.too-many-classes") as caught:
+        kind(
+            table("text,note", [f"note {chr(97 + n % 26)} of {n} things" for n in range(60)]), columns={"label": "note"}
+        )
+    assert "--target number" not in caught.value.fix
