@@ -146,14 +146,13 @@ def entity_f1(sums: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np
     return 2 * sums[..., 0] / np.maximum(sums[..., 1] + sums[..., 2], 1e-12)
 
 
-def entity_precision(sums: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Share of the predicted entities that are right. (..., 3) → (...)."""
+def entity_share(sums: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Share of the predicted, or of the true entities that are right. (..., 2) → (...)."""
     return sums[..., 0] / np.maximum(sums[..., 1], 1e-12)
 
 
-def entity_recall(sums: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Share of the true entities that are predicted. (..., 3) → (...)."""
-    return sums[..., 0] / np.maximum(sums[..., 2], 1e-12)
+def _right_of(column: int) -> Any:
+    return lambda predictions, references, labels: entity_counts(predictions, references, labels)[:, [0, column]]
 
 
 METRICS = (
@@ -165,8 +164,8 @@ METRICS = (
         value_type="labels",
         overlaps=lambda sums: list(sums[:, None]),
     ),
-    Metric("entity_precision", "Entity precision", entity_counts, entity_precision, value_type="labels"),
-    Metric("entity_recall", "Entity recall", entity_counts, entity_recall, value_type="labels"),
+    Metric("entity_precision", "Entity precision", _right_of(1), entity_share, value_type="labels", proportion=True),
+    Metric("entity_recall", "Entity recall", _right_of(2), entity_share, value_type="labels", proportion=True),
 )
 
 BASELINES = {"Most frequent label of each word": most_frequent_label}

@@ -143,7 +143,7 @@ def figure_interval(
     statistics = metric.statistics(predictions, references, labels)
     total = statistics.sum(axis=0)
     units = 1.0 if clusters is None else count(clusters) / len(references)  # that an example counts as
-    if metric.proportion and total[0] in (0, total[1]):
+    if metric.proportion and total[1] and total[0] in (0, total[1]):
         return intervals.wilson(total[0] * units, total[1] * units, config.confidence)
     if metric.scale is not None:
         interval = intervals.studentized(statistics, metric.aggregate, metric.scale, **settings)

@@ -12,10 +12,12 @@ from seqeval.metrics import f1_score
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 
 from toolkit.config import RunConfig
+from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import entities
 from toolkit.evaluation.checks import calibration, label_errors, slices
 from toolkit.evaluation.checks.slices import Slice, adjusted
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.scores import figure_interval
 from toolkit.evaluation.statistics import temperature
 from toolkit.inference.predict import Predictions
 from toolkit.tasks import loading
@@ -206,3 +208,18 @@ def test_mistakes_in_one_cluster_are_one_mistake():
     assert alone < 0.01
     assert sentences > 0.05
     assert adjusted(wrong, group, 0, np.arange(200))[0] < 0.01
+
+
+def test_a_precision_of_everything_has_an_interval():
+    recipe = loading.load("tokens")
+    labels = ("O", "B-PER", "I-PER")
+    rows = [[0, 1, 2], [1, 0, 0], [0, 0, 0]] * 5
+    config = EvaluationConfig(resamples=100)
+    for name, predictions in (("entity_precision", rows), ("entity_recall", rows)):
+        metric = next(metric for metric in recipe.metrics if metric.name == name)
+        interval = figure_interval(metric, predictions, rows, labels, config, 0)
+        assert interval is not None
+        assert (interval.value, interval.high) == (1, 1)
+        assert 0.5 < interval.low < 1
+    metric = next(metric for metric in recipe.metrics if metric.name == "entity_precision")
+    assert figure_interval(metric, [[0, 0, 0]] * 15, rows, labels, config, 0) is None  # none is predicted
