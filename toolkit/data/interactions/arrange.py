@@ -225,6 +225,9 @@ def _of_test(
     learned = pa.concat_arrays([pc.list_flatten(train[HISTORY_COLUMN].combine_chunks()), *last.chunks]).unique()
     unseen = test.num_rows - int(pc.sum(pc.is_in(names, learned)).as_py() or 0)
     notes = []
+    user = next(iter(roles.values())).get("user")
+    if user in test.column_names and len(pc.unique(test[user])) == 1:
+        notes.append("All test rows are of one user: there are no intervals, which are over users.")
     if unseen:
         notes.append(
             f"{unseen:,} of {test.num_rows:,} test rows have an item that is not in train: it cannot be recommended, "

@@ -161,3 +161,10 @@ def test_a_log_that_leaves_no_test_rows_is_refused(split, tmp_path):
     with pytest.raises(DataError) as caught:
         load_splits(loading.load("recommend"), DataConfig(source=str(tmp_path / "log.csv")), 0, options)
     assert caught.value.id == "data.no-rows"
+
+
+def test_test_rows_of_one_user_are_noted():
+    alone = arranged(log([(1, time) for time in range(60)]))
+    assert any("one user" in note for note in alone.notes)
+    several = arranged(log([(time % 3, time) for time in range(60)]))
+    assert not any("one user" in note for note in several.notes)
