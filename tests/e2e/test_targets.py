@@ -7,7 +7,7 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ import pytest
 from tests.support.cards import card_errors
 from tests.support.checkpoints import TINY
 from tests.support.cli import Outcome, environment, several
+from tests.support.hub import LocalHub
+from tests.support.service import post, serving
 from toolkit.commands import push
 from toolkit.hub.destinations import Destination
 from toolkit.report.document.schema import REPORT, faults
@@ -25,7 +27,7 @@ from toolkit.report.pages import usage
 WORDS = {"food": "bread soup rice", "sport": "ball goal race", "music": "song drum choir"}
 GRADES = {1: "awful broken useless", 2: "poor weak dull", 3: "plain usual fair", 4: "good nice solid", 5: "superb best"}
 ROWS = 160
-COMMANDS = 11
+COMMANDS = 13
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,14 @@ class Home:
         return json.loads((self.path / "run" / "report.json").read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="module")
+def hub() -> Iterator[LocalHub]:
+    with LocalHub() as server:
+        yield server
+
+
 @pytest.fixture(scope="module", params=list(KINDS))
-def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, hub: LocalHub) -> Home:
     kind = KINDS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
     chance = random.Random(0)
@@ -140,10 +148,13 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         "other": ["finetune", "text", "--model", TINY, "--data", "rows.csv", "--output", "other", *column],
         "compare": ["compare", "run", "other", "--output", "compared"],
         "export": ["export", "run", "--to", "onnx"],
+        "push": ["push", "run", f"acme/{request.param}"],
+        "from hub": ["predict", f"acme/{request.param}", kind.typed],
     }
     commands["finetune"] += ["--epochs", "2"]
     commands["other"] += ["--epochs", "1", "--set", "training.linear_probe=false"]
-    outcomes = dict(zip(commands, several(list(commands.values()), folder), strict=False))
+    env = hub.environment(folder / "hf", hub.token)
+    outcomes = dict(zip(commands, several(list(commands.values()), folder, env=env), strict=False))
     return Home(folder, request.param, outcomes)
 
 
@@ -189,6 +200,25 @@ def test_an_evaluation_gives_the_figures_of_the_run(home: Home) -> None:
 def test_typed_texts_are_answered(home: Home) -> None:
     for fact in KINDS[home.kind].facts:
         assert fact in home.outcomes["typed"].text
+
+
+def test_a_pushed_model_answers_like_the_run(home: Home) -> None:
+    assert home.outcomes["from hub"].out == home.outcomes["typed"].out
+
+
+def test_the_service_answers_like_predict(home: Home) -> None:
+    (line, *_) = (home.path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    expected = json.loads(line)
+    with serving("serve", "run", cwd=home.path) as address:
+        _, answer = post(f"{address}/predict", {"inputs": [KINDS[home.kind].typed]})
+        _, explained = post(f"{address}/explain", {"input": KINDS[home.kind].typed})
+    (served,) = answer["predictions"]
+    if home.kind == "number":
+        assert served["prediction"] == pytest.approx(expected["prediction"], rel=1e-3)
+        assert served["columns"]["low"] == pytest.approx(expected["low"], rel=1e-3)
+    else:
+        assert served["prediction"] == expected["prediction"]
+    assert len(explained["scores"]) == len(explained["words"])
 
 
 def test_tables_have_a_prediction_for_each_row(home: Home) -> None:
