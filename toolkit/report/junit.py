@@ -24,4 +24,5 @@ def to_junit(report: Mapping[str, Any]) -> str:
     suite.set("tests", str(len(filled["gate"]["rules"])))
     suite.set("failures", str(failures))
     ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    text: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return text.decode() + "\n"

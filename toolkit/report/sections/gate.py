@@ -64,18 +64,13 @@ def _figures(rule: Mapping[str, Any], item: Mapping[str, Any] | None) -> list[Ce
     if rule["tested"]:
         ends = formats.interval(item["low"], item["high"], unit, signed=True)
     loss = _amount(item["value"], unit, signed=rule["tested"])
-    needed = formats.count(item["rows_needed"])
     return [
         Cell(item["verdict"]),
         Cell(loss, ends),
         Cell(_amount(rule["margin"], unit)),
-        _rows(item["rows"]),
-        Cell(needed),
+        Cell(formats.count(item["rows"])),
+        Cell(formats.count(item["rows_needed"])),
     ]
-
-
-def _rows(count: float | None) -> Cell:
-    return Cell(formats.count(count))
 
 
 def _amount(value: float | None, unit: str, signed: bool = False) -> str:
@@ -85,7 +80,8 @@ def _amount(value: float | None, unit: str, signed: bool = False) -> str:
         return formats.size(value)
     if unit == "ratio":
         return f"× {value:.3g}"
-    return formats.measure(value, unit, True).lstrip("+") if not signed else formats.measure(value, unit, True)
+    text = formats.measure(value, unit, signed=True)
+    return text if signed else text.lstrip("+")
 
 
 def _percent(share: float) -> str:
