@@ -8,7 +8,6 @@ from typing import Any
 from toolkit import environment, model_metadata, runs
 from toolkit.commands.evaluate.document import store_report
 from toolkit.config import gate as gates
-from toolkit.config.gate import Gate
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import ConfigError, DataError, SourceError
 from toolkit.evaluation import prediction_store
@@ -35,7 +34,7 @@ def compare(
     config: EvaluationConfig,
     seed: int,
     observe: Observe,
-    gate: str | Gate | None = None,
+    gate: str | None = None,
     junit: str | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Compare models on the rows that all of them were evaluated on.
@@ -48,7 +47,7 @@ def compare(
         config: Confidence and resamples.
         seed: Of the bootstrap.
         observe: Called with each event.
-        gate: Rules for the second of two models, or the file that has them; None for none.
+        gate: File of rules for the second of two models, or "default"; None for none.
         junit: File to write the verdicts of the rules to, as JUnit XML.
 
     Returns:
@@ -64,7 +63,7 @@ def compare(
         raise ConfigError(
             "One model cannot be compared with itself.", "Give two or more run directories.", id="compare.same-model"
         )
-    rules = gates.read(gate) if isinstance(gate, str) else gate
+    rules = None if gate is None else gates.read(gate)
     if rules is not None and len(targets) != 2:
         raise ConfigError(
             f"A gate compares two models, and there are {len(targets)}.",

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.errors import refused
 from tests.support.reports import sample
-from toolkit.config.gate import Gate
+from toolkit.config.gate import Gate, default
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import ConfigError
 from toolkit.evaluation.compare import Aligned
@@ -132,6 +132,22 @@ def test_metrics_of_other_kinds_are_judged() -> None:
         judge(gate(metrics={"name": "acuracy"}), pair)
 
 
+def test_default_gate_leaves_out_what_numbers_do_not_have() -> None:
+    """Of errors the lower one is better; the allowed loss is 2 % of the old model's."""
+    random = np.random.default_rng(4)
+    recipe, truth = loading.load("text", "number"), random.random(400) * 100
+    near = truth + random.standard_normal(400)
+    columns = [{"prediction": (truth + scale * (near - truth)).tolist()} for scale in (1.0, 1.5)]
+    table = pa.table({"text": ["a text"] * 400, "label": truth})
+    aligned = Aligned(("old", "new"), table, columns, [], recipe.task.target.kind)
+    pair = Pair(aligned, truth.tolist(), recipe, CONFIG, 0, bytes=(4e8, 4e8))
+    rules = judge(default(), pair, lenient=True)["rules"]
+    assert [(rule["rule"], rule["verdict"]) for rule in rules] == [("metric", "failed"), ("size", "passed")]
+    item = rules[0]["items"][0]
+    assert rules[0]["margin"] == pytest.approx(0.02 * 2 * item["value"])
+    assert "not measured" in {rule["verdict"] for rule in judge(default(), pair)["rules"]}
+
+
 def with_reports(**changes: float) -> Pair:
     """A pair whose reports have all checks; those of the new model differ by `changes`."""
     old = sample()
@@ -154,7 +170,9 @@ def with_reports(**changes: float) -> Pair:
     return pair_of(np.arange(200) % 10, right, reports=[fill(REPORT, part) for part in (old, new)], bytes=sizes)
 
 
-FROM_REPORTS = gate(bias={"margin": 0.3}, robustness={"margin": 0.3}, latency={}, size={"ratio": 1.1, "megabytes": 450})
+FROM_REPORTS = gate(
+    bias={"margin": 0.3}, robustness={"margin": 0.3}, latency={"batch_size": 8}, size={"ratio": 1.1, "megabytes": 450}
+)
 
 
 def test_rules_are_judged_by_the_reports() -> None:
