@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import toolkit as package
 from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.checkpoints import TINY
 from tests.support.cli import Outcome, several, toolkit
+from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 from toolkit.report.document.schema import REPORT, faults
 
@@ -52,7 +54,13 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def hub() -> Iterator[LocalHub]:
+    with LocalHub() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, hub: LocalHub) -> Home:
     folder = tmp_path_factory.mktemp("pairs")
     entailment(folder / "pairs.csv", 180)
     (folder / "new.csv").write_text(
@@ -72,13 +80,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         "other": [*train[:-3], "other", "--epochs", "1", *ranked],
         "compare": ["compare", "run", "other", "--output", "compared"],
         "export": ["export", "run", "--to", "onnx"],
+        "push": ["push", "run", "acme/pairs"],
+        "from hub": ["predict", "acme/pairs", FIRST, SECOND],
     }
-    return Home(folder, dict(zip(commands, several(list(commands.values()), folder), strict=True)))
+    env = hub.environment(folder / "hf", hub.token)
+    return Home(folder, dict(zip(commands, several(list(commands.values()), folder, env=env), strict=True)))
 
 
 def test_commands_end_well(home: Home) -> None:
     assert {outcome.code for outcome in home.outcomes.values()} == {0}, home.outcomes
     assert any("text_pair is `hypothesis`" in note for note in home.report()["data"]["notes"])
+
+
+def test_a_pushed_model_answers_like_the_run(home: Home) -> None:
+    assert home.outcomes["from hub"].out == home.outcomes["typed"].out
 
 
 @pytest.mark.parametrize(

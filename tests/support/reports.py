@@ -445,8 +445,44 @@ def comparison() -> dict[str, Any]:
             ],
             "disagreeing": 243,
         },
+        "gate": {
+            "passed": False,
+            "error": 0.05,
+            "looks": 2,
+            "error_of_rule": 0.0125,
+            "rules": [
+                _rule("metric", "Accuracy", "fraction", "failed", [_item("", "failed", 0.093, 0.07, 0.11, 1280)]),
+                _rule(
+                    "slices",
+                    "Accuracy in slices",
+                    "fraction",
+                    "not enough rows",
+                    [
+                        _item("class: <b>", "not enough rows", 0.01, -0.02, 0.04, 640, 2000),
+                        _item("length: 1 to 9 words", "passed", -0.1, -0.2, -0.01, 320),
+                    ],
+                ),
+                {
+                    **_rule("size", "Size in memory", "ratio", "passed", [_item("", "passed", 0.2, 0.2, 0.2)]),
+                    "tested": False,
+                },
+                {**_rule("bias", "Bias", "score", "not measured", []), "reason": "Not in the reports of both models."},
+            ],
+        },
         "environment": {"python": "3.11.7"},
     }
+
+
+def _rule(rule: str, title: str, unit: str, verdict: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    facts = {"rule": rule, "title": title, "unit": unit, "verdict": verdict, "margin": 0.01, "tested": True}
+    return {**facts, "reason": None, "items": items}
+
+
+def _item(
+    name: str, verdict: str, value: float, low: float, high: float, rows: int | None = None, needed: int | None = None
+) -> dict[str, Any]:
+    interval = {"value": value, "low": low, "high": high}
+    return {"name": name, "verdict": verdict, **interval, "rows": rows, "rows_needed": needed}
 
 
 _MACHINE = ("unit", "metric", "created")  # keys whose values the toolkit itself chooses

@@ -16,6 +16,8 @@ def compare(
     *,
     recipe: str | None = None,
     output: str | Path | None = None,
+    gate: str | Path | None = None,
+    junit: str | Path | None = None,
     set: Mapping[str, Any] | Sequence[str] | None = None,
     seed: int | None = None,
     progress: bool | Caller = True,
@@ -26,6 +28,9 @@ def compare(
         runs: Two or more runs or evaluations, or paths of their folders.
         recipe: The task; that of their evaluations when None.
         output: Folder for the report; under runs/ when None.
+        gate: YAML file of rules by which the second of two models may replace the first, or "default"; `.passed` of
+            the result says whether it may.
+        junit: File to write the verdicts of the rules to, as JUnit XML.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         seed: Of the bootstrap.
         progress: Whether to show a bar.
@@ -38,9 +43,11 @@ def compare(
     targets = [words.target_of(run) for run in runs]
     layers = words.layers({"recipe": "-", **words.flags(given)}, assignments=words.assignments(set))
     config = resolve(layers).config
-    place = None if output is None else str(output)
+    place, rules, results = (None if value is None else str(value) for value in (output, gate, junit))
     with called(progress, "compare", targets, given) as caller:
         folder, report = compare_stored(
-            targets, recipe, place, caller.command, config.evaluation, config.training.seed, caller.observe
+            *(targets, recipe, place, caller.command, config.evaluation, config.training.seed, caller.observe),
+            gate=rules,
+            junit=results,
         )
     return Comparison(folder, Report(report))

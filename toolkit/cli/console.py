@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from toolkit.events import Settled
 
 INTERRUPTED = 130  # exit code, as shells expect it
+NOT_PASSED = 3  # exit code of a command that ran, whose gate was not passed
 _LOG_SECONDS = 10.0
 
 

@@ -7,15 +7,21 @@ from typing import Any
 
 from toolkit import environment, model_metadata, runs
 from toolkit.commands.evaluate.document import store_report
+from toolkit.config import gate as gates
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import ConfigError, DataError, SourceError
 from toolkit.evaluation import prediction_store
 from toolkit.evaluation.compare import align
 from toolkit.evaluation.compare import compare as compare_aligned
 from toolkit.evaluation.context import references
+from toolkit.evaluation.gate.decide import judge
+from toolkit.evaluation.gate.rule import Pair
 from toolkit.events import Observe, Stage
 from toolkit.report.document.head import head
+from toolkit.report.document.schema import REPORT, fill
 from toolkit.report.document.several_models import comparison_verdict
+from toolkit.report.junit import to_junit
+from toolkit.runs import checksums
 from toolkit.runs.lock import sole_writer
 from toolkit.tasks import loading
 
@@ -28,6 +34,8 @@ def compare(
     config: EvaluationConfig,
     seed: int,
     observe: Observe,
+    gate: str | None = None,
+    junit: str | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Compare models on the rows that all of them were evaluated on.
 
@@ -39,12 +47,14 @@ def compare(
         config: Confidence and resamples.
         seed: Of the bootstrap.
         observe: Called with each event.
+        gate: File of rules for the second of two models, or "default"; None for none.
+        junit: File to write the verdicts of the rules to, as JUnit XML.
 
     Returns:
         The folder of the report, and the report.
 
     Raises:
-        ConfigError: There are fewer than two models.
+        ConfigError: There are fewer than two models, or not two and a gate, or the gate is wrong.
         RecipeError: They were evaluated with a recipe that is not installed, and its file was not given.
         SourceError: A target holds no predictions.
         DataError: The models were evaluated on different rows, or have different classes.
@@ -53,6 +63,15 @@ def compare(
         raise ConfigError(
             "One model cannot be compared with itself.", "Give two or more run directories.", id="compare.same-model"
         )
+    rules = None if gate is None else gates.read(gate)
+    if rules is not None and len(targets) != 2:
+        raise ConfigError(
+            f"A gate compares two models, and there are {len(targets)}.",
+            "Give the old model first, then the new one.",
+            id="compare.gate-models",
+        )
+    if junit is not None and rules is None:
+        raise ConfigError("`--junit` needs a gate.", "Add --gate FILE, or --gate default.", id="config.conflict")
     observe(Stage("Reading predictions"))
     names = _names(targets)
     files = [prediction_store.read(_file(target)) for target in targets]
@@ -71,21 +90,39 @@ def compare(
         )
     recipe = loading.load(str(named), kinds.pop())
     aligned = align(names, files, recipe.task.target)
+    pair = Pair(
+        *(aligned, references(recipe, aligned.rows), recipe, config, seed),
+        reports=[_report(target, aligned.rows.num_rows) for target in targets] if rules is not None else (None, None),
+        bytes=[file.facts.get("model", {}).get("size_bytes") for file in files],
+    )
+    judged = None if rules is None else judge(rules, pair, lenient=gate == gates.DEFAULT)
     created = datetime.now(UTC)
     folder = runs.create(output, "compare", names[0], created).path
     observe(Stage(f"Comparing {len(names)} models on {aligned.rows.num_rows:,} rows"))
-    truth = references(recipe, aligned.rows)
-    comparison = compare_aligned(aligned, truth, recipe.metrics, config, seed, recipe.task)
+    comparison = compare_aligned(aligned, pair.references, recipe.metrics, config, seed, recipe.task)
     comparison["split"] = files[0].facts["split"]
     report = {
         **head(command, created, title=f"Comparison of {', '.join(names)}", recipe=files[0].facts["recipe"]),
-        "verdict": comparison_verdict(comparison),
+        "verdict": comparison_verdict(comparison, judged),
         "comparison": comparison,
+        **({} if judged is None else {"gate": judged}),
         "environment": environment.describe(),
     }
     with sole_writer(folder):
         store_report(report, folder)
+    if junit is not None:
+        runs.write_text(Path(junit), to_junit(report))
     return folder, report
+
+
+def _report(target: str, rows: int) -> dict[str, Any] | None:
+    """Return the report next to a file of predictions, whole; None where there is none, or it is of other rows."""
+    path = _file(target).with_name("report.json")
+    if not path.is_file():
+        return None
+    checksums.check(path, "Evaluate the model again.")
+    report: dict[str, Any] = fill(REPORT, runs.read_object(path))
+    return report if report["evaluation"]["rows"] == rows else None
 
 
 def _file(target: str) -> Path:

@@ -70,7 +70,7 @@ def read_file(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be read: {error.strerror}.",
-            "Check the path after --config.",
+            "Check the path.",
             id="config.file-unreadable",
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ A configuration is resolved from layers, each a nested mapping of values; later 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -28,6 +28,7 @@ from toolkit.errors import ConfigError
 
 Key = tuple[str, ...]
 Layer = tuple[str, Mapping[str, Any]]
+S = TypeVar("S", bound=Section)
 
 
 class RunConfig(Section):
@@ -120,6 +121,20 @@ def validate_options(
         raise _config_error(model, error, origins or {}, prefix=("options",)) from None
 
 
+def validate_section(model: type[S], values: Mapping[str, Any], subject: str) -> S:
+    """Check the values of a file that is not a run's configuration, naming every mistake at once.
+
+    Args:
+        model: Its keys.
+        values: Nested values.
+        subject: What the file is, for the message.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _config_error(model, error, {}, subject=subject) from None
+
+
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return `base` with `over` laid on it; mappings are merged, everything else is replaced."""
     merged = dict(base)
@@ -141,14 +156,25 @@ def leaves(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, A
 def describe(model: type[BaseModel] = RunConfig, prefix: Key = ()) -> Iterator[tuple[str, str]]:
     """Yield (dotted key, meaning with unit) for each value of the configuration."""
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from describe(field.annotation, (*prefix, name))
+        section = _section(field.annotation)
+        if section is not None:
+            yield from describe(section, (*prefix, name))
         else:
             yield ".".join((*prefix, name)), field.description or ""
 
 
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a field holds, as it is, in a list or optionally; None where it holds a value."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
 def _config_error(
-    model: type[BaseModel], error: ValidationError, origins: Mapping[str, str], prefix: Key = ()
+    model: type[BaseModel],
+    error: ValidationError,
+    origins: Mapping[str, str],
+    prefix: Key = (),
+    subject: str = "the configuration",
 ) -> ConfigError:
     known = [key for key, _ in describe(model, prefix)]
     known += dict.fromkeys(key.rpartition(".")[0] for key in known if "." in key)  # the sections themselves
@@ -160,7 +186,10 @@ def _config_error(
             layer = f"{key.replace('options.', '--', 1).replace('_', '-')} or --set"
         origin = f" ({layer})" if layer else ""
         if fault["type"] == "extra_forbidden":
-            lines.append(f"unknown key `{key}`{origin}.{_suggestion(key, known)}")
+            unnumbered = ".".join((*prefix, *(part for part in fault["loc"] if isinstance(part, str))))
+            lines.append(f"unknown key `{key}`{origin}.{_suggestion(unnumbered, known)}")
+        elif not fault["loc"]:
+            lines.append(f"{fault['msg'].removeprefix('Value error, ')}.")
         elif fault["loc"][-1] == "[key]" and fault["input"] is None:
             section = key.rpartition(".")[0]
             lines.append(f'`{section}`{origin}: a bare null is no name; write "null" in quotes if that is the text.')
@@ -170,11 +199,14 @@ def _config_error(
             message_text = fault["msg"].removeprefix("Value error, ")
             message = message_text[:1].lower() + message_text[1:]
             lines.append(f"`{key}`{origin}: {message}, got {fault['input']!r}.")
+    fix = "`toolkit recipes show RECIPE` lists every key with its value and meaning."
+    if not issubclass(model, RunConfig) and not prefix:
+        fix = f"The keys are {', '.join(name for name, _ in describe(model))}."
     only_keys = all(fault["type"] == "extra_forbidden" for fault in error.errors())
     count = "One value" if len(lines) == 1 else f"{len(lines)} values"
     return ConfigError(
-        f"{count} of the configuration cannot be used:\n" + "\n".join(f"  {line}" for line in lines),
-        "`toolkit recipes show RECIPE` lists every key with its value and meaning.",
+        f"{count} of {subject} cannot be used:\n" + "\n".join(f"  {line}" for line in lines),
+        fix,
         id="config.unknown-key" if only_keys else "config.invalid-value",
     )
 

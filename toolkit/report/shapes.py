@@ -144,7 +144,7 @@ _BIAS = {
     "studies": [
         {
             **dict.fromkeys(("category", "source"), str),
-            **dict.fromkeys(("texts", "versions", "terms", "claims", "gap_confidence"), float),
+            **dict.fromkeys(("texts", "versions", "terms", "claims", "degrees", "gap_confidence"), float),
             "flipped": INTERVAL,
             "gaps": [{"label": str, "group": str, "versus": str, "score": INTERVAL, "clear": bool}],
             "failures": [{**_CHANGED, "groups": str}],

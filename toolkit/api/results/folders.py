@@ -115,6 +115,11 @@ class Comparison:
     path: Path
     report: Report
 
+    @property
+    def passed(self) -> bool | None:
+        """Whether the gate is passed; None without one."""
+        return self.report["gate"]["passed"] if "gate" in self.report else None
+
     def __repr__(self) -> str:
         return f"<Comparison {self.path}: {headline(self.report)}>"
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say
+from toolkit.cli.console import NOT_PASSED, Watcher, say
 
 
 def compare(
@@ -14,6 +14,17 @@ def compare(
     ],
     recipe: options.RecipeOfModel = None,
     output: options.Output = None,
+    gate: Annotated[
+        str | None,
+        typer.Option(
+            "--gate",
+            help="YAML file of rules by which the second of two models may replace the first, or default; exit code 3 "
+            "when not passed.",
+        ),
+    ] = None,
+    junit: Annotated[
+        str | None, typer.Option("--junit", help="File to write the verdicts of the gate to, as JUnit XML.")
+    ] = None,
     set: options.Assignments = None,
     seed: options.Seed = None,
 ) -> None:
@@ -26,3 +37,5 @@ def compare(
         comparison = api.compare(**given, progress=options.caller(watch))
     say(comparison_to_text(comparison.report))
     say(f"report  {comparison.path / 'report.html'}")
+    if comparison.passed is False:
+        raise typer.Exit(NOT_PASSED)

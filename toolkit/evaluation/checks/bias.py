@@ -176,6 +176,7 @@ def _described(model: CounterfactualModel, study: _Study, level: float) -> dict[
         "versions": len(groups),
         "terms": len(np.unique(study.terms)),
         "claims": claims,
+        "degrees": term_gaps.degrees(len(np.unique(study.terms)), len(groups)),
         "gap_confidence": confidence,
         "flipped": model.share(flipped, study.clusters) if known else None,
         "gaps": _gaps(study, measured, confidence),

@@ -23,6 +23,7 @@ from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.clusters import count, flips, kept
 from toolkit.evaluation.statistics.intervals import share
 from toolkit.tasks.spans import Span, types_of
+from toolkit.tasks.task import Task
 
 SMALLEST = 20  # examples in a group
 SHUFFLES = 1000
@@ -78,11 +79,8 @@ def section(
     """
     wrong = ~np.asarray(right, bool)
     texts = [" ".join(row) for row in zip(*inputs.values(), strict=True)]
-    where = {role: f" in {role}" if len(inputs) > 1 else "" for role in inputs}
-    lengths = [group for role, values in inputs.items() for group in by_length(values, where[role])]
-    overlap = by_overlap(*inputs.values()) if len(inputs) == 2 else []
     others = [group for by, values in further.items() for group in _by_value(by, values)]
-    slices = [*lengths, *overlap, *by_class(classes), *others, *by_column(rows, roles), *by_word(texts)]
+    slices = [*by_content(inputs, classes), *others, *by_column(rows, roles), *by_word(texts)]
     p_values = adjusted(wrong, slices, seed, sentences) if clusters is None else flipped(wrong, slices, seed, clusters)
     described = [_described(group, wrong, p, confidence, clusters) for group, p in zip(slices, p_values, strict=True)]
     clear = [number for number, p in enumerate(p_values) if p < 1 - confidence]
@@ -114,6 +112,16 @@ def _described(
         "accuracy": {"value": interval.value, "low": interval.low, "high": interval.high},
         "p": p,
     }
+
+
+def by_content(
+    inputs: Mapping[str, Sequence[str]], classes: Sequence[str] | Sequence[Sequence[str]] | None
+) -> list[Slice]:
+    """Group examples by the length of each text, the overlap of two, and the class; arguments as of `section`."""
+    where = {role: f" in {role}" if len(inputs) > 1 else "" for role in inputs}
+    lengths = [group for role, values in inputs.items() for group in by_length(values, where[role])]
+    overlap = by_overlap(*inputs.values()) if len(inputs) == 2 else []
+    return [*lengths, *overlap, *by_class(classes)]
 
 
 def by_length(texts: Sequence[str], where: str = "") -> list[Slice]:
@@ -316,20 +324,22 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     if task.labels_words and types_of(context.labels):
         return _of_entities(context)
     right = [given == true for given, true in zip(context.classes, references, strict=True)]
-    classes: Any = None
-    if task.stratum is not None:
-        classes = [context.labels[number] for number in references]
-    elif task.several:
-        classes = [[context.labels[number] for number in row] for row in references]
+    classes = classes_of(task, references, context.labels)
     roles = [column.role for column in task.columns]
     confidence = context.config.evaluation.confidence
-    result = section(right, rows, _inputs(context), classes, roles, confidence, context.seed, context.clusters)
+    result = section(right, rows, texts_of(task, rows), classes, roles, confidence, context.seed, context.clusters)
     return {"figure": "Accuracy" if task.stratum is not None else "Exact match", **result}
 
 
-def _inputs(context: EvaluationContext) -> dict[str, list[str]]:
+def classes_of(task: Task, references: Sequence[Any], labels: Sequence[str]) -> Any:
+    """Return the name of each row's true class, or of all of its classes; None for a task without."""
+    if task.stratum is not None:
+        return [labels[number] for number in references]
+    return [[labels[number] for number in row] for row in references] if task.several else None
+
+
+def texts_of(task: Task, rows: pa.Table) -> dict[str, list[str]]:
     """Return the text of each row for the role of each input that is text."""
-    task, rows = context.recipe.task, context.rows
     plain = {column.role: column.kind.plain for column in task.inputs}
     return {role: [plain[role](value) for value in rows[role].to_pylist()] for role in task.texts_in(rows)}
 
@@ -342,7 +352,7 @@ def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
     pairs = entities.compared(context.columns["prediction"], context.references, context.labels)
     if not pairs:
         return None
-    inputs, confidence = _inputs(context), context.config.evaluation.confidence
+    inputs, confidence = texts_of(context.recipe.task, context.rows), context.config.evaluation.confidence
     spans = [pair.true or pair.predicted or Span(0, 0, "") for pair in pairs]
     numbers = np.array([pair.row for pair in pairs], np.int64)
     further: dict[str, Sequence[Any]] = {}

@@ -61,8 +61,13 @@ def gaps(scores: Floats, terms: Integers) -> Gaps:
     deviations = means - means.mean(axis=1, keepdims=True)
     deviations[np.abs(deviations) < _ROUNDING] = 0.0
     values = deviations.mean(axis=0) * groups / (groups - 1)
-    degrees = places * (groups - 1) - 1
+    freedom = degrees(places, groups)
     # squares left after the place and the group: both are orthogonal, so no regression need be solved
     left = (deviations**2).sum() - values**2 * places * (groups - 1) / groups
-    variance = np.maximum(left, 0.0) / max(degrees, 1)
-    return Gaps(values, np.sqrt(variance * groups / ((groups - 1) * places)), degrees)
+    variance = np.maximum(left, 0.0) / max(freedom, 1)
+    return Gaps(values, np.sqrt(variance * groups / ((groups - 1) * places)), freedom)
+
+
+def degrees(terms: int, groups: int) -> int:
+    """Return the degrees of freedom of the gaps of groups that have so many terms each."""
+    return terms * (groups - 1) - 1

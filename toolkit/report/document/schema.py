@@ -42,6 +42,19 @@ _COMPARISON = {
     "parted_by": str,
 }
 
+_GATE = {
+    "passed": bool,
+    **dict.fromkeys(("error", "looks", "error_of_rule"), float),
+    "rules": [
+        {
+            **dict.fromkeys(("rule", "title", "verdict", "unit", "reason"), str),
+            "margin": float,
+            "tested": bool,
+            "items": [{"name": str, "verdict": str, **INTERVAL, "rows": float, "rows_needed": float}],
+        }
+    ],
+}
+
 _SEEDS = {
     "rows": float,
     "split": str,
@@ -62,6 +75,7 @@ REPORT: dict[str, Any] = {
     "verdict": {"headline": str, "statements": [str], "warnings": [str]},
     "evaluation": EVALUATION,
     "comparison": _COMPARISON,
+    "gate": _GATE,
     "seeds": _SEEDS,
     "baselines": [
         {

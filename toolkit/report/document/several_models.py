@@ -7,15 +7,25 @@ from toolkit.report.document.differences import is_better, is_worse, turned, upw
 from toolkit.report.document.figures import bare, shown, sizes, suffix
 
 
-def comparison_verdict(comparison: Mapping[str, Any]) -> dict[str, Any]:
-    """Say which of several models is significantly better than the others, if any is."""
-    statements = [statement for pair in comparison["pairs"] if (statement := _pair_statement(pair))]
+def comparison_verdict(comparison: Mapping[str, Any], gate: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Say which of several models is significantly better than the others, if any is, and whether it passes a gate."""
+    statements = [] if gate is None else [gate_statement(gate)]
+    statements += [statement for pair in comparison["pairs"] if (statement := _pair_statement(pair))]
     warnings = []
     if comparison["rows"] < 100:
         warnings.append(
             f"Only {comparison['rows']} examples: the intervals are wide, and small differences cannot be detected."
         )
     return {"headline": _leader(comparison), "statements": statements, "warnings": warnings}
+
+
+def gate_statement(gate: Mapping[str, Any]) -> str:
+    """Say whether a gate is passed, and by which rules it is not."""
+    rules = gate["rules"]
+    if gate["passed"]:
+        return f"The gate is passed: all {len(rules)} rules." if len(rules) > 1 else "The gate is passed."
+    open_rules = [f"{rule['title']}: {rule['verdict']}" for rule in rules if rule["verdict"] != "passed"]
+    return f"The gate is not passed ({'; '.join(open_rules)})."
 
 
 def seeds_verdict(section: Mapping[str, Any], baselines: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:

@@ -6,6 +6,9 @@ from typing import Any
 
 from toolkit.report import formats
 from toolkit.report.document.figures import shown
+from toolkit.report.document.schema import REPORT, fill
+from toolkit.report.sections.blocks import Cell
+from toolkit.report.sections.gate import explained, rules
 
 
 def to_text(report: Mapping[str, Any], width: int = 100) -> str:
@@ -36,10 +39,25 @@ def _candidates(report: Mapping[str, Any]) -> list[str]:
 
 
 def comparison_to_text(report: Mapping[str, Any], width: int = 100) -> str:
-    """Return the verdict on several models, and the first metric of each."""
+    """Return the verdict on several models, the first metric of each, and the rules of a gate."""
     models = [model for model in report["comparison"]["models"] if model["metrics"]]
     figures = [f"  {model['name']}: {_figure(model['metrics'][0]).strip()}" for model in models]
-    return "\n".join(["", *_verdict(report["verdict"], width), "", *figures, ""])
+    return "\n".join(["", *_verdict(report["verdict"], width), "", *figures, *_gate(report, width), ""])
+
+
+def _gate(report: Mapping[str, Any], width: int) -> list[str]:
+    """Return the table of the rules of a gate, and what their errors are."""
+    if "gate" not in report:
+        return []
+    filled = fill(REPORT, report)["gate"]
+    rows = [rules(filled).columns, *([_written(cell) for cell in row] for row in rules(filled).rows)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    table = ["  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return ["", *(f"  {line}" for line in table), "", *textwrap.wrap(explained(filled), width)]
+
+
+def _written(cell: Cell) -> str:
+    return f"{cell.text} ({cell.small})" if cell.small else cell.text
 
 
 def verdict_to_text(report: Mapping[str, Any], width: int = 100) -> str:

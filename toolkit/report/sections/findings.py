@@ -20,6 +20,7 @@ from toolkit.report.sections.blocks import (
 )
 from toolkit.report.sections.checks import bias, cost, explanations, fairness, faithfulness, robustness, untested
 from toolkit.report.sections.comparison import comparison, seeds
+from toolkit.report.sections.gate import gate
 from toolkit.report.sections.generated_text import writing
 from toolkit.report.sections.mistakes import mistakes
 from toolkit.report.sections.recommendations import recommendations
@@ -35,6 +36,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
     few = bool(report["training"]["few_labels"]["candidates"]) and carved
     rows = "labelled rows (predicted by cross-validation)" if few else "validation rows"
     return [
+        *gate(report["gate"]),
         *comparison(report["comparison"]),
         *seeds(report["seeds"]),
         *ordered.distance(evaluation["distance"]),
