@@ -84,7 +84,7 @@ def evaluate_predictions(
             **report_context.checks,
             "not_checked": not_checked(context, report_context.checks, report_context.evaluation_command),
         },
-        baselines=[scores.baseline_section(name, theirs, context) for name, theirs in predicted.baselines.items()],
+        baselines=scores.baseline_sections(predicted.baselines, context),
         data=report_context.data,
         training=report_context.training,
         environment=environment.describe(),

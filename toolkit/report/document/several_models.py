@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from toolkit.report.document.differences import is_better, is_worse, turned, upward
-from toolkit.report.document.figures import bare, shown, sizes, suffix
+from toolkit.report.document.figures import bare, detectable, is_better, is_worse, shown, sizes, suffix, turned, upward
 
 
 def comparison_verdict(comparison: Mapping[str, Any]) -> dict[str, Any]:
     """Say which of several models is significantly better than the others, if any is."""
-    statements = [statement for pair in comparison["pairs"] if (statement := _pair_statement(pair))]
+    statements = [statement for pair in comparison["pairs"] if (statement := _pair_statement(pair, comparison["rows"]))]
     warnings = []
     if comparison["rows"] < 100:
         warnings.append(
@@ -76,7 +75,7 @@ def _lead(pair: Mapping[str, Any], name: str) -> bool:
     return is_better(first) if name == pair["one"] else is_worse(first)
 
 
-def _pair_statement(pair: Mapping[str, Any]) -> str:
+def _pair_statement(pair: Mapping[str, Any], rows: float) -> str:
     if not pair["differences"]:
         return ""
     first = pair["differences"][0]
@@ -92,4 +91,5 @@ def _pair_statement(pair: Mapping[str, Any]) -> str:
         agreement = f"; they agree on {shown(pair['agreement'], 'fraction')} of the examples"
     if better:
         return f"{pair['one']} is better than {pair['other']} by {size} {interval}{agreement}."
-    return f"{pair['one']} and {pair['other']} do not differ significantly: {signed} {interval}{agreement}."
+    shows = detectable(first, first["unit"], pair["confidence"], rows)
+    return f"{pair['one']} and {pair['other']} do not differ significantly: {signed} {interval}{agreement}.{shows}"

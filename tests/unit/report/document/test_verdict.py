@@ -10,7 +10,8 @@ import toolkit
 from tests.support.reports import sample
 from toolkit.commands.few_labels import candidates
 from toolkit.report.document.build import build
-from toolkit.report.document.figures import compared, shown
+from toolkit.report.document.claims import compared
+from toolkit.report.document.figures import shown
 from toolkit.report.document.head import head
 from toolkit.report.document.several_models import comparison_verdict
 from toolkit.report.document.verdict import verdict
