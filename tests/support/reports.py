@@ -264,6 +264,11 @@ def sample() -> dict[str, Any]:
             ],
             **findings(),
         },
+        "claims": {
+            "tested": 422,
+            "error": 0.05,
+            "kinds": [{"kind": "baselines", "tested": 2, "error": 0.0125}],
+        },
         "baselines": [
             {
                 "name": "tfidf",

@@ -89,7 +89,7 @@ class CounterfactualModel:
         confidence: float,
         clusters: Integers | None,
     ) -> dict[str, float]:
-        """Return how much the metric, or the accuracy, of the same rows changes, with a paired interval and its p-value.
+        """Return how much the metric, or the accuracy, of the same rows changes, with a paired interval and p-value.
 
         The interval contains 0 exactly where the test does not reject that nothing changes: McNemar's test for
         accuracy, and else a randomization test.

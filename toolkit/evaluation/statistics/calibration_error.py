@@ -145,7 +145,7 @@ def _extremes_p(confidence: Floats, right: Floats, seed: int, redraws: int | Non
     """Return the two-sided p-value of Spiegelhalter's z; with clusters their signs are flipped."""
     parts = (1 - 2 * confidence) * (right - confidence)
     if clusters is not None:
-        sums = np.bincount(clusters, parts)[:, None]
+        sums = np.bincount(clusters, parts)[:, None].astype(np.float64)
         return flipped_p(sums, lambda drawn: np.abs(drawn[:, 0]), REDRAWS if redraws is None else redraws, seed)
     variance = float(((1 - 2 * confidence) ** 2 * confidence * (1 - confidence)).sum())
     if variance <= 0:

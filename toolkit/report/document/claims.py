@@ -38,8 +38,7 @@ def tested(evaluation: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]]
     counts = {
         "baselines": sum(baseline.get("difference") is not None for baseline in baselines),
         "slices": part("slices").get("looked_at", 0),
-        "calibration": len(calibration.get("classes") or ())
-        or 2 * bool(calibration),  # whether, and in which direction
+        "calibration": len(calibration.get("classes") or ()) or 2 * bool(calibration),  # whether, and how
         "centre": sum(1 for found in (residuals.get("mean"), part("distance").get("signed")) if found),
         "quarters": len(residuals.get("quarters") or ()),
         "writing": len(part("writing").get("checks") or ()),
@@ -159,16 +158,13 @@ def _weak_groups(evaluation: Mapping[str, Any]) -> list[str]:
     """Name the class and the other group of rows that are most clearly worse than all."""
     slices = evaluation.get("slices") or {}
     worst = slices.get("worst") or []
-    chosen = [
-        next((group for group in worst if (group["by"] == "class") is of_class), None) for of_class in (True, False)
-    ]
+    classes, others = ([group for group in worst if (group["by"] == "class") is of_class] for of_class in (True, False))
     unit, figure = slices.get("unit") or "examples", (slices.get("figure") or "Accuracy").lower()
     return [
         f"Weaker on {_group_name(group, slices)}: {figure} {shown(group['accuracy']['value'], 'fraction')} on "
         f"{group['rows']:,} {unit}{bounds({**group['accuracy'], 'unit': 'fraction'}, {'confidence': level})}, "
         f"{shown(slices['accuracy'], 'fraction')} on all."
-        for group in chosen
-        if group is not None
+        for group in (*classes[:1], *others[:1])
         for level in (slices.get("worst_confidence") or slices["confidence"],)
     ]
 
