@@ -69,6 +69,8 @@ def score(
         figure = _figure(definition.name, definition.title, value, low, high, definition.unit)
         if not definition.higher_is_better:
             figure["better"] = "lower"
+        if isinstance(definition, RankMetric) and definition.base_rate is not None:
+            figure["positive"], figure["base_rate"] = definition.base_rate(references, labels)
         if isinstance(definition, Metric) and definition.signature is not None:
             figure["signature"] = definition.signature()
         figures.append(figure)

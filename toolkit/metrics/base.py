@@ -96,6 +96,8 @@ class RankMetric:
         higher_is_better: Direction of improvement.
         least_classes: With fewer classes than this the figure says nothing and is left out.
         reference_type: What one reference is, where it is neither what a prediction is nor the class of probabilities.
+        base_rate: Of a figure that depends on the share of positives: (references, names of the classes) → the positive
+            class, "" for a mean over classes, and the figure of predictions at random.
     """
 
     name: str
@@ -106,6 +108,7 @@ class RankMetric:
     higher_is_better: bool = True
     least_classes: int = 0
     reference_type: ValueType | None = None
+    base_rate: Callable[[Sequence[Any], Sequence[str]], tuple[str, float]] | None = None
 
 
 def reference_type(metric: Metric | RankMetric) -> ValueType:

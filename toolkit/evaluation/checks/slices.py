@@ -2,8 +2,9 @@
 
 Many groups are examined, so some have a low accuracy by chance. A group counts as worse only if so many mistakes
 would seldom fall into some group of the same collection when the mistakes are shuffled over all examples, and if its
-interval, at the level that the shuffles leave to a single group, lies below the accuracy of all. Where examples belong to clusters, signs of whole clusters are flipped instead: the mistakes of one cluster
-depend on each other, so shuffled examples would be too much alike.
+interval, at the level that the shuffles leave to a single group, lies below the accuracy of all. Where examples belong
+to clusters, signs of whole clusters are flipped instead: the mistakes of one cluster depend on each other, so shuffled
+examples would be too much alike.
 """
 
 import re

@@ -1,9 +1,9 @@
 """One error for all claims of a report: each kind of claim has a part of it, and its interval the level of that part.
 
 A claim is a sentence that a report makes only where a test rejects chance: that a baseline is beaten, or that a group
-of rows is worse. The probability that a report makes any false claim is at most the sum of the parts (Bonferroni), however
-the tests depend on each other; parts are weighted by how many hypotheses share them (Rosenthal and Rubin 1983,
-"Ensemble-Adjusted p Values"). Parts are fixed before any test, so all intervals at these levels hold jointly.
+of rows is worse. The probability that a report makes any false claim is at most the sum of the parts (Bonferroni),
+however the tests depend on each other; parts are weighted by how many hypotheses share them (Rosenthal and Rubin 1983,
+"Ensemble-Adjusted p Values"). They are fixed before any test, so all intervals at these levels hold jointly.
 """
 
 from collections.abc import Collection, Mapping
