@@ -162,7 +162,7 @@ def seeds(result: Mapping[str, Any]) -> list[Section]:
         ],
     )
     lead = f"{len(runs)} runs that differ only in their seed, evaluated on the same rows. The interval of a mean is "
-    lead += "computed over the runs."
+    lead += "for other rows and other seeds together."
     if result["agreement"] is not None:
         lead += f" All runs agree on {formats.measure(result['agreement'], 'fraction')} of the examples."
     return [Section("seeds", "Variation between seeds", lead, [*blocks, table])]

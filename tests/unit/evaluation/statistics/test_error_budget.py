@@ -63,7 +63,7 @@ def test_clean_reports_claim_something_within_the_error(monkeypatch, classes):
         ours, theirs = np.where(swapped, other, given), np.where(swapped, given, other)
         words = texts(random, rows)
         table = pa.table({"text": words, "source": random.choice(["a", "b", "c"], rows)})
-        named = [labels[number] for number in true] if classes > 2 else None  # of two, one is always the harder
+        named = [labels[number] for number in true]
         right = random.permutation(given == true)
         evaluation = {
             "metrics": [{"name": "accuracy", "title": "Accuracy", "unit": "fraction"}],
