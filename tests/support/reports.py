@@ -39,7 +39,9 @@ def findings() -> dict[str, Any]:
     return {
         "calibration": {
             "confidence": 0.95,
+            "claims_confidence": 0.9875,
             "mean_confidence": 0.91,
+            "gap": {"value": 0.071, "low": 0.041, "high": 0.101},
             "accuracy": 0.839,
             "p": 0.001,
             "temperature": 1.62,
@@ -263,6 +265,11 @@ def sample() -> dict[str, Any]:
                 for index, text in enumerate(texts)
             ],
             **findings(),
+        },
+        "claims": {
+            "tested": 422,
+            "error": 0.05,
+            "kinds": [{"kind": "baselines", "tested": 2, "error": 0.0125}],
         },
         "baselines": [
             {

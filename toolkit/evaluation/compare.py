@@ -17,11 +17,11 @@ from toolkit.evaluation import scores
 from toolkit.evaluation.context import clusters
 from toolkit.evaluation.prediction_store import GROUP, StoredPredictions
 from toolkit.evaluation.statistics.clusters import count
-from toolkit.evaluation.statistics.significance import holm, mcnemar
 from toolkit.metrics import Metric, load
 from toolkit.tasks.task import Column, Target, Task
 
 DISAGREEMENTS = 20  # examples that a report shows
+_KEPT = ("value", "low", "high", "p", "standard_error", "better")  # of a difference
 _NEAR = ("string", "float64", "ranking")  # near their reference and seldom the same: only classes are tested for that
 
 
@@ -171,8 +171,8 @@ def compare(
     """Return the report's section on several models.
 
     The intervals of the differences hold jointly: with P pairs each has the confidence 1 - (1 - confidence) / P
-    (Bonferroni); the p-values are adjusted by Holm's method. Rows of one group are resampled, and their signs flipped,
-    together.
+    (Bonferroni), and the p-value of the first metric is multiplied by P, so that it is below 1 - confidence exactly
+    where the interval excludes 0. Rows of one group are resampled, and their signs flipped, together.
 
     Args:
         aligned: The predictions of the models, row by row.
@@ -189,12 +189,8 @@ def compare(
     depending = clusters(task, aligned.rows, GROUP)
     first = definitions[0] if definitions else None
     by = first if isinstance(first, Metric) and first.value_type in _NEAR else None
-    adjusted: Sequence[float | None] = [None] * len(combined)
-    if by is None:
-        predictions = [columns["prediction"] for columns in aligned.columns]
-        adjusted = holm([mcnemar(predictions[i], predictions[j], references, depending).p for i, j in combined])
     pairs = []
-    for (i, j), p in zip(combined, adjusted, strict=True):
+    for i, j in combined:
         our_columns, their_columns = aligned.columns[i], aligned.columns[j]
         computable = [
             d
@@ -211,8 +207,10 @@ def compare(
             )
             if not math.isnan(ahead["value"]):  # such as an area under a curve where only one class occurs
                 named = {"name": definition.name, "title": definition.title, "unit": definition.unit}
-                figures = {key: ahead[key] for key in ("value", "low", "high", "better") if key in ahead}
+                figures = {key: ahead[key] for key in _KEPT if key in ahead}
                 differences.append(named | figures)
+        p = differences[0]["p"] if differences else None
+        p = min(1.0, len(combined) * p) if p is not None else None
         pair = {"one": aligned.names[i], "other": aligned.names[j], "p": p, "confidence": confidence}
         pairs.append(
             {

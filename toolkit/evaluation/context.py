@@ -11,6 +11,7 @@ import pyarrow as pa
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Integers
 from toolkit.data.division.groups import numbered
+from toolkit.evaluation.statistics import error_budget
 from toolkit.evaluation.thresholds import Thresholds
 from toolkit.inference.predict import Predictions
 from toolkit.tasks.contract import Recipe
@@ -80,6 +81,24 @@ class EvaluationContext:
         """The column whose equal values mark rows that belong together; None where the rows have none."""
         column = self.config.data.group_column
         return column if column in self.rows.column_names else None
+
+    @cached_property
+    def claims(self) -> Mapping[str, float]:
+        """The confidence of each kind of claim that the report may make, by `error_budget`."""
+        task, settings = self.recipe.task, self.config.evaluation
+        people = "bias" in settings.checks
+        planned = {
+            "baselines": True,
+            **dict.fromkeys(("slices", "calibration"), task.labelled is not None),
+            "centre": task.target.kind.ordered or task.target.kind.standardized,
+            "quarters": task.target.kind.standardized,
+            "writing": task.written,
+            "robustness": "robustness" in settings.checks,
+            "bias": people,
+            "fairness": people and settings.group_column is not None,
+        }
+        kinds = [kind for kind, made in planned.items() if made]
+        return {kind: 1 - error for kind, error in error_budget.parts(kinds, settings.confidence).items()}
 
     @property
     def calibration(self) -> Mapping[str, Any]:

@@ -13,8 +13,8 @@ from toolkit.errors import RecipeError
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.overviews import class_figures
 from toolkit.evaluation.statistics import intervals
-from toolkit.evaluation.statistics.clusters import count
-from toolkit.evaluation.statistics.significance import mcnemar
+from toolkit.evaluation.statistics.clusters import count, quantile
+from toolkit.evaluation.statistics.significance import exchanged_p, mcnemar
 from toolkit.metrics import Metric, RankMetric, as_module, column, load
 from toolkit.metrics.base import VALUE_NAMES, VALUES, reference_type
 from toolkit.tasks.task import Column
@@ -69,6 +69,8 @@ def score(
         figure = _figure(definition.name, definition.title, value, low, high, definition.unit)
         if not definition.higher_is_better:
             figure["better"] = "lower"
+        if isinstance(definition, RankMetric) and definition.base_rate is not None:
+            figure["positive"], figure["base_rate"] = definition.base_rate(references, labels)
         if isinstance(definition, Metric) and definition.signature is not None:
             figure["signature"] = definition.signature()
         figures.append(figure)
@@ -195,37 +197,39 @@ def difference(
 ) -> dict[str, Any]:
     """Return the figure of one predictor minus that of another on the same examples, with a paired interval.
 
-    Where predictions are either correct or wrong, McNemar's test is added.
+    It contains 0 exactly where the test does not reject that the two are equally good: McNemar's test for accuracy, and
+    else a randomization test; of figures that depend on the order of the examples the interval is itself the test.
     """
     first, second = ours[column(metric)], theirs[column(metric)]
+    level = config.confidence
     settings: dict[str, Any] = {
-        "confidence": config.confidence,
+        "confidence": level,
         "resamples": config.resamples,
         "seed": seed,
         "clusters": clusters,
     }
+    section: dict[str, Any] = {"metric": metric.name}
+    test = mcnemar(first, second, references, clusters) if metric.value_type == "int64" else None
     if isinstance(metric, RankMetric):
         figures = metric.prepare(first, references, labels), metric.prepare(second, references, labels)
         interval = intervals.bootstrap_weighted(
             lambda weights: figures[0](weights) - figures[1](weights), len(references), **settings
         )
+        p, error = None, (interval.high - interval.low) / 2 / quantile(level, clusters)
     else:
-        interval = intervals.paired_difference(
-            metric.statistics(first, references, labels),
-            metric.statistics(second, references, labels),
-            metric.aggregate,
-            **settings,
-        )
-    section: dict[str, Any] = {
-        "metric": metric.name,
-        "value": interval.value,
-        "low": interval.low,
-        "high": interval.high,
-    }
+        one, other = (metric.statistics(given, references, labels) for given in (first, second))
+        interval = intervals.paired_difference(one, other, metric.aggregate, **settings)
+        if test is not None and metric.proportion:
+            p = test.p
+        else:
+            p = exchanged_p(one, other, metric.aggregate, seed, clusters)
+        interval = intervals.agreeing(interval, p, level)
+        error = intervals.paired_error(one, other, metric.aggregate, clusters)
+    section |= {"value": interval.value, "low": interval.low, "high": interval.high, "p": p, "confidence": level}
+    section["standard_error"] = error if math.isfinite(error) else None
     if not metric.higher_is_better:
         section["better"] = "lower"
-    if metric.value_type == "int64":
-        test = mcnemar(first, second, references, clusters)
+    if test is not None:
         section["mcnemar"] = {"only_ours": test.only_ours, "only_theirs": test.only_theirs, "p": test.p}
     return section
 
@@ -308,6 +312,7 @@ def evaluation_section(context: EvaluationContext, split: str) -> dict[str, Any]
         "split": split,
         "rows": context.rows.num_rows,
         "confidence": settings.confidence,
+        "claims_confidence": dict(context.claims),
         "labels": list(context.labels),
         "loss": context.predictions.loss,
         "metrics": score(*measured, settings, context.seed, context.clusters),
@@ -334,13 +339,29 @@ def class_sections(context: EvaluationContext) -> dict[str, Any]:
     return section
 
 
-def baseline_section(name: str, theirs: Sequence[Any], context: EvaluationContext) -> dict[str, Any]:
+def baseline_sections(baselines: Mapping[str, Sequence[Any]], context: EvaluationContext) -> list[dict[str, Any]]:
+    """Return the report's sections on baselines; the intervals of the differences in the first metric hold jointly.
+
+    Args:
+        baselines: Name → predictions.
+        context: Rows, truth, and the predictions of the model.
+    """
+    settings = context.config.evaluation
+    level = 1 - (1 - context.claims["baselines"]) / max(1, len(baselines))
+    joint = settings.model_copy(update={"confidence": level})
+    return [_baseline_section(name, theirs, context, joint) for name, theirs in baselines.items()]
+
+
+def _baseline_section(
+    name: str, theirs: Sequence[Any], context: EvaluationContext, joint: EvaluationConfig
+) -> dict[str, Any]:
     """Return the report's section on one baseline: its metrics, and the model's lead in the first, or for texts all.
 
     Args:
         name: Of the baseline.
         theirs: Its predictions.
         context: Rows, truth, and the predictions of the model.
+        joint: The settings at the confidence of the difference.
     """
     columns, references, labels = {"prediction": theirs}, context.references, context.labels
     settings: tuple[Any, ...] = (references, labels, context.config.evaluation, context.seed, context.clusters)
@@ -353,7 +374,7 @@ def baseline_section(name: str, theirs: Sequence[Any], context: EvaluationContex
     }
     if definitions:
         differences = (
-            difference(definition, context.columns, columns, *settings)
+            difference(definition, context.columns, columns, references, labels, joint, *settings[3:])
             for definition in definitions
             if definition is definitions[0] or definition.value_type in ("string", "ranking")
         )

@@ -97,6 +97,8 @@ class RankMetric:
         least_classes: With fewer classes than this the figure says nothing and is left out.
         reference_type: What one reference is, where it is neither what a prediction is nor the class of probabilities.
         scale: The interval is symmetric on this scale; None for the BCa interval.
+        base_rate: Of a figure that depends on the share of positives: (references, names of the classes) → the positive
+            class, "" for a mean over classes, and the figure of predictions at random.
     """
 
     name: str
@@ -108,6 +110,7 @@ class RankMetric:
     least_classes: int = 0
     reference_type: ValueType | None = None
     scale: Scale | None = None
+    base_rate: Callable[[Sequence[Any], Sequence[str]], tuple[str, float]] | None = None
 
 
 def reference_type(metric: Metric | RankMetric) -> ValueType:

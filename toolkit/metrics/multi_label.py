@@ -14,7 +14,7 @@ from toolkit.metrics.base import Floats, Metric, RankMetric
 from toolkit.metrics.classification import class_counts, defined, divide, membership, overlaps
 from toolkit.metrics.classification import macro_f1 as macro_f1_or_0
 from toolkit.metrics.means import mean, mean_of
-from toolkit.metrics.probability import areas, average_precision, probability_matrix
+from toolkit.metrics.probability import areas, average_precision, probability_matrix, share_of_positives
 
 _CELLS = 4_000_000  # probabilities that are compared at a time
 
@@ -91,6 +91,7 @@ _ALL: tuple[Metric | RankMetric, ...] = (
         areas(average_precision),
         unit="fraction",
         reference_type="labels",
+        base_rate=share_of_positives,
     ),
     Metric(
         "ranking_loss",

@@ -69,6 +69,14 @@ def average_precision(positive: Floats, other: Floats) -> Floats:
     return np.where(total > 0, divide((positive * precision).sum(axis=1), total), np.nan)
 
 
+def share_of_positives(references: Sequence[Any], labels: Sequence[str]) -> tuple[str, float]:
+    """Return the positive class, as of `areas`, and its share of the rows; of a mean "" and the classes' mean share."""
+    shares = membership(references, len(labels)).mean(axis=0)
+    if len(labels) == 2 and len(references) and not isinstance(references[0], list | tuple | np.ndarray):
+        return labels[1], float(shares[1])
+    return "", float(shares[shares > 0].mean()) if shares.any() else 0.0
+
+
 def _mean_of(per_row: Callable[[Floats, np.ndarray[Any, Any]], Floats]) -> Callable[..., Floats]:
     """Make the `statistics` of a mean over rows of a function of the probabilities and the true classes."""
     return mean_of(lambda predictions, true, _: per_row(probability_matrix(predictions), np.asarray(true, np.int64)))
@@ -110,10 +118,17 @@ _LOG_ODDS = Scale(
 )
 _ALL: tuple[Metric | RankMetric, ...] = (
     RankMetric("auroc", "Area under the ROC curve", areas(_roc_area), scale=_LOG_ODDS),
-    RankMetric("average_precision", "Average precision", areas(average_precision), unit="fraction", scale=_LOG_ODDS),
+    RankMetric(
+        "average_precision",
+        "Average precision",
+        areas(average_precision),
+        unit="fraction",
+        base_rate=share_of_positives,
+        scale=_LOG_ODDS,
+    ),
     _top(3),
     _top(5),
-    Metric("brier", "Brier score", _mean_of(brier), mean, "probabilities", "score", higher_is_better=False),
+    Metric("brier", "Brier score (0 to 2)", _mean_of(brier), mean, "probabilities", "score", higher_is_better=False),
     Metric("log_loss", "Log loss", _mean_of(log_loss), mean, "probabilities", "score", higher_is_better=False),
 )
 METRICS = {metric.name: metric for metric in _ALL}

@@ -26,8 +26,10 @@ def count(value: float | None) -> str:
 
 
 def metric_title(metric: Mapping[str, Any]) -> str:
-    """The display name of a metric, with its direction where lower is better."""
+    """The display name of a metric: with its positive class, its figure at random, its direction if not upward."""
     title = str(metric["title"] or metric["name"])
+    title += f" of “{metric['positive']}”" if metric.get("positive") else ""
+    title += f" ({100 * metric['base_rate']:.1f} % at random)" if metric.get("base_rate") is not None else ""
     return f"{title} (lower is better)" if metric.get("better") == "lower" else title
 
 

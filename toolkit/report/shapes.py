@@ -3,13 +3,21 @@
 from typing import Any
 
 INTERVAL = {"value": float, "low": float, "high": float}
-METRIC = {**dict.fromkeys(("name", "title", "unit", "better", "signature"), str), **INTERVAL}
+METRIC = {
+    **dict.fromkeys(("name", "title", "unit", "better", "signature", "positive"), str),
+    **INTERVAL,
+    **dict.fromkeys(("p", "standard_error", "base_rate"), float),
+}
 PLACE = {"file": str, "row": float}
 
-_FIGURES = {"ece": INTERVAL, "ece_plain": float, "brier": INTERVAL, "log_loss": INTERVAL}
+_FIGURES = {
+    **dict.fromkeys(("ece", "brier", "log_loss"), INTERVAL),
+    **dict.fromkeys(("ece_plain", "ece_equal_width", "brier_scale"), float),
+}
 _CALIBRATION = {
     "unit": str,
-    **dict.fromkeys(("confidence", "mean_confidence", "accuracy", "p", "temperature"), float),
+    **dict.fromkeys(("confidence", "claims_confidence", "mean_confidence", "accuracy", "p", "temperature"), float),
+    "gap": INTERVAL,
     "bins": [{"count": float, "confidence": float, "accuracy": INTERVAL}],
     **_FIGURES,
     "scaled": _FIGURES,
@@ -20,7 +28,8 @@ _CALIBRATION = {
 _GROUP = {"by": str, "name": str, "rows": float, "accuracy": INTERVAL, "p": float}
 _SLICES = {
     **dict.fromkeys(("figure", "unit"), str),
-    **dict.fromkeys(("confidence", "accuracy", "looked_at", "smallest", "clear", "worst_confidence"), float),
+    **dict.fromkeys(("confidence", "claims_confidence", "worst_confidence"), float),
+    **dict.fromkeys(("accuracy", "looked_at", "smallest", "clear"), float),
     "groups": [_GROUP],
     "worst": [_GROUP],
 }
@@ -60,6 +69,7 @@ _DISTANCE = {
     "classes": [{"distance": float, "count": float, "share": INTERVAL}],
     **dict.fromkeys(("too_low", "too_high"), float),
     "signed": INTERVAL,
+    "signed_confidence": float,
 }
 _RESIDUALS = {
     "mean": INTERVAL,
@@ -71,7 +81,7 @@ _RESIDUALS = {
             "worse": bool,
         }
     ],
-    "quarters_confidence": float,
+    **dict.fromkeys(("mean_confidence", "claims_confidence", "quarters_confidence"), float),
     "drawn": [[float]],
 }
 _PROBABLE = {"label": str, "probability": float}
@@ -97,13 +107,14 @@ _CHANGED = {
 }
 _ROBUSTNESS = {
     **dict.fromkeys(("kind", "metric", "unit", "better"), str),
-    **dict.fromkeys(("rows", "confidence", "accuracy", "half_width"), float),
+    **dict.fromkeys(("rows", "accuracy", "half_width"), float),
+    **dict.fromkeys(("confidence", "claims_confidence", "difference_confidence"), float),
     "invariance": [
         {
             "name": str,
             "title": str,
             "changed": float,
-            "difference": INTERVAL,
+            "difference": {**INTERVAL, "p": float},
             "flipped": INTERVAL,
             "moved": INTERVAL,
             "failures": [_CHANGED],
@@ -138,7 +149,7 @@ _FAITHFULNESS = {
 }
 
 _BIAS = {
-    **dict.fromkeys(("confidence", "claims"), float),
+    **dict.fromkeys(("confidence", "claims_confidence", "claims"), float),
     "scored": bool,
     "measure": str,
     "studies": [
@@ -155,8 +166,7 @@ _BIAS = {
 
 _FAIRNESS = {
     "column": str,
-    "confidence": float,
-    "smallest": float,
+    **dict.fromkeys(("confidence", "claims_confidence", "smallest"), float),
     "left_out": [str],
     "groups": [{"name": str, "rows": float, "accuracy": INTERVAL, "rates": {}}],
     "gaps": [{"figure": str, "value": float, "p": float}],
@@ -164,7 +174,7 @@ _FAIRNESS = {
 
 _WRITTEN = {**PLACE, **dict.fromkeys(("source", "reference", "written", "remark"), str)}
 _WRITING = {
-    "confidence": float,
+    **dict.fromkeys(("confidence", "failed_confidence"), float),
     "checks": [
         {
             "name": str,
@@ -236,6 +246,8 @@ EVALUATION: dict[str, Any] = {
     "split": str,
     "rows": float,
     "confidence": float,
+    "claims_confidence": {},
+    "looks": float,
     "labels": [str],
     "loss": float,
     "metrics": [METRIC],

@@ -14,8 +14,8 @@ from toolkit.evaluation.perturbations import image_changes
 from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel, polarity
 from toolkit.evaluation.perturbations.text_changes import load_lists, perturbations
 from toolkit.metrics import load
+from toolkit.report.document.claims import _fragile
 from toolkit.report.document.schema import REPORT, faults, fill
-from toolkit.report.document.verdict import _fragile
 from toolkit.report.sections import checks
 
 LISTS = load_lists(None)

@@ -174,7 +174,7 @@ def test_texts_are_compared_by_their_figures_and_not_by_right_and_wrong():
     both = align(("good", "poor"), files, Column("target", (), GENERATED_TEXT))
     result = compare(both, references, ("chrf", "bleu", "ter"), CONFIG, seed=0, task=OF_TEXTS)
     (pair,) = result["pairs"]
-    assert pair["p"] is None
+    assert pair["p"] > 0.05  # three rows show nothing
     assert "both_right" not in pair
     assert pair["agreement"] == pytest.approx(1 / 3)
     signs = {item["name"]: item["value"] > 0 for item in pair["differences"]}

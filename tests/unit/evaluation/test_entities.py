@@ -15,10 +15,10 @@ from toolkit.config import RunConfig
 from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import entities
 from toolkit.evaluation.checks import calibration, label_errors, slices
-from toolkit.evaluation.checks.slices import Slice, adjusted
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.scores import figure_interval
 from toolkit.evaluation.statistics import temperature
+from toolkit.evaluation.statistics.worst_groups import adjusted
 from toolkit.inference.predict import Predictions
 from toolkit.tasks import loading
 from toolkit.tasks.spans import WORD_PROBABILITIES, Span
@@ -202,12 +202,12 @@ def test_mistakes_in_one_cluster_are_one_mistake():
     """Ten wrong entities of one sentence show nothing of its group; ten wrong sentences do."""
     wrong = np.zeros(200, bool)
     wrong[:10] = True
-    group = [Slice("column", "first", np.arange(20))]
-    (alone,) = adjusted(wrong, group, 0)
-    (sentences,) = adjusted(wrong, group, 0, np.arange(200) // 10)
+    group = [np.arange(20)]
+    (alone,) = adjusted(wrong, group, 0).p_values
+    (sentences,) = adjusted(wrong, group, 0, np.arange(200) // 10).p_values
     assert alone < 0.01
     assert sentences > 0.05
-    assert adjusted(wrong, group, 0, np.arange(200))[0] < 0.01
+    assert adjusted(wrong, group, 0, np.arange(200)).p_values[0] < 0.01
 
 
 def test_a_precision_of_everything_has_an_interval():

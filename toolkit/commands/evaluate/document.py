@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit import environment, runs
 from toolkit.commands.evaluate.checks import not_checked
-from toolkit.commands.evaluate.warnings import warnings
+from toolkit.commands.evaluate.warnings import repeated_looks, warnings
 from toolkit.config import RunConfig
 from toolkit.evaluation import prediction_store, scores
 from toolkit.evaluation.checks import findings
@@ -36,6 +36,7 @@ class ReportContext:
         checks: Sections of checks that needed further predictions.
         config: The configuration that the report shows; the one that the model was loaded with when None.
         warnings: What else the reader should know.
+        looks: How many times the run was evaluated on its held-out rows, this time included; None for other rows.
     """
 
     command: str
@@ -48,6 +49,7 @@ class ReportContext:
     checks: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
     warnings: Sequence[str] = ()
+    looks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,22 @@ def evaluate_predictions(
         model={**predicted.facts["model"], "name": config.model, "origin": report_context.origin},
         evaluation={
             **scores.evaluation_section(context, report_context.split),
+            "looks": report_context.looks,
             **grouping.section(context),
             **findings(context),
             **report_context.checks,
             "not_checked": not_checked(context, report_context.checks, report_context.evaluation_command),
         },
-        baselines=[scores.baseline_section(name, theirs, context) for name, theirs in predicted.baselines.items()],
+        baselines=scores.baseline_sections(predicted.baselines, context),
         data=report_context.data,
         training=report_context.training,
         environment=environment.describe(),
         config=config.model_dump() if report_context.config is None else report_context.config,
-        warnings=[*warnings(context, predicted.facts), *report_context.warnings],
+        warnings=[
+            *warnings(context, predicted.facts),
+            *repeated_looks(report_context.looks),
+            *report_context.warnings,
+        ],
     )
     groups = context.clusters if context.group_column is not None else None
     return Evaluated(report, predicted.grouped(groups))

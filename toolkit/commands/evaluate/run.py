@@ -27,6 +27,7 @@ from toolkit.runs import checksums
 from toolkit.runs.lock import sole_writer
 from toolkit.runs.trust import damage
 
+LOOKS = Path("evaluations", "looks.json")  # in a run: counts evaluations of its held-out rows
 MOST_COMMON = "Most common class of these rows"
 
 
@@ -102,11 +103,27 @@ def _evaluate(
         checks=run_checks(context, subject.run, observe),
         config=_config_shown(subject),
         warnings=learned,
+        looks=looks(own) + 1 if own is not None else None,
     )
     observe(Stage(f"Evaluating {rows.num_rows:,} rows"))
     evaluated = evaluate_predictions(context, stored_predictions, report_context)
     store(evaluated, folder)
+    if own is not None and report_context.looks is not None:
+        runs.write_json(own.path / LOOKS, {"held_out": report_context.looks})
     return evaluated.report
+
+
+def looks(run: runs.Run) -> int:
+    """Return how many times a run was evaluated on its held-out rows so far, the first time after its training.
+
+    Raises:
+        SourceError: The file that counts them is damaged.
+    """
+    file = run.path / LOOKS
+    if not file.is_file():
+        return 1
+    with damage(file):
+        return int(runs.read_object(file)["held_out"])
 
 
 def _config_shown(subject: EvaluationInputs) -> dict[str, Any]:

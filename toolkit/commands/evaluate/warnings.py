@@ -17,6 +17,7 @@ FAR_BELOW_CHANCE = 0.5  # share of the accuracy by chance, below which the label
 UNLIKELY = 0.01  # probability of so few correct predictions by chance
 MANY_COPIES = 0.05  # share of the rows
 FEW = 100  # rows
+MANY_LOOKS = 3  # at the same held-out rows
 
 
 def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
@@ -43,6 +44,16 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
     if rows < FEW:
         messages.append(f"Only {rows} test examples: the intervals are wide, and small differences cannot be detected.")
     return messages
+
+
+def repeated_looks(count: int | None) -> list[str]:
+    """Warn from the third evaluation of the same held-out rows on."""
+    if count is None or count < MANY_LOOKS:
+        return []
+    return [
+        f"The run was evaluated on these held-out rows {count:,} times. If anything was chosen by the results, the "
+        "figures are too optimistic: confirm the choice on rows that were not used yet."
+    ]
 
 
 def _of_groups(context: EvaluationContext) -> list[str]:

@@ -139,6 +139,7 @@ def finetune(
             training,
             shlex.join(["toolkit", "evaluate", str(run.path)]),
             checks=run_checks(context, run, observe) if limits is None else {},
+            looks=1,
             config=config.model_dump(),  # the run's own, which may have started from scratch
         )
         evaluated = evaluate_predictions(context, predictions, report_context)

@@ -8,6 +8,7 @@ Data and splits are those of the first seed for all of them: what differs is the
 weights of the head.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +21,11 @@ from toolkit.commands.finetune.run import finetune
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import ConfigError
 from toolkit.evaluation import prediction_store
-from toolkit.evaluation.statistics.seed_spread import section
+from toolkit.evaluation.context import clusters, references
+from toolkit.evaluation.scores import computable
+from toolkit.evaluation.statistics.seed_spread import row_error, section
 from toolkit.events import Note, Observe
+from toolkit.metrics import Metric, column
 from toolkit.report.document.head import head
 from toolkit.report.document.several_models import seeds_verdict
 from toolkit.runs import checksums
@@ -78,10 +82,9 @@ def _report(prepared: Prepared, folders: list[Path], command: str, created: date
     for folder in folders:
         checksums.check(folder / "report.json", "Undo the change, or train that seed again.")
     reports = [runs.read_object(folder / "report.json") for folder in folders]
-    predictions = [
-        prediction_store.read(folder / prediction_store.FILE).table["prediction"].to_pylist() for folder in folders
-    ]
-    result = section([folder.name for folder in folders], reports, predictions)
+    stored = [prediction_store.read(folder / prediction_store.FILE) for folder in folders]
+    predictions = [file.table["prediction"].to_pylist() for file in stored]
+    result = section([folder.name for folder in folders], reports, predictions, _row_errors(prepared, stored))
     first = reports[0]
     return {
         **head(command, created, title=f"{first['title']}, {len(folders)} seeds", recipe=first["recipe"]),
@@ -90,4 +93,17 @@ def _report(prepared: Prepared, folders: list[Path], command: str, created: date
         "data": first["data"],
         "environment": environment.describe(),
         "config": prepared.config.model_dump(),
+    }
+
+
+def _row_errors(prepared: Prepared, stored: Sequence[prediction_store.StoredPredictions]) -> dict[str, float]:
+    """Return the standard error of each metric's mean over the runs by the sample of rows, where it is of sums."""
+    first, recipe = stored[0], prepared.recipe
+    labels, truth = first.facts["labels"], references(recipe, first.table)
+    depending = clusters(recipe.task, first.table, prediction_store.GROUP)
+    columns = [file.predictions.columns for file in stored]
+    return {
+        metric.name: row_error(metric, [given[column(metric)] for given in columns], truth, labels, depending)
+        for _, metric in computable(columns[0], recipe.metrics, labels)
+        if isinstance(metric, Metric)
     }

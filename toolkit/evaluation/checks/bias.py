@@ -100,10 +100,12 @@ def section(
         if len(sentences) >= LEAST_ROWS:
             nowhere: list[tuple[Any, Any]] = [(None, None)] * len(sentences)
             parts.append(_Study(category, "sentences", list(groups), sentences, terms, nowhere, None))
-    level = 1 - (1 - model.confidence) / max(1, len(parts))
+    claimed = model.claims.get("bias", model.confidence)
+    level = 1 - (1 - claimed) / max(1, len(parts))
     studies = [_described(model, part, level) for part in parts]
     return {
         "confidence": model.confidence,
+        "claims_confidence": claimed,
         "scored": model.weights is not None or model.measure != "score",
         "measure": model.measure,
         "claims": sum(study["claims"] for study in studies),

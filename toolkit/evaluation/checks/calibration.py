@@ -15,6 +15,8 @@ from toolkit.evaluation.statistics.calibration_error import (
     bin_of,
     calibrated_p,
     calibration_error,
+    equal_width_error,
+    mean_gap,
     plain_error,
 )
 from toolkit.evaluation.statistics.clusters import Integers, kept
@@ -36,19 +38,21 @@ class Outcomes:
         right: 1 for a right one, 0 for a wrong one. Shape (N,).
         losses: Name of a loss → the loss of each: "brier" and "log_loss". Shape (N,).
         clusters: Number of each decision's cluster; None where decisions are independent. Shape (N,).
+        brier_scale: The largest Brier score: 2 where it is a sum over classes, 1 of one decision.
     """
 
     confidence: Floats
     right: Floats
     losses: Mapping[str, Floats]
     clusters: Integers | None = None
+    brier_scale: int = 1
 
 
 def of_classes(probabilities: Floats, true: Integers, clusters: Integers | None = None) -> Outcomes:
     """Return the outcomes of choosing the most probable class. Shapes (N, C), (N,) and (N,)."""
     losses = {"brier": brier(probabilities, true), "log_loss": log_loss(probabilities, true)}
     right = (probabilities.argmax(axis=1) == true).astype(np.float64)
-    return Outcomes(probabilities.max(axis=1), right, losses, clusters)
+    return Outcomes(probabilities.max(axis=1), right, losses, clusters, brier_scale=2)
 
 
 def of_decisions(confidence: Floats, right: Floats, clusters: Integers | None = None) -> Outcomes:
@@ -66,6 +70,7 @@ def section(
     temperature: float | None,
     fit: Mapping[str, Any] | None = None,
     clusters: Integers | None = None,
+    claimed: float | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on calibration of the classes of rows.
 
@@ -77,10 +82,11 @@ def section(
         temperature: By which the logits may be divided, fitted on other rows; None where there is none.
         fit: How it was fitted, or why there is none: `Fit.as_dict`.
         clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
+        claimed: Confidence of the claim that the model is miscalibrated; that of the settings when None.
     """
     probs, true = probability_matrix(probabilities), np.asarray(references, np.int64)
     at = None if temperature is None else of_classes(scaled(probs, temperature), true, clusters)
-    return of_outcomes(of_classes(probs, true, clusters), at, config, seed, temperature, fit)
+    return of_outcomes(of_classes(probs, true, clusters), at, config, seed, temperature, fit, claimed)
 
 
 def of_outcomes(
@@ -90,8 +96,13 @@ def of_outcomes(
     seed: int,
     temperature: float | None,
     fit: Mapping[str, Any] | None = None,
+    claimed: float | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on calibration of any decisions.
+
+    The direction, over- or underconfident, is claimed where perfect calibration is rejected and the interval of the
+    mean confidence minus the accuracy excludes 0, both at the same level: the second hypothesis implies the first, so
+    none is tested twice (Marcus, Peritz and Gabriel 1976, "On Closed Testing Procedures").
 
     Args:
         outcomes: Of the decisions.
@@ -100,10 +111,14 @@ def of_outcomes(
         seed: Of the draws.
         temperature: By which the logits may be divided.
         fit: How it was fitted, or why there is none.
+        claimed: As of `section`.
     """
     confidence, right = outcomes.confidence, outcomes.right
+    level = config.confidence if claimed is None else claimed
     result: dict[str, Any] = {
         "confidence": config.confidence,
+        "claims_confidence": level,
+        "gap": _as_dict(mean_gap(confidence, right, level, outcomes.clusters)),
         "mean_confidence": float(confidence.mean()),
         "accuracy": float(right.mean()),
         "bins": _bins(outcomes, config.confidence),
@@ -124,6 +139,7 @@ def of_each_class(
     config: EvaluationConfig,
     seed: int,
     clusters: Integers | None = None,
+    claimed: float | None = None,
 ) -> dict[str, Any]:
     """Return the report's section where a row has any number of classes: each is calibrated for itself.
 
@@ -134,14 +150,16 @@ def of_each_class(
         config: Confidence and resamples.
         seed: Of the draws.
         clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
+        claimed: As of `section`.
     """
     probs, true = probability_matrix(probabilities), membership(references, len(labels)).astype(np.float64)
-    redraws = REDRAWS * max(1, len(labels) // 5)  # the least p-value is 1 / redraws, and is multiplied by the classes
+    redraws = REDRAWS * max(1, len(labels) // 2)  # the least p-value is 1 / redraws, and is multiplied by the classes
     each = [(probs[:, c], true[:, c]) for c in range(len(labels))]
     adjusted = holm([calibrated_p(*pair, seed, redraws, clusters) for pair in each])
     errors = [calibration_error(*pair, config.confidence, seed, clusters) for pair in each]
     return {
         "confidence": config.confidence,
+        "claims_confidence": config.confidence if claimed is None else claimed,
         "classes": [
             {
                 "label": label,
@@ -160,6 +178,7 @@ def _figures(outcomes: Outcomes, config: EvaluationConfig, seed: int) -> dict[st
     error = calibration_error(confidence, right, config.confidence, seed, clusters)
     settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
     figures: dict[str, Any] = {"ece": _as_dict(error), "ece_plain": plain_error(confidence, right)}
+    figures |= {"ece_equal_width": equal_width_error(confidence, right), "brier_scale": outcomes.brier_scale}
     for name, losses in outcomes.losses.items():
         statistics = np.stack([losses, np.ones(len(losses))], axis=1)
         figures[name] = _as_dict(bootstrap(statistics, mean, **settings, clusters=clusters))
@@ -184,6 +203,7 @@ def _bins(outcomes: Outcomes, level: float) -> list[dict[str, Any]]:
 
 def _run(context: EvaluationContext) -> dict[str, Any] | None:
     settings, temperature = context.config.evaluation, context.temperature
+    claimed = context.claims["calibration"]
     if context.task.labels_words:
         return _of_entities(context)
     probabilities = context.columns.get("probabilities")
@@ -191,10 +211,10 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
         return None
     if context.task.several:
         return of_each_class(
-            probabilities, context.references, context.labels, settings, context.seed, context.clusters
+            probabilities, context.references, context.labels, settings, context.seed, context.clusters, claimed
         )
     return section(
-        probabilities, context.references, settings, context.seed, temperature, context.fit, context.clusters
+        probabilities, context.references, settings, context.seed, temperature, context.fit, context.clusters, claimed
     )
 
 
@@ -218,6 +238,7 @@ def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
         context.seed,
         temperature,
         context.fit,
+        context.claims["calibration"],
     )
     return {"unit": entities.UNIT, **result}
 

@@ -14,7 +14,7 @@ from toolkit.evaluation.statistics.intervals import share
 from toolkit.evaluation.statistics.significance import holm
 
 SMALLEST = 20  # rows of a group
-SHUFFLES = 1000
+SHUFFLES = 2000  # the least p-value is one in so many, and is multiplied by the figures
 
 
 def section(
@@ -27,6 +27,7 @@ def section(
     confidence: float,
     seed: int,
     clusters: Integers | None = None,
+    claimed: float | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on the groups of one column.
 
@@ -44,6 +45,7 @@ def section(
         confidence: Of the intervals.
         seed: Of the shuffles.
         clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
+        claimed: Confidence of the claims that groups differ, jointly; `confidence` when None.
 
     Raises:
         ConfigError: fairlearn is not installed.
@@ -55,6 +57,7 @@ def section(
     result: dict[str, Any] = {
         "column": column,
         "confidence": confidence,
+        "claims_confidence": confidence if claimed is None else claimed,
         "smallest": SMALLEST,
         "left_out": sorted(set(sizes) - set(kept)),
         "groups": [],
@@ -160,6 +163,7 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
         confidence=context.config.evaluation.confidence,
         seed=context.seed,
         clusters=context.clusters,
+        claimed=context.claims["fairness"],
     )
 
 

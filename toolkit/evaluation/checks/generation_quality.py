@@ -103,6 +103,7 @@ def section(
     metrics: Sequence[Any],
     config: EvaluationConfig,
     clusters: Integers | None = None,
+    claimed: float | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on generated texts.
 
@@ -114,6 +115,8 @@ def section(
         metrics: The recipe's; the worst texts are selected by the first.
         config: Confidence, and the glossary.
         clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
+        claimed: Confidence of the claims that faults are more frequent than in references, jointly; that of the
+            settings when None.
     """
     outputs = [text or "" for text in columns["prediction"]]
     where = places(rows)
@@ -130,10 +133,10 @@ def section(
         }
 
     checks = []
-    for check, applicable, failed, references_failed in _check_rows(sources, outputs, references, columns.get("cut")):
-        if not applicable:
-            continue
-        interval = _share(failed, applicable, config.confidence, clusters)
+    found = [part for part in _check_rows(sources, outputs, references, columns.get("cut")) if part[1]]
+    joint = 1 - (1 - (config.confidence if claimed is None else claimed)) / max(1, len(found))
+    for check, applicable, failed, references_failed in found:
+        interval = _share(failed, applicable, joint, clusters)
         checks.append(
             {
                 "name": check.name,
@@ -141,12 +144,12 @@ def section(
                 "tried": len(applicable),
                 "failed": {"value": interval.value, "low": interval.low, "high": interval.high},
                 "references_failed": None if references_failed is None else len(references_failed) / len(applicable),
-                "clear": interval.low > _share(references_failed or (), applicable, config.confidence, clusters).high,
+                "clear": interval.low > _share(references_failed or (), applicable, joint, clusters).high,
                 "failures": [shown(row, check.title) for row in failed[:SHOWN]],
             }
         )
     _, metric = load(metrics[0])
-    result: dict[str, Any] = {"confidence": config.confidence, "checks": checks}
+    result: dict[str, Any] = {"confidence": config.confidence, "failed_confidence": joint, "checks": checks}
     if isinstance(metric, Metric):
         each = np.asarray(metric.aggregate(metric.statistics(outputs, references, ())), np.float64)
         order = np.argsort(each if metric.higher_is_better else -each, kind="stable")[:WORST]
@@ -282,7 +285,8 @@ def _run(context: EvaluationContext) -> dict[str, Any]:
     texts = context.recipe.task.texts_in(context.rows)
     sources = [scores.shown_text(row, context.recipe.task.inputs) for row in context.rows.select(texts).to_pylist()]
     metrics, settings = context.recipe.metrics, context.config.evaluation
-    return section(sources, context.columns, context.references, context.rows, metrics, settings, context.clusters)
+    measured = (sources, context.columns, context.references, context.rows, metrics, settings, context.clusters)
+    return section(*measured, context.claims["writing"])
 
 
 CHECK = Check("writing", _run, applies=lambda task: task.written)

@@ -205,10 +205,13 @@ def _invariances(
     show: Show,
     most: int = SHOWN,
 ) -> dict[str, Any]:
-    joint = 1 - (1 - model.confidence) / len(changes)  # the intervals of all changes hold together (Bonferroni)
+    claimed = model.claims.get("robustness", model.confidence)
+    joint = 1 - (1 - claimed) / len(changes)  # the intervals of all changes hold together (Bonferroni)
     return {
         "rows": len(inputs),
         "confidence": model.confidence,
+        "claims_confidence": claimed,
+        "difference_confidence": joint,
         **_measured_by(model),
         "accuracy": model.figure(before, truth),
         "invariance": [

@@ -1,14 +1,15 @@
 """Groups of examples on which the model is significantly worse, with control of false alarms.
 
 Many groups are examined, so some have a low accuracy by chance. A group counts as worse only if so many mistakes
-would fall into some group of the same collection in fewer than one of twenty shuffles of the mistakes over all
-examples. Where examples belong to clusters, signs of whole clusters are flipped instead: the mistakes of one cluster
-depend on each other, so shuffled examples would be too much alike.
+would seldom fall into some group of the same collection when the mistakes are shuffled over all examples, and if its
+interval, at the level that the shuffles leave to a single group, lies below the accuracy of all. Where examples belong
+to clusters, signs of whole clusters are flipped instead: the mistakes of one cluster depend on each other, so shuffled
+examples would be too much alike.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -20,13 +21,13 @@ import pyarrow.compute as pc
 from toolkit.evaluation import entities
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.statistics.clusters import count, flips, kept
+from toolkit.evaluation.statistics.clusters import kept
 from toolkit.evaluation.statistics.intervals import share
+from toolkit.evaluation.statistics.worst_groups import adjusted, flipped
 from toolkit.tasks.spans import Span, types_of
 from toolkit.tasks.task import Task
 
 SMALLEST = 20  # examples in a group
-SHUFFLES = 1000
 MOST_WORDS = 2000
 MOST_VALUES = 30  # of a column, for its values to be groups
 SHOWN = 10
@@ -62,6 +63,7 @@ def section(
     clusters: Integers | None = None,
     sentences: Integers | None = None,
     further: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+    claimed: float | None = None,
 ) -> dict[str, Any]:
     """Return the report's section on groups of examples.
 
@@ -71,32 +73,38 @@ def section(
         inputs: Role → the text of each example.
         classes: True class of each example by name, or all of its classes; None for a task without.
         roles: The recipe's columns.
-        confidence: Of the intervals; one minus it is the chance of any false alarm among the worst groups.
+        confidence: Of the intervals.
         seed: Of the shuffles.
         clusters: Number of each example's cluster; None where examples, or `sentences`, are independent. Shape (N,).
         sentences: As of `adjusted`.
         further: Grouping → value of each example.
+        claimed: One minus the chance of any false alarm among the worst groups; `confidence` when None.
     """
     wrong = ~np.asarray(right, bool)
     texts = [" ".join(row) for row in zip(*inputs.values(), strict=True)]
     others = [group for by, values in further.items() for group in _by_value(by, values)]
     slices = [*by_content(inputs, classes), *others, *by_column(rows, roles), *by_word(texts)]
-    p_values = adjusted(wrong, slices, seed, sentences) if clusters is None else flipped(wrong, slices, seed, clusters)
+    members = [group.members for group in slices]
+    error = 1 - (confidence if claimed is None else claimed)
+    tested = adjusted(wrong, members, seed, sentences) if clusters is None else flipped(wrong, members, seed, clusters)
+    p_values, single = tested.p_values, tested.level(error)
     described = [_described(group, wrong, p, confidence, clusters) for group, p in zip(slices, p_values, strict=True)]
-    clear = [number for number, p in enumerate(p_values) if p < 1 - confidence]
+    overall = float(1 - wrong.mean()) if len(wrong) else 0.0
+    worst = {
+        number: _described(slices[number], wrong, p, single, clusters) for number, p in enumerate(p_values) if p < error
+    }
+    clear = [number for number, facts in worst.items() if facts["accuracy"]["high"] < overall]
     clear.sort(key=lambda number: (p_values[number], -float(wrong[slices[number].members].mean())))
-    chosen = clear[:SHOWN]
-    # Intervals of groups that were selected for low accuracy are widened accordingly.
-    widened = 1 - (1 - confidence) * len(chosen) / max(1, len(slices))
     return {
         "confidence": confidence,
-        "accuracy": float(1 - wrong.mean()) if len(wrong) else None,
+        "claims_confidence": 1 - error,
+        "accuracy": overall if len(wrong) else None,
         "looked_at": len(slices),
         "smallest": SMALLEST,
         "clear": len(clear),
         "groups": [facts for group, facts in zip(slices, described, strict=True) if group.by != "word"],
-        "worst_confidence": widened if chosen else None,
-        "worst": [_described(slices[number], wrong, p_values[number], widened, clusters) for number in chosen],
+        "worst_confidence": single if clear else None,
+        "worst": [worst[number] for number in clear[:SHOWN]],
     }
 
 
@@ -214,111 +222,6 @@ def _large(slices: list[Slice]) -> list[Slice]:
     return [group for group in slices if len(group.members) >= SMALLEST] if len(slices) > 1 else []
 
 
-def adjusted(
-    wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int, sentences: Integers | None = None
-) -> list[float]:
-    """Return for each group the probability that shuffled mistakes make some group at least as bad.
-
-    A group is measured by the hypergeometric probability of so many mistakes or more among so many examples, which puts
-    small and large groups on one scale; the smallest over all groups is compared with that of shuffled mistakes
-    (Westfall and Young 1993, "Resampling-Based Multiple Testing", the single-step minP method). The chance of any false
-    alarm is then at most the significance level, however the groups overlap.
-
-    Args:
-        wrong: Whether each prediction is wrong. Shape (N,).
-        slices: The groups.
-        seed: Of the shuffles.
-        sentences: Number of the sentence of each example, an entity; the mistakes in a sentence depend on each other,
-            so sentences with as many entities exchange all of theirs. Shape (N,). None where examples are rows.
-    """
-    if not slices or not wrong.any():
-        return [1.0] * len(slices)
-    sizes = np.array([len(group.members) for group in slices])
-    matrix = _membership(slices, np.ones(len(wrong), np.float32))
-    random = np.random.default_rng(seed)
-    shuffle = random.permutation if sentences is None else _of_sentences(sentences, random)
-    shuffled = np.stack([shuffle(wrong) for _ in range(SHUFFLES)], axis=1).astype(np.float32)  # (N, B)
-    counts = np.rint(matrix @ shuffled).astype(np.int64)  # (S, B)
-    observed = np.rint(matrix @ wrong.astype(np.float32)).astype(np.int64)  # (S,)
-    luck = np.ones(SHUFFLES)
-    own = np.ones(len(slices))
-    for size, table in _tails(np.unique(sizes), int(wrong.sum()), len(wrong)).items():
-        rows = np.flatnonzero(sizes == size)
-        luck = np.minimum(luck, table[counts[rows]].min(axis=0))
-        own[rows] = table[observed[rows]]
-    luck.sort()
-    as_small = np.searchsorted(luck, own * (1 + 1e-9), side="right")
-    return [float(p) for p in (1 + as_small) / (1 + SHUFFLES)]
-
-
-def flipped(wrong: np.ndarray[Any, Any], slices: Sequence[Slice], seed: int, clusters: Integers) -> list[float]:
-    """Return for each group the probability of a group at least as bad if all groups were equally good.
-
-    A group is measured by its mistakes beyond its share of all mistakes, a sum over clusters, divided by the root of
-    the sum of squares; the largest over all groups is compared with those under flipped signs of clusters (Hemerik,
-    Goeman and Finos 2020, "Robust Testing in Generalized Linear Models by Sign Flipping Score Contributions"; Westfall
-    and Young 1993 for the maximum). A group in a handful of clusters cannot be significant.
-
-    Args:
-        wrong: Whether each prediction is wrong. Shape (N,).
-        slices: The groups.
-        seed: Of the signs.
-        clusters: Number of each example's cluster. Shape (N,).
-    """
-    from scipy.sparse import csr_matrix
-
-    if not slices or not wrong.any():
-        return [1.0] * len(slices)
-    excess, number = wrong - wrong.mean(), count(clusters)
-    owner = csr_matrix((np.ones(len(wrong)), clusters, np.arange(len(wrong) + 1)), shape=(len(wrong), number))
-    own = (_membership(slices, excess) @ owner).tocsr()  # (S, G): excess mistakes of each group in each cluster
-    of_all = np.bincount(clusters, excess)  # (G,)
-    shares = np.array([len(group.members) for group in slices]) / len(wrong)
-    squares = np.asarray(own.multiply(own).sum(axis=1)).ravel() - 2 * shares * (own @ of_all)
-    scale = np.sqrt(np.maximum(squares + shares**2 * (of_all @ of_all), 1e-12))
-    observed = np.asarray(own.sum(axis=1)).ravel() / scale  # all mistakes together have no excess
-    signs = flips(number, SHUFFLES, seed).T  # (G, B)
-    worst = ((own @ signs - shares[:, None] * (of_all @ signs)) / scale[:, None]).max(axis=0)
-    worst.sort()
-    as_large = SHUFFLES - np.searchsorted(worst, observed - 1e-9, side="left")
-    return [float(p) for p in (1 + as_large) / (1 + SHUFFLES)]
-
-
-def _membership(slices: Sequence[Slice], values: np.ndarray[Any, Any]) -> Any:
-    """Return a sparse matrix with the values of the members of each group. (N,) → (S, N)."""
-    from scipy.sparse import csr_matrix
-
-    members = np.concatenate([group.members for group in slices])
-    starts = np.concatenate([[0], np.cumsum([len(group.members) for group in slices])])
-    return csr_matrix((values[members], members, starts), shape=(len(slices), len(values)))
-
-
-def _of_sentences(sentences: Integers, random: np.random.Generator) -> Callable[[Any], Any]:
-    """Return a function that shuffles values (N,) by exchanging sentences of the same size."""
-    order = np.argsort(sentences, kind="stable")
-    _, starts, counts = np.unique(sentences[order], return_index=True, return_counts=True)
-    blocks = [
-        order[starts[counts == size][:, None] + np.arange(size)]  # (sentences of this size, size)
-        for size in np.unique(counts)
-    ]
-
-    def shuffle(values: Any) -> Any:
-        shuffled = np.empty_like(values)
-        for members in blocks:
-            exchanged = members[random.permutation(len(members))]
-            shuffled[members] = values[random.permuted(exchanged, axis=1)]
-        return shuffled
-
-    return shuffle
-
-
-def _tails(sizes: Integers, mistakes: int, examples: int) -> Mapping[int, np.ndarray[Any, np.dtype[np.float64]]]:
-    """Return for each size of a group the chances of 0, 1, 2, … or more mistakes in it."""
-    from scipy.stats import hypergeom
-
-    return {int(size): hypergeom.sf(np.arange(-1, size), examples, mistakes, size) for size in sizes}
-
-
 def _run(context: EvaluationContext) -> dict[str, Any] | None:
     task, rows, references = context.recipe.task, context.rows, context.references
     if task.labels_words and types_of(context.labels):
@@ -327,7 +230,9 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
     classes = classes_of(task, references, context.labels)
     roles = [column.role for column in task.columns]
     confidence = context.config.evaluation.confidence
-    result = section(right, rows, texts_of(task, rows), classes, roles, confidence, context.seed, context.clusters)
+    claimed, seed = context.claims["slices"], context.seed
+    texts = texts_of(task, rows)
+    result = section(right, rows, texts, classes, roles, confidence, seed, context.clusters, claimed=claimed)
     return {"figure": "Accuracy" if task.stratum is not None else "Exact match", **result}
 
 
@@ -373,6 +278,7 @@ def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
         kept(context.clusters, numbers),
         numbers,
         further,
+        context.claims["slices"],
     )
     return {"unit": entities.UNIT, **result}
 

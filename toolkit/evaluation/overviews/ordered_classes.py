@@ -16,7 +16,8 @@ from toolkit.metrics.means import mean
 def sections(context: EvaluationContext) -> dict[str, Any]:
     """Return the sections of one class a row, and the distances of predictions from the truth."""
     settings = context.config.evaluation
-    distances = distance(context.columns["prediction"], context.references, settings, context.seed, context.clusters)
+    given, level = context.columns["prediction"], context.claims["centre"]
+    distances = distance(given, context.references, settings, context.seed, context.clusters, level)
     return {**scores.class_sections(context), "distance": distances}
 
 
@@ -26,6 +27,7 @@ def distance(
     config: EvaluationConfig,
     seed: int,
     clusters: Integers | None = None,
+    claimed: float | None = None,
 ) -> dict[str, Any]:
     """Return the share of the rows at each distance (Wilson), and the mean of prediction minus truth, in classes.
 
@@ -35,13 +37,15 @@ def distance(
         config: Confidence and resamples.
         seed: Of the bootstrap.
         clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
+        claimed: Confidence of the mean's interval, which says on which side predictions are; as the others when None.
     """
+    level = config.confidence if claimed is None else claimed
     signed = np.asarray(predictions, np.int64) - np.asarray(references, np.int64)
     apart, everyone = np.abs(signed), np.ones(len(signed), bool)
     counts = np.bincount(apart)
     shares = [share(apart == number, everyone, config.confidence, clusters) for number in range(len(counts))]
     statistics = np.stack([signed, np.ones(len(signed))], axis=1).astype(np.float64)
-    settings: dict[str, Any] = {"confidence": config.confidence, "resamples": config.resamples, "seed": seed}
+    settings: dict[str, Any] = {"confidence": level, "resamples": config.resamples, "seed": seed}
     centre = bootstrap(statistics, mean, **settings, clusters=clusters)
     known = centre.low < centre.high
     return {
@@ -60,4 +64,5 @@ def distance(
             "low": centre.low if known else None,
             "high": centre.high if known else None,
         },
+        "signed_confidence": level,
     }

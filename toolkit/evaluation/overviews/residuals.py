@@ -4,6 +4,7 @@ A residual is the prediction minus the true value.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,9 @@ def sections(context: EvaluationContext) -> dict[str, Any]:
     true = np.asarray(context.references, np.float64)
     settings = context.config.evaluation
     return {
-        "residuals": section(predicted, true, context.calibration, settings, context.seed, context.clusters),
+        "residuals": section(
+            predicted, true, context.calibration, settings, context.seed, context.clusters, context.claims
+        ),
         "errors": _largest(context, predicted - true),
     }
 
@@ -41,6 +44,7 @@ def section(
     config: EvaluationConfig,
     seed: int,
     clusters: Integers | None = None,
+    claims: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the report's section on residuals.
 
@@ -51,11 +55,14 @@ def section(
         config: Confidence and resamples.
         seed: Of the bootstrap.
         clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
+        claims: Confidence that predictions are on one side ("centre"), and that errors are larger in some quarter
+            ("quarters"), as of `EvaluationContext.claims`; that of the settings where it is missing.
     """
+    centre, claimed = (claims.get(kind, config.confidence) for kind in ("centre", "quarters"))
     settings: dict[str, Any] = {"resamples": config.resamples, "seed": seed}
     residuals = predicted - true
     groups = [group.members for group in quarters("value", true)]
-    joint = 1 - (1 - config.confidence) / max(1, len(groups))
+    joint = 1 - (1 - claimed) / max(1, len(groups))
     rows = []
     for members in groups:
         inside = np.zeros(len(true), bool)
@@ -76,7 +83,9 @@ def section(
             }
         )
     return {
-        "mean": _mean(residuals, config.confidence, {**settings, "clusters": clusters}),
+        "mean": _mean(residuals, centre, {**settings, "clusters": clusters}),
+        "mean_confidence": centre,
+        "claims_confidence": claimed,
         "intervals": coverage(residuals, calibration, config.confidence, clusters),
         "quarters": rows,
         "quarters_confidence": joint,

@@ -1,7 +1,7 @@
 """Predictions for inputs that are not in the data."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +10,8 @@ import pyarrow as pa
 from toolkit.evaluation import entities
 from toolkit.evaluation.context import EvaluationContext, chosen_classes
 from toolkit.evaluation.statistics.clusters import Integers
-from toolkit.evaluation.statistics.intervals import Floats, Interval, bootstrap, paired_difference, share
+from toolkit.evaluation.statistics.intervals import Floats, Interval, agreeing, bootstrap, paired_difference, share
+from toolkit.evaluation.statistics.significance import exchanged_p, of_discordant
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.predict_features import predict_features
 from toolkit.metrics import Metric, load
@@ -40,6 +41,7 @@ class CounterfactualModel:
             None where it is not known.
         shows: (example, prediction) → text; the name of the class when None.
         clusters: Number of the cluster of each example of the data; None where examples are independent. Shape (N,).
+        claims: Confidence of the claims of a check, by its key; `confidence` where it has none.
     """
 
     predict: Callable[[Sequence[Example]], PredictionColumns]
@@ -53,6 +55,7 @@ class CounterfactualModel:
     width: float | None = None
     shows: Callable[[Any, Any], str] | None = None
     clusters: Integers | None = None
+    claims: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def of_numbers(self) -> bool:
@@ -86,16 +89,24 @@ class CounterfactualModel:
         confidence: float,
         clusters: Integers | None,
     ) -> dict[str, float]:
-        """Return how much the metric, or the accuracy, of the same rows changes, with a paired interval."""
+        """Return how much the metric, or the accuracy, of the same rows changes, with a paired interval and p-value.
+
+        The interval contains 0 exactly where the test does not reject that nothing changes: McNemar's test for
+        accuracy, and else a randomization test.
+        """
         if self.metric is None:
             right, still = (
                 np.array([predicted == true for predicted, true in zip(given, truth, strict=True)], np.float64)
                 for given in (before, after)
             )
-            return self.mean(still - right, clusters, confidence)
+            p = of_discordant(right > 0, still > 0, clusters).p
+            plain = Interval(**self.mean(still - right, clusters, confidence))
+            return {**as_dict(agreeing(plain, p, confidence)), "p": p}
         now, then = (self.metric.statistics(given, truth, self.labels) for given in (after, before))
         settings: dict[str, Any] = {"resamples": self.resamples, "seed": self.seed, "clusters": clusters}
-        return as_dict(paired_difference(now, then, self.metric.aggregate, confidence=confidence, **settings))
+        p = exchanged_p(now, then, self.metric.aggregate, self.seed, clusters)
+        plain = paired_difference(now, then, self.metric.aggregate, confidence=confidence, **settings)
+        return {**as_dict(agreeing(plain, p, confidence)), "p": p}
 
     def shown(self, example: Example, prediction: Any) -> str:
         """Return a prediction for an example as text."""
@@ -158,7 +169,7 @@ def counterfactual_model(context: EvaluationContext) -> CounterfactualModel:
     Args:
         context: With the stored model.
     """
-    return replace(_counterfactual_model(context), clusters=context.clusters)
+    return replace(_counterfactual_model(context), clusters=context.clusters, claims=context.claims)
 
 
 def _counterfactual_model(context: EvaluationContext) -> CounterfactualModel:

@@ -9,6 +9,7 @@ from toolkit.evaluation.statistics.clusters import Integers, count, flipped_p, q
 from toolkit.evaluation.statistics.intervals import Floats, Interval
 
 BINS = 10
+EQUAL_BINS = 15  # of equal width, as papers have them
 REDRAWS = 1000  # simulated draws of a perfectly calibrated model
 
 
@@ -49,9 +50,42 @@ def _sums(values: Floats, number: Integers, clusters: Integers) -> Floats:
 
 
 def plain_error(confidence: Floats, right: Floats) -> float:
-    """Return the expected calibration error as it is usually computed (Guo et al. 2017, equation 3), biased upward."""
+    """Return the expected calibration error over ten bins of equal size without correction, which is biased upward."""
     share, gap, _ = _gaps(confidence, right, bin_of(confidence))
     return float((share * np.abs(gap)).sum())
+
+
+def equal_width_error(confidence: Floats, right: Floats) -> float:
+    """Return the expected calibration error over 15 bins of equal width, as papers give it; it is biased upward.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3 and section 5.
+    """
+    edges = np.linspace(0, 1, EQUAL_BINS + 1)
+    number = np.clip(
+        np.searchsorted(edges, confidence, side="left") - 1, 0, EQUAL_BINS - 1
+    )  # a bin holds its upper end
+    return float(np.abs(np.bincount(number, confidence - right)).sum() / len(confidence))
+
+
+def mean_gap(confidence: Floats, right: Floats, level: float, clusters: Integers | None = None) -> Interval:
+    """Return the mean confidence minus the accuracy, with Student's interval over rows or clusters.
+
+    Args:
+        confidence: Probability of the predicted class. Shape (N,).
+        right: Whether the prediction is right, 1 or 0. Shape (N,).
+        level: Confidence of the interval.
+        clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
+    """
+    from scipy.stats import t
+
+    gap = confidence - right
+    value, units = float(gap.mean()), len(gap) if clusters is None else count(clusters)
+    if units < 2:
+        return Interval(value, -1.0, 1.0)
+    sums = gap - value if clusters is None else np.bincount(clusters, gap - value)
+    error = math.sqrt(units / (units - 1) * float((sums**2).sum())) / len(gap)
+    times = float(t.ppf(0.5 + level / 2, units - 1)) if clusters is None else quantile(level, clusters)
+    return Interval(value, value - times * error, value + times * error)
 
 
 def calibration_error(
@@ -94,6 +128,32 @@ def calibration_error(
 
 
 def calibrated_p(
+    confidence: Floats, right: Floats, seed: int, redraws: int | None = None, clusters: Integers | None = None
+) -> float:
+    """Return the p-value of perfect calibration: twice the smaller one of two tests (Bonferroni).
+
+    One takes the plain error, which any deviation raises. The other one finds confidences that are too extreme or not
+    extreme enough with fewer rows: on 200 rows of two classes a temperature of 2 in 99 % of the samples instead of 91,
+    at a level of 2 %. It is the z of Spiegelhalter 1986, "Probabilistic Prediction in Patient Management and Clinical
+    Trials": the sum of (1 - 2 × confidence) × (right - confidence) over its standard deviation.
+    """
+    of_error = error_p(confidence, right, seed, redraws, clusters)
+    return min(1.0, 2 * min(of_error, _extremes_p(confidence, right, seed, redraws, clusters)))
+
+
+def _extremes_p(confidence: Floats, right: Floats, seed: int, redraws: int | None, clusters: Integers | None) -> float:
+    """Return the two-sided p-value of Spiegelhalter's z; with clusters their signs are flipped."""
+    parts = (1 - 2 * confidence) * (right - confidence)
+    if clusters is not None:
+        sums = np.bincount(clusters, parts)[:, None].astype(np.float64)
+        return flipped_p(sums, lambda drawn: np.abs(drawn[:, 0]), REDRAWS if redraws is None else redraws, seed)
+    variance = float(((1 - 2 * confidence) ** 2 * confidence * (1 - confidence)).sum())
+    if variance <= 0:
+        return 1.0
+    return 2 * NormalDist().cdf(-abs(float(parts.sum())) / math.sqrt(variance))
+
+
+def error_p(
     confidence: Floats, right: Floats, seed: int, redraws: int | None = None, clusters: Integers | None = None
 ) -> float:
     """Return the probability of a plain error at least as large for a perfectly calibrated model.

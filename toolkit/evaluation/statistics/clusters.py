@@ -99,6 +99,19 @@ def flipped_p(contributions: Floats, statistic: Callable[[Floats], Floats], draw
     return float((1 + (drawn >= observed - 1e-9).sum()) / (1 + draws))
 
 
+def standard_error(statistics: Floats, aggregate: Callable[[Floats], Floats], clusters: Integers | None) -> float:
+    """Return the standard error of a figure by the jackknife over rows or clusters; NaN where it has none.
+
+    Args:
+        statistics: One row an example. Shape (N, S).
+        aggregate: Sums → figure. Shape (..., S) → (...).
+        clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
+    """
+    with np.errstate(all="ignore"):
+        left_out = np.asarray(aggregate(statistics.sum(axis=0) - sums(statistics, clusters)), np.float64)
+    return math.sqrt(_jackknife_variance(left_out))
+
+
 def design_effect(statistics: Floats, aggregate: Callable[[Floats], Floats], clusters: Integers) -> float | None:
     """Return by what factor clusters increase the variance of a figure, by the jackknife; None where it has none.
 

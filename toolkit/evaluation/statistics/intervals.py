@@ -25,6 +25,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 _CELLS = 4_000_000  # weights drawn at a time: bounds memory at 32 MB whatever the number of examples
 _STEP = 1e-6  # of numerical derivatives, as a share of a sum
 _MANY = 200  # examples of a class: Student's quantile is then nearly the normal one
+_NEXT = 1e-9  # of a difference: what it exceeds 0 by at least where 0 is rejected
 _GROUPS = 400  # of examples left out in turn where the jackknife is not a formula
 
 
@@ -300,6 +301,26 @@ def bca(value: float, drawn: Floats, jackknife: Floats, confidence: float, count
     return Interval(value, float(low), float(high))
 
 
+def agreeing(interval: Interval, p: float, confidence: float) -> Interval:
+    """Return the interval of a difference, so that it contains 0 exactly where a test does not reject 0.
+
+    A confidence interval holds the values that a test does not reject. For 0 a test with an exact p-value exists, which
+    the bootstrap is not: with three rows against none of 200 its interval excludes 0, and the p-value is 0.125. An end
+    beyond 0 is moved next to it where 0 is rejected.
+
+    Args:
+        interval: Of the difference.
+        p: Two-sided p-value of the hypothesis that it is 0.
+        confidence: Of the interval.
+    """
+    value, low, high = interval.value, interval.low, interval.high
+    if p >= 1 - confidence:
+        return Interval(value, min(low, 0.0), max(high, 0.0))
+    if value > 0:
+        return Interval(value, max(low, _NEXT * value), max(high, value))
+    return Interval(value, min(low, value), min(high, _NEXT * value))
+
+
 def wilson(successes: float, trials: float, confidence: float) -> Interval:
     """Return Wilson's score interval of a proportion, which is valid at 0 % and 100 %.
 
@@ -378,10 +399,24 @@ def paired_difference(
         seed: Of the draw.
         clusters: Number of each example's cluster; None where examples are independent. Shape (N,).
     """
+    settings: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    return bootstrap(*_paired(ours, theirs, aggregate), **settings, clusters=clusters)
+
+
+def paired_error(
+    ours: Floats, theirs: Floats, aggregate: Callable[[Floats], Floats], clusters: Integers | None = None
+) -> float:
+    """Return the standard error of that difference, by the jackknife; arguments as of `paired_difference`."""
+    return clusters_.standard_error(*_paired(ours, theirs, aggregate), clusters)
+
+
+def _paired(
+    ours: Floats, theirs: Floats, aggregate: Callable[[Floats], Floats]
+) -> tuple[Floats, Callable[[Floats], Floats]]:
+    """Return the statistics of two predictors side by side, and the difference of their figures as a function."""
     width = ours.shape[1]
 
     def difference(sums: Floats) -> Floats:
         return np.asarray(aggregate(sums[..., :width])) - np.asarray(aggregate(sums[..., width:]))
 
-    settings: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
-    return bootstrap(np.concatenate([ours, theirs], axis=1), difference, **settings, clusters=clusters)
+    return np.concatenate([ours, theirs], axis=1), difference

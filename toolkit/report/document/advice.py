@@ -13,8 +13,7 @@ from toolkit.config.time_budget import written
 from toolkit.data.tables import wording
 from toolkit.evaluation.statistics.label_noise import TOLERATED
 from toolkit.report.document.command_lines import range_test
-from toolkit.report.document.differences import is_worse
-from toolkit.report.document.figures import bare
+from toolkit.report.document.figures import bare, is_worse
 from toolkit.report.document.symptoms import LOSS_ROSE, Symptoms
 
 STILL_FALLING = 0.03  # share by which validation loss fell in the last pass, where more passes are worth trying
@@ -26,7 +25,6 @@ ACCURATE = 2 / 3  # accuracy below which a model's own mistakes cannot be told f
 FEW_ROWS = 100  # of validation, on which figures are too coarse to choose by
 LEARNABLE = 3  # training rows of a class, below which it cannot be learned
 RARE = 0.5  # times the mean training rows of a class, below which a class is rare
-SIGNIFICANT = 0.05  # of McNemar's test
 USUAL_LENGTH = 256  # tokens, as by default
 NAMED = 3  # classes that a sentence names
 _GAP = 0.1  # share of train loss within which validation loss equals it
@@ -218,7 +216,7 @@ def _too_few_rows(symptoms: Symptoms) -> Iterator[Advice]:
 
 def _below_a_baseline(symptoms: Symptoms) -> Iterator[Advice]:
     compared = [b for b in symptoms.report.get("baselines") or [] if b.get("difference")]
-    worse = [baseline for baseline in compared if _significantly_worse(baseline["difference"])]
+    worse = [baseline for baseline in compared if is_worse(baseline["difference"])]
     if worse:
         ahead = max(worse, key=lambda baseline: abs(float(baseline["difference"]["value"])))
         yield _piece(
@@ -229,12 +227,6 @@ def _below_a_baseline(symptoms: Symptoms) -> Iterator[Advice]:
             "Use the baseline where it suffices, or measure a learning rate for this model.",
             range_test(symptoms.command) if symptoms.command else None,
         )
-
-
-def _significantly_worse(difference: Mapping[str, Any]) -> bool:
-    """Whether the interval says so, and McNemar's test where there is one: of a few rows the interval is too narrow."""
-    test = difference.get("mcnemar") or {}
-    return is_worse(difference) and (test.get("p") is None or test["p"] < SIGNIFICANT)
 
 
 def _labels_doubted(symptoms: Symptoms) -> Iterator[Advice]:

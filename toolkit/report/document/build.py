@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.report.document.advice import advise
+from toolkit.report.document.claims import tested
 from toolkit.report.document.verdict import verdict
 
 
@@ -24,6 +25,7 @@ def build(
         **head,
         "model": dict(model),
         "verdict": verdict(evaluation, baselines, training, warnings, data),
+        "claims": tested(evaluation, baselines),
         "evaluation": dict(evaluation),
         "baselines": [dict(baseline) for baseline in baselines],
         "data": dict(data),

@@ -14,6 +14,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\uff
 _DIFFERENCE = {
     "metric": str,
     **INTERVAL,
+    **dict.fromkeys(("p", "confidence", "standard_error"), float),
     "better": str,
     "mcnemar": {"only_ours": float, "only_theirs": float, "p": float},
 }
@@ -73,6 +74,7 @@ REPORT: dict[str, Any] = {
     "command": str,
     "model": {"name": str, "origin": str, "architecture": str, "parameters": float, "size_bytes": float},
     "verdict": {"headline": str, "statements": [str], "warnings": [str]},
+    "claims": {"tested": float, "error": float, "kinds": [{"kind": str, "tested": float, "error": float}]},
     "evaluation": EVALUATION,
     "comparison": _COMPARISON,
     "gate": _GATE,

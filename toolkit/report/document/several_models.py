@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from toolkit.report.document.differences import is_better, is_worse, turned, upward
-from toolkit.report.document.figures import bare, shown, sizes, suffix
+from toolkit.report.document.figures import bare, detectable, is_better, is_worse, shown, sizes, suffix, turned, upward
 
 
 def comparison_verdict(comparison: Mapping[str, Any], gate: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Say which of several models is significantly better than the others, if any is, and whether it passes a gate."""
     statements = [] if gate is None else [gate_statement(gate)]
-    statements += [statement for pair in comparison["pairs"] if (statement := _pair_statement(pair))]
+    statements += [
+        statement for pair in comparison["pairs"] if (statement := _pair_statement(pair, comparison["rows"]))
+    ]
     warnings = []
     if comparison["rows"] < 100:
         warnings.append(
@@ -86,7 +87,7 @@ def _lead(pair: Mapping[str, Any], name: str) -> bool:
     return is_better(first) if name == pair["one"] else is_worse(first)
 
 
-def _pair_statement(pair: Mapping[str, Any]) -> str:
+def _pair_statement(pair: Mapping[str, Any], rows: float) -> str:
     if not pair["differences"]:
         return ""
     first = pair["differences"][0]
@@ -102,4 +103,5 @@ def _pair_statement(pair: Mapping[str, Any]) -> str:
         agreement = f"; they agree on {shown(pair['agreement'], 'fraction')} of the examples"
     if better:
         return f"{pair['one']} is better than {pair['other']} by {size} {interval}{agreement}."
-    return f"{pair['one']} and {pair['other']} do not differ significantly: {signed} {interval}{agreement}."
+    shows = detectable(first, first["unit"], pair["confidence"], rows)
+    return f"{pair['one']} and {pair['other']} do not differ significantly: {signed} {interval}{agreement}.{shows}"

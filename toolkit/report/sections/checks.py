@@ -56,7 +56,8 @@ def robustness(result: Mapping[str, Any]) -> list[Section]:
         blocks.append(Examples("Failures", failures))
     lead = f"{formats.count(result['rows'])} {row}s were perturbed in ways that preserve their meaning{language}. "
     lead += "Predictions before and after are compared pairwise; the intervals of the "
-    lead += f"{metric} hold jointly for all perturbations."
+    level = result["difference_confidence"]
+    lead += f"{metric} hold jointly for all perturbations{f' (each at {100 * level:.4g} %)' if level else ''}."
     if moved and result["half_width"] is None:
         lead += " The model has no prediction intervals, so moved predictions are not counted."
     elif moved:

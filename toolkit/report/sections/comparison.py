@@ -53,7 +53,7 @@ def _differences(result: Mapping[str, Any]) -> list[Section]:
     if not pairs:
         return []
     metrics = {metric["name"]: metric for pair in reversed(pairs) for metric in pair["differences"]}
-    tested = any(pair["p"] is not None for pair in pairs)  # generated texts are not simply correct or wrong
+    tested = any(pair["p"] is not None for pair in pairs)
     rows = []
     for pair in pairs:
         by_name = {metric["name"]: metric for metric in pair["differences"]}
@@ -69,19 +69,19 @@ def _differences(result: Mapping[str, Any]) -> list[Section]:
         lead += (
             f"There are {len(pairs)} pairs, so each interval is at {100 * confidence:.4g} % for all of them to hold "
         )
-        lead += "jointly, and the p-values are adjusted by Holm’s method. " if tested else "jointly. "
-    test = "McNemar’s mid-p" if result["groups"] is None else "Sign-flip p over groups"
+        lead += "jointly, and the p-values are multiplied by their number. " if tested else "jointly. "
     if tested:
-        lead += f"{test} tests whether the rows that only one of the two models predicts correctly are split evenly "
-        lead += "between them. "
+        lead += "The p-value is of the first metric: of accuracy by McNemar’s test (over groups: flipped signs), of "
+        lead += "others by exchanging predictions at random. "
     if result["groups"] is not None:
         lead += f"The rows belong to {formats.count(result['groups'])} groups: all intervals resample groups."
     titles = [formats.metric_title(metric) for metric in metrics.values()]
-    table = Table("Differences", ["Pair", *titles, *([test] if tested else [])], rows)
+    table = Table("Differences", ["Pair", *titles, *(["p-value"] if tested else [])], rows)
     if all(pair["agreement"] is None for pair in pairs):
         return [Section("differences", "Differences", lead, [table])]
-    rights = ["Both correct", "Only the first", "Only the second", "Both wrong"] if tested else []
-    keys = ("both_right", "only_one", "only_other", "both_wrong") if tested else ()
+    counted = any(pair["both_right"] is not None for pair in pairs)  # texts are not simply correct or wrong
+    rights = ["Both correct", "Only the first", "Only the second", "Both wrong"] if counted else []
+    keys = ("both_right", "only_one", "only_other", "both_wrong") if counted else ()
     counts = Table(
         "Agreement",
         ["Pair", "Same prediction", *rights],
@@ -162,7 +162,7 @@ def seeds(result: Mapping[str, Any]) -> list[Section]:
         ],
     )
     lead = f"{len(runs)} runs that differ only in their seed, evaluated on the same rows. The interval of a mean is "
-    lead += "computed over the runs."
+    lead += "for other rows and other seeds together."
     if result["agreement"] is not None:
         lead += f" All runs agree on {formats.measure(result['agreement'], 'fraction')} of the examples."
     return [Section("seeds", "Variation between seeds", lead, [*blocks, table])]

@@ -102,7 +102,8 @@ def screening(result: Mapping[str, Any], chosen_on: str = "validation rows") -> 
     lead += f"{formats.count(result['negatives'])} negative examples. The thresholds were chosen on "
     lead += f"{formats.count(result['validation_positives'])} positive and "
     lead += f"{formats.count(result['validation_negatives'])} negative {chosen_on} and are not changed here; intervals "
-    lead += "are Wilson's."
+    lead += "are Wilson's. The predictive values hold where positives are as frequent as here; where they are rarer "
+    lead += "the positive predictive value is lower and the negative one higher."
     tables: list[Block] = [
         Table("Operating points", columns, rows),
         Table(f"On the {chosen_on} that they were chosen on", columns[:4], chosen),
@@ -136,17 +137,22 @@ def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -
     if temperature is not None:
         columns.append(f"At temperature {temperature:.2f}")
     figures = [
-        ("Expected calibration error (ECE), bias-corrected", "ece", "fraction"),
-        ("Brier score", "brier", "score"),
+        ("Expected calibration error (ECE), ten bins of equal size, bias-corrected", "ece", "fraction"),
+        (f"Brier score (0 to {formats.count(result['brier_scale'] or 2)})", "brier", "score"),
         ("Log loss", "log_loss", "score"),
     ]
     rows = [
         [Cell(title), *(estimated(part[key], unit) for part in (result, scaled)[: len(columns) - 1])]
         for title, key, unit in figures
     ]
-    plain = [Cell("Expected calibration error (ECE), uncorrected")]
-    plain += [Cell(formats.measure(part["ece_plain"], "fraction")) for part in (result, scaled)[: len(columns) - 1]]
-    blocks.append(Table("Calibration metrics", columns, [rows[0], plain, *rows[1:]]))
+    plain = [
+        [Cell(title), *(Cell(formats.measure(part[key], "fraction")) for part in (result, scaled)[: len(columns) - 1])]
+        for title, key in (
+            ("ECE, ten bins of equal size, uncorrected", "ece_plain"),
+            ("ECE, 15 bins of equal width, uncorrected (as papers give it)", "ece_equal_width"),
+        )
+    ]
+    blocks.append(Table("Calibration metrics", columns, [rows[0], *plain, *rows[1:]]))
     if temperature is not None:
         fitted_on = f"words of {fitted_on}" if result["unit"] else fitted_on
         text = f"The temperature {temperature:.3f} was fitted on {_rows(result['fit'])}{fitted_on} and is stored "
@@ -164,8 +170,8 @@ def calibration(result: Mapping[str, Any], fitted_on: str = "validation rows") -
     what = f"Of the predicted {result['unit']}: mean confidence" if result["unit"] else "Mean confidence"
     right = "accuracy" if result["unit"] else "accuracy of the most probable class"
     lead = f"{what} {formats.measure(result['mean_confidence'], 'fraction')}, {right} "
-    lead += f"{formats.measure(result['accuracy'], 'fraction')}. A perfectly calibrated model would show an error this "
-    lead += f"large with probability {formats.p_value(result['p'])}."
+    lead += f"{formats.measure(result['accuracy'], 'fraction')}. p-value of perfect calibration: "
+    lead += f"{formats.p_value(result['p'])}."
     if result["unit"]:
         lead += " The confidence of one is the smallest probability of the label of any of its words."
     return [Section("calibration", "Calibration", lead, blocks)]
@@ -202,15 +208,15 @@ def groups(result: Mapping[str, Any]) -> list[Section]:
     lead += f"examined: by {', by '.join([*by, *words])}. "
     if result["unit"]:
         lead += f"True and predicted {unit} count once each; accuracy is the share of those that are correct. "
-    level = 1 - result["confidence"] if result["confidence"] is not None else 0.05
+    level = 1 - (result["claims_confidence"] or result["confidence"] or 0.95)
     blocks: list[Block] = []
     if result["clear"]:
         lead += f"{formats.count(result['clear'])} of them are significantly worse than the rest: the probability "
         lead += f"of any false alarm among all groups is below {formats.measure(level, 'fraction')}."
         blocks.append(_group_table("Significantly worse groups", figure, result["worst"], unit, named))
         if result["worst_confidence"] is not None:
-            text = f"Intervals at {100 * result['worst_confidence']:.4g} %, wider because these groups were selected "
-            blocks.append(Text(text + f"for their low {figure.lower()}."))
+            text = f"Intervals at {100 * result['worst_confidence']:.4g} %, by which those of all groups hold "
+            blocks.append(Text(f"{text}jointly."))
     else:
         lead += "No group is significantly worse than the rest."
     if result["groups"]:

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from toolkit.evaluation.checks import slices
+from toolkit.evaluation.statistics import worst_groups
 
 WORDS = [f"word{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
 
@@ -18,7 +19,7 @@ def study(wrong, rows, seed=0, classes=None):
 
 
 def test_mistakes_at_random_rarely_make_any_group_look_bad(monkeypatch):
-    monkeypatch.setattr(slices, "SHUFFLES", 200)
+    monkeypatch.setattr(worst_groups, "SHUFFLES", 200)
     alarms = []
     for seed in range(150):
         random = np.random.default_rng([7, seed])

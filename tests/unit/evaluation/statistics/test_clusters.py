@@ -11,7 +11,7 @@ from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
 from toolkit.evaluation.checks import calibration, fairness, slices
 from toolkit.evaluation.statistics import clusters as clusters_
-from toolkit.evaluation.statistics import intervals
+from toolkit.evaluation.statistics import intervals, worst_groups
 from toolkit.evaluation.statistics.calibration_error import calibrated_p, calibration_error
 from toolkit.evaluation.statistics.label_noise import noise
 from toolkit.evaluation.statistics.significance import mcnemar, mid_p, sign_flip_p
@@ -113,7 +113,7 @@ def texts(random, size):
 @pytest.mark.parametrize("shape", SHAPES[:1])
 def test_grouped_mistakes_at_random_rarely_make_any_slice_look_bad(shape, monkeypatch):
     """The site is that of all rows of a group; over rows some slice is called weak in 41 % of such sets."""
-    monkeypatch.setattr(slices, "SHUFFLES", 200)
+    monkeypatch.setattr(worst_groups, "SHUFFLES", 200)
     groups, rows, correlation = shape
     together = numbers(groups, rows)
     alarms, over_rows, simulations = 0, 0, 100

@@ -1,10 +1,13 @@
 """Mean and spread over seeds, counted by hand, and an interval that covers the mean."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
 from tests.support.reports import sample
 from toolkit.evaluation.statistics import seed_spread
+from toolkit.metrics import load
 from toolkit.report.document.schema import REPORT, faults
 from toolkit.report.document.several_models import seeds_verdict
 
@@ -67,3 +70,21 @@ def test_an_interval_stays_where_its_figure_can_be():
     assert seed_spread._bounds({"name": "matthews", "unit": "score"}) == (-1, 1)
     assert seed_spread._bounds({"name": "accuracy", "unit": "fraction"}) == (0, 1)
     assert seed_spread._bounds({"name": "bleu", "unit": "points"}) == seed_spread.ANY
+
+
+def test_the_interval_covers_over_rows_and_seeds():
+    """Accuracy of a training: rows differ in difficulty, seeds in skill, and both together."""
+    random, held, alone, metric = np.random.default_rng(1), 0, 0, load("accuracy")[1]
+    true = np.zeros(400, np.int64)
+    for _ in range(400):
+        difficulty, skill = random.normal(size=400), random.normal(scale=0.12, size=5)
+        logits = 1.5 + 1.5 * difficulty + skill[:, None] + random.normal(scale=0.5, size=(5, 400))
+        wrong = (logits < 0).astype(np.int64)
+        values = (1 - wrong.mean(axis=1)).tolist()
+        error = seed_spread.row_error(metric, wrong.tolist(), true.tolist(), ["a", "b"], None)
+        interval, of_seeds = seed_spread.summary(values, 0.95, row_error=error), seed_spread.summary(values, 0.95)
+        population = NormalDist().cdf(1.5 / (1.5**2 + 0.12**2 + 0.5**2) ** 0.5)
+        held += interval["low"] <= population <= interval["high"]
+        alone += of_seeds["low"] <= population <= of_seeds["high"]
+    assert 0.93 <= held / 400 <= 0.99
+    assert alone / 400 < 0.9  # over the seeds alone it does not hold for other rows

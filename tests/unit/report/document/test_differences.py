@@ -2,7 +2,7 @@
 
 import pytest
 
-from toolkit.report.document.differences import is_better, is_worse, turned, upward
+from toolkit.report.document.figures import is_better, is_worse, turned, upward
 
 
 @pytest.mark.parametrize(
