@@ -174,6 +174,7 @@ FLAGS_READ = {
     "toolkit.data.batching.vocabulary": (1, "models that generate texts may spell by design"),
     "toolkit.data.tables.encode_labels": (1, "a cell with separators holds several labels"),
     "toolkit.evaluation.checks.generation_quality": (1, "the check is of generated texts"),
+    "toolkit.evaluation.context": (1, "claims about generated texts take a part of the error"),
 }
 _KINDS = {
     *("WORD", "PATCH", "TEXT", "WORDS", "IMAGE", "AUDIO", "PHRASES", "SINGLE_LABEL", "TOKEN_LABELS", "GENERATED_TEXT"),

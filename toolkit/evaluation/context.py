@@ -11,7 +11,7 @@ import pyarrow as pa
 from toolkit.config import RunConfig
 from toolkit.data.batching.batch import Integers
 from toolkit.data.division.groups import numbered
-from toolkit.evaluation.statistics import error_budget
+from toolkit.evaluation.statistics.claims import error_budget
 from toolkit.evaluation.thresholds import Thresholds
 from toolkit.inference.predict import Predictions
 from toolkit.tasks.contract import Recipe

@@ -12,7 +12,7 @@ from toolkit.data.batching.batch import Integers
 from toolkit.errors import RecipeError
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.overviews import class_figures
-from toolkit.evaluation.statistics import intervals
+from toolkit.evaluation.statistics import intervals, weighted
 from toolkit.evaluation.statistics.clusters import count, quantile
 from toolkit.evaluation.statistics.significance import exchanged_p, mcnemar
 from toolkit.metrics import Metric, RankMetric, as_module, column, load
@@ -140,7 +140,7 @@ def figure_interval(
     if isinstance(metric, RankMetric):
         figure = metric.prepare(predictions, references, labels)
         strata = references if metric.value_type == "probabilities" and metric.scale is not None else None
-        interval = intervals.bootstrap_weighted(figure, len(references), **settings, scale=metric.scale, classes=strata)
+        interval = weighted.bootstrap_weighted(figure, len(references), **settings, scale=metric.scale, classes=strata)
         return interval if interval.low < interval.high else None
     statistics = metric.statistics(predictions, references, labels)
     total = statistics.sum(axis=0)
@@ -212,7 +212,7 @@ def difference(
     test = mcnemar(first, second, references, clusters) if metric.value_type == "int64" else None
     if isinstance(metric, RankMetric):
         figures = metric.prepare(first, references, labels), metric.prepare(second, references, labels)
-        interval = intervals.bootstrap_weighted(
+        interval = weighted.bootstrap_weighted(
             lambda weights: figures[0](weights) - figures[1](weights), len(references), **settings
         )
         p, error = None, (interval.high - interval.low) / 2 / quantile(level, clusters)

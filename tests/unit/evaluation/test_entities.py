@@ -18,7 +18,7 @@ from toolkit.evaluation.checks import calibration, label_errors, slices
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.scores import figure_interval
 from toolkit.evaluation.statistics import temperature
-from toolkit.evaluation.statistics.worst_groups import adjusted
+from toolkit.evaluation.statistics.claims.worst_groups import adjusted
 from toolkit.inference.predict import Predictions
 from toolkit.tasks import loading
 from toolkit.tasks.spans import WORD_PROBABILITIES, Span

@@ -9,8 +9,8 @@ from toolkit.distributed.process_group import ALONE, Team
 from toolkit.evaluation import thresholds
 from toolkit.evaluation.context import clusters, references
 from toolkit.evaluation.predict_rows import predict_rows
-from toolkit.evaluation.statistics import selective
 from toolkit.evaluation.statistics.clusters import Integers
+from toolkit.evaluation.statistics.promises import selective
 from toolkit.evaluation.statistics.temperature import fitted
 from toolkit.inference.model import StoredModel
 

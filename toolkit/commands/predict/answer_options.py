@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.errors import ConfigError, ModelError
-from toolkit.evaluation.statistics import selective
+from toolkit.evaluation.statistics.promises import selective
 from toolkit.inference.model import StoredModel
 from toolkit.runs.trust import damage
 from toolkit.tasks.task import NO_LIMITS, AnswerFormat, Limits

@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 from toolkit.evaluation import entities
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.statistics.claims.worst_groups import adjusted, flipped
 from toolkit.evaluation.statistics.clusters import kept
 from toolkit.evaluation.statistics.intervals import share
-from toolkit.evaluation.statistics.worst_groups import adjusted, flipped
 from toolkit.tasks.spans import Span, types_of
 from toolkit.tasks.task import Task
 
@@ -57,7 +57,6 @@ def section(
     rows: pa.Table,
     inputs: Mapping[str, Sequence[str]],
     classes: Sequence[str] | Sequence[Sequence[str]] | None,
-    roles: Sequence[str],
     confidence: float,
     seed: int,
     clusters: Integers | None = None,
@@ -69,10 +68,9 @@ def section(
 
     Args:
         right: Whether each example's prediction is right.
-        rows: The examples; every column that is not one of `roles` is metadata.
+        rows: The examples' metadata: columns beside those of the recipe.
         inputs: Role → the text of each example.
         classes: True class of each example by name, or all of its classes; None for a task without.
-        roles: The recipe's columns.
         confidence: Of the intervals.
         seed: Of the shuffles.
         clusters: Number of each example's cluster; None where examples, or `sentences`, are independent. Shape (N,).
@@ -83,7 +81,7 @@ def section(
     wrong = ~np.asarray(right, bool)
     texts = [" ".join(row) for row in zip(*inputs.values(), strict=True)]
     others = [group for by, values in further.items() for group in _by_value(by, values)]
-    slices = [*by_content(inputs, classes), *others, *by_column(rows, roles), *by_word(texts)]
+    slices = [*by_content(inputs, classes), *others, *by_column(rows, [*inputs]), *by_word(texts)]
     members = [group.members for group in slices]
     error = 1 - (confidence if claimed is None else claimed)
     tested = adjusted(wrong, members, seed, sentences) if clusters is None else flipped(wrong, members, seed, clusters)
@@ -188,6 +186,11 @@ def _by_value(by: str, values: Sequence[Any]) -> list[Slice]:
     return _large([Slice(by, name, np.array(rows, np.int64)) for name, rows in sorted(places.items())])
 
 
+def metadata(rows: pa.Table, task: Task) -> pa.Table:
+    """Return the columns that are not the recipe's."""
+    return rows.drop_columns([column.role for column in task.columns if column.role in rows.column_names])
+
+
 def by_column(rows: pa.Table, roles: Sequence[str]) -> list[Slice]:
     """Group examples by each metadata column: numbers by their quarters, other values as they are."""
     slices = []
@@ -228,11 +231,10 @@ def _run(context: EvaluationContext) -> dict[str, Any] | None:
         return _of_entities(context)
     right = [given == true for given, true in zip(context.classes, references, strict=True)]
     classes = classes_of(task, references, context.labels)
-    roles = [column.role for column in task.columns]
     confidence = context.config.evaluation.confidence
     claimed, seed = context.claims["slices"], context.seed
     texts = texts_of(task, rows)
-    result = section(right, rows, texts, classes, roles, confidence, seed, context.clusters, claimed=claimed)
+    result = section(right, metadata(rows, task), texts, classes, confidence, seed, context.clusters, claimed=claimed)
     return {"figure": "Accuracy" if task.stratum is not None else "Exact match", **result}
 
 
@@ -269,10 +271,9 @@ def _of_entities(context: EvaluationContext) -> dict[str, Any] | None:
         further["seen in training"] = ["yes" if seen else "no" for seen in known]
     result = section(
         [pair.right for pair in pairs],
-        context.rows.take(pa.array(numbers)),
+        metadata(context.rows, context.recipe.task).take(pa.array(numbers)),
         {role: [texts[row] for row in numbers] for role, texts in inputs.items()},
         [span.type for span in spans],
-        [column.role for column in context.recipe.task.columns],
         confidence,
         context.seed,
         kept(context.clusters, numbers),

@@ -11,8 +11,8 @@ from typing import Any
 from toolkit.config.gate import Gate
 from toolkit.evaluation.gate import from_predictions, from_reports
 from toolkit.evaluation.gate.rule import Item, Pair, Rule
+from toolkit.evaluation.statistics.claims.non_inferiority import rows_needed
 from toolkit.evaluation.statistics.intervals import Interval
-from toolkit.evaluation.statistics.non_inferiority import rows_needed
 
 PASSED, FAILED, FEW_ROWS, NOT_MEASURED = "passed", "failed", "not enough rows", "not measured"
 _ORDER = (FAILED, FEW_ROWS, PASSED)

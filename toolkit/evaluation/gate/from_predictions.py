@@ -13,8 +13,8 @@ from toolkit.evaluation import scores
 from toolkit.evaluation.checks import slices
 from toolkit.evaluation.context import chosen_classes
 from toolkit.evaluation.gate.rule import Item, Loss, Pair, Rule
-from toolkit.evaluation.statistics import non_inferiority
 from toolkit.evaluation.statistics.calibration_error import calibration_error
+from toolkit.evaluation.statistics.claims import non_inferiority
 from toolkit.evaluation.statistics.clusters import Floats, Integers, count, kept
 from toolkit.evaluation.statistics.intervals import Interval
 from toolkit.metrics import Metric, RankMetric, column, load

@@ -10,8 +10,8 @@ from typing import Any
 from toolkit.config.gate import BiasRule, LatencyRule, RobustnessRule, SizeRule, SlicesRule
 from toolkit.evaluation.gate.from_predictions import paired_slices, wanted
 from toolkit.evaluation.gate.rule import Item, Loss, Pair, Rule
+from toolkit.evaluation.statistics.claims.non_inferiority import of_separate, scaled, size_of
 from toolkit.evaluation.statistics.intervals import Interval
-from toolkit.evaluation.statistics.non_inferiority import of_separate, scaled, size_of
 
 _OF_CONTENT = ("length", "overlap", "class", "number of classes")  # groupings that stored predictions have
 

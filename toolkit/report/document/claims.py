@@ -1,6 +1,6 @@
 """The claims of a report: sentences that are made only where a test rejects chance, and how many were tested.
 
-Each sentence gives the interval whose level is that of its test (`evaluation.statistics.error_budget`).
+Each sentence gives the interval whose level is that of its test (`evaluation.statistics.claims.error_budget`).
 """
 
 from collections.abc import Mapping, Sequence

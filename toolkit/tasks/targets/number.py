@@ -14,7 +14,7 @@ from toolkit.data.tables.labels import FEW, MISSING
 from toolkit.errors import DataError
 from toolkit.evaluation.baselines import mean_value, median_value, ridge_pixels, ridge_tfidf
 from toolkit.evaluation.overviews import residuals
-from toolkit.evaluation.statistics.conformal import half_width
+from toolkit.evaluation.statistics.promises.conformal import half_width
 from toolkit.explanation.question import Outcome
 from toolkit.tasks.task import AnswerFormat, Checked, Column, LabelColumn, Target
 from toolkit.training.adaptation import probe_kinds

@@ -12,7 +12,7 @@ from toolkit.evaluation.baselines import (
     tfidf_logistic_regression,
 )
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.statistics import selective
+from toolkit.evaluation.statistics.promises import selective
 from toolkit.inference.predict import probabilities
 from toolkit.tasks.task import AnswerFormat, Limits, Target
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.errors import refused
 from toolkit.commands.predict.answer_options import USUAL, AnswerOptions
 from toolkit.errors import ConfigError, ModelError, SourceError
-from toolkit.evaluation.statistics import selective
+from toolkit.evaluation.statistics.promises import selective
 from toolkit.tasks import loading
 from toolkit.tasks.task import AnswerFormat, Limits
 

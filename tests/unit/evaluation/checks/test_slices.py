@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from toolkit.evaluation.checks import slices
-from toolkit.evaluation.statistics import worst_groups
+from toolkit.evaluation.statistics.claims import worst_groups
 
 WORDS = [f"word{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
 
@@ -15,7 +15,7 @@ def sentences(random, size=400):
 
 
 def study(wrong, rows, seed=0, classes=None):
-    return slices.section(~wrong, rows, {"text": rows["text"].to_pylist()}, classes, ["text"], 0.95, seed)
+    return slices.section(~wrong, rows, {"text": rows["text"].to_pylist()}, classes, 0.95, seed)
 
 
 def test_mistakes_at_random_rarely_make_any_group_look_bad(monkeypatch):
@@ -101,7 +101,7 @@ def test_pairs_are_grouped_by_the_length_of_each_text_and_by_the_words_they_shar
     wrong = np.array([same and random.random() < 0.5 for same in shared])
     rows = pa.table({"text": first, "text_pair": second})
     inputs = {name: rows[name].to_pylist() for name in rows.column_names}
-    result = slices.section(~wrong, rows, inputs, None, ["text", "text_pair"], 0.95, 0)
+    result = slices.section(~wrong, rows, inputs, None, 0.95, 0)
     by = {(group["by"], group["name"]): group for group in result["groups"]}
     assert by["overlap", "100 % of the words shared"]["rows"] == sum(shared)
     assert by["overlap", "0 % of the words shared"]["accuracy"]["value"] == 1

@@ -11,10 +11,12 @@ from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
 from toolkit.evaluation.checks import calibration, fairness, slices
 from toolkit.evaluation.statistics import clusters as clusters_
-from toolkit.evaluation.statistics import intervals, worst_groups
+from toolkit.evaluation.statistics import intervals
 from toolkit.evaluation.statistics.calibration_error import calibrated_p, calibration_error
+from toolkit.evaluation.statistics.claims import worst_groups
 from toolkit.evaluation.statistics.label_noise import noise
 from toolkit.evaluation.statistics.significance import mcnemar, mid_p, sign_flip_p
+from toolkit.evaluation.statistics.weighted import bootstrap_weighted
 from toolkit.metrics import load
 from toolkit.metrics.means import mean
 
@@ -102,7 +104,7 @@ def test_without_groups_the_test_is_mcnemars():
 
 
 def study(wrong, rows, seed, together):
-    return slices.section(~wrong, rows, {"text": rows["text"].to_pylist()}, None, ["text"], 0.95, seed, together)
+    return slices.section(~wrong, rows, {"text": rows["text"].to_pylist()}, None, 0.95, seed, together)
 
 
 def texts(random, size):
@@ -190,7 +192,7 @@ def test_copies_of_rows_say_nothing_new():
     assert (result.value, result.low, result.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
     assert clusters_.design_effect(copies, mean, together) == pytest.approx(5, rel=0.02)
     assert clusters_.design_effect(of_mean(values), mean, np.arange(80)) == pytest.approx(1)
-    weighted = intervals.bootstrap_weighted(
+    weighted = bootstrap_weighted(
         lambda weights: (weights @ copies[:, 0]) / weights.sum(axis=1),
         400,
         confidence=0.95,
@@ -304,6 +306,6 @@ def test_figures_of_independent_rows_are_those_of_before_groups():
     found += [*whole["ece"].values(), *whole["scaled"]["brier"].values(), whole["p"]]
     found += whole["bins"][3]["accuracy"].values()
     rows = pa.table({"text": ["a b", "a", "a b c"] * 30, "site": random.choice(["x", "y"], 90).tolist()})
-    groups = slices.section(given == truth, rows, {"text": rows["text"].to_pylist()}, None, ["text"], 0.95, 5)["groups"]
+    groups = slices.section(given == truth, rows, {"text": rows["text"].to_pylist()}, None, 0.95, 5)["groups"]
     found += [value for group in groups[:2] for value in (group["p"], *group["accuracy"].values())]
     assert found == pytest.approx(PINNED, abs=1e-9)

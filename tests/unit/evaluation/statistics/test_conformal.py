@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.evaluation.statistics.conformal import half_width
+from toolkit.evaluation.statistics.promises.conformal import half_width
 
 residuals = st.lists(st.floats(-1e6, 1e6), max_size=60)
 

@@ -9,7 +9,8 @@ import pytest
 from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
 from toolkit.evaluation.checks import calibration, slices
-from toolkit.evaluation.statistics import calibration_error, error_budget, worst_groups
+from toolkit.evaluation.statistics import calibration_error
+from toolkit.evaluation.statistics.claims import error_budget, worst_groups
 from toolkit.evaluation.statistics.intervals import Interval, agreeing
 from toolkit.evaluation.statistics.significance import exchanged_p, mid_p
 from toolkit.evaluation.statistics.temperature import scaled
@@ -70,9 +71,7 @@ def test_clean_reports_claim_something_within_the_error(monkeypatch, classes):
             "rows": rows,
             "confidence": 0.95,
             "claims_confidence": LEVELS,
-            "slices": slices.section(
-                right, table, {"text": words}, named, ["text"], 0.95, seed, claimed=LEVELS["slices"]
-            ),
+            "slices": slices.section(right, table, {"text": words}, named, 0.95, seed, claimed=LEVELS["slices"]),
             "calibration": calibration.section(probabilities, true, CONFIG, seed, None, claimed=LEVELS["calibration"]),
         }
         baselines = [{"title": "Other", "difference": against(ours, theirs, true, labels)}]
@@ -93,7 +92,7 @@ def test_planted_faults_are_found_at_these_levels(monkeypatch):
         words = texts(random, 1000)
         right = random.random(1000) >= np.where(source == "a", 0.35, 0.15)
         table = pa.table({"text": words, "source": source})
-        found = slices.section(right, table, {"text": words}, None, ["text"], 0.95, seed, claimed=LEVELS["slices"])
+        found = slices.section(right, table, {"text": words}, None, 0.95, seed, claimed=LEVELS["slices"])
         weak += any(group["name"] == "a" for group in found["worst"])
         assert all(group["accuracy"]["high"] < found["accuracy"] for group in found["worst"])
         section = calibration.section(*drawn(random, 200, 2, 2.0), CONFIG, seed, None, claimed=LEVELS["calibration"])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from toolkit.evaluation.statistics import intervals
+from toolkit.evaluation.statistics.weighted import bootstrap_weighted
 from toolkit.metrics.classification import METRICS
 from toolkit.metrics.regression import METRICS as NUMBERS
 from toolkit.metrics.translation import METRICS as TRANSLATION
@@ -273,7 +274,7 @@ def test_a_figure_of_weights_has_the_interval_of_the_same_figure_of_sums():
     random = np.random.default_rng(0)
     statistics = np.stack([random.exponential(size=90), np.ones(90)], axis=1)
     of_sums = bootstrap(statistics)
-    of_weights = intervals.bootstrap_weighted(
+    of_weights = bootstrap_weighted(
         lambda weights: share(weights @ statistics), 90, confidence=0.95, resamples=500, seed=0
     )
     assert (of_weights.value, of_weights.low, of_weights.high) == pytest.approx(
@@ -291,7 +292,7 @@ def test_areas_under_the_curve_are_covered():
         true = random.integers(0, 2, 120)
         probabilities = stats.norm.cdf(random.normal(true, 1))
         figure = RANKED["auroc"].prepare(np.stack([1 - probabilities, probabilities], axis=1), true, ("a", "b"))
-        result = intervals.bootstrap_weighted(figure, 120, confidence=0.95, resamples=300, seed=seed)
+        result = bootstrap_weighted(figure, 120, confidence=0.95, resamples=300, seed=seed)
         held.append(result.low <= truth <= result.high)
     assert 0.92 <= np.mean(held) <= 0.98
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from toolkit.evaluation.statistics.intervals import Interval
-from toolkit.evaluation.statistics.non_inferiority import (
+from toolkit.evaluation.statistics.claims.non_inferiority import (
     agreeing,
     of_separate,
     paired_shares,
@@ -13,6 +12,7 @@ from toolkit.evaluation.statistics.non_inferiority import (
     scaled,
     size_of,
 )
+from toolkit.evaluation.statistics.intervals import Interval
 
 
 def rows(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toolkit.evaluation.statistics.intervals import bootstrap_weighted
+from toolkit.evaluation.statistics.weighted import bootstrap_weighted
 from toolkit.metrics.probability import METRICS
 
 

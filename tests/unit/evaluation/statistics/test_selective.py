@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toolkit.evaluation.statistics.selective import kept, set_limits, sets_of, threshold
+from toolkit.evaluation.statistics.promises.selective import kept, set_limits, sets_of, threshold
 
 CLASSES = 4
 

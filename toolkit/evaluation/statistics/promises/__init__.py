@@ -1,0 +1,1 @@
+"""Promises about single predictions that hold in finite samples."""
