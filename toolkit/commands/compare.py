@@ -1,6 +1,6 @@
 """Compare several evaluated models by their stored predictions; nothing is predicted again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def compare(
     pair = Pair(
         *(aligned, references(recipe, aligned.rows), recipe, config, seed),
         reports=[_report(target, aligned.rows.num_rows) for target in targets] if rules is not None else (None, None),
-        bytes=[file.facts.get("model", {}).get("size_bytes") for file in files],
+        bytes=[_size(file.facts) for file in files],
     )
     judged = None if rules is None else judge(rules, pair, lenient=gate == gates.DEFAULT)
     created = datetime.now(UTC)
@@ -123,6 +123,12 @@ def _report(target: str, rows: int) -> dict[str, Any] | None:
     checksums.check(path, "Evaluate the model again.")
     report: dict[str, Any] = fill(REPORT, runs.read_object(path))
     return report if report["evaluation"]["rows"] == rows else None
+
+
+def _size(facts: Mapping[str, Any]) -> float | None:
+    """Return the bytes of the model that made a file of predictions; None where it does not say."""
+    size = facts.get("model", {}).get("size_bytes")
+    return float(size) if isinstance(size, int | float) and size > 0 else None
 
 
 def _file(target: str) -> Path:

@@ -20,7 +20,7 @@ def slices(rule: SlicesRule, pair: Pair) -> Rule:
     """Return the rule on slices: paired where stored predictions have them, or else of the reports."""
     items = paired_slices(rule, pair)
     old, new = (_evaluation(report).get("slices") or {} for report in pair.reports)
-    if old.get("confidence") and new.get("confidence"):
+    if all(_is_level(part.get("confidence")) for part in (old, new)):
         of_new = {(group["by"], group["name"]): group for group in new["groups"]}
         paired = pair.recipe.task.labelled is not None and not pair.recipe.task.labels_words
         for group in old["groups"]:
@@ -57,7 +57,7 @@ def robustness(rule: RobustnessRule, pair: Pair) -> Rule:
     unit, title = old.get("unit") or "fraction", "Robustness"
     changes = {change["name"]: change for change in new.get("invariance", ())}
     items = []
-    for change in old.get("invariance", ()):
+    for change in old.get("invariance", ()) if all(_is_level(part.get("confidence")) for part in (old, new)) else ():
         other = changes.get(change["name"])
         if other is None or old["metric"] != new["metric"]:
             continue
@@ -99,7 +99,7 @@ def _gaps(section: Mapping[str, Any]) -> dict[str, Gap]:
     for study in section.get("studies", ()):
         for gap in study["gaps"]:
             interval = _interval(gap["score"])
-            if interval is not None and study["degrees"] and study["gap_confidence"]:
+            if interval is not None and (study["degrees"] or 0) > 0 and _is_level(study["gap_confidence"]):
                 of_class = f", {gap['label']}" if gap["label"] else ""
                 name = f"{study['category']} ({study['source']}){of_class}: {gap['group']}"
                 found[name] = interval, study["gap_confidence"], study["degrees"]
@@ -161,6 +161,10 @@ def _evaluation(report: Mapping[str, Any] | None) -> Mapping[str, Any]:
 def _interval(figure: Mapping[str, Any]) -> Interval | None:
     ends = [figure[key] for key in ("value", "low", "high")]
     return None if None in ends else Interval(*ends)
+
+
+def _is_level(confidence: float | None) -> bool:
+    return confidence is not None and 0 < confidence < 1
 
 
 def _not_in_both(check: str) -> str:
