@@ -53,7 +53,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         **{section.key: (section.title, True) for section in findings},
         **{section.key: (section.title, True) for section in checks},
         "training": ("Model and training", drawn["training_facts"] or drawn["curve"] or drawn["checkpoints"]),
-        "data": ("Data", any(full["data"].values())),
+        "data": ("Data", any(value for key, value in full["data"].items() if key != "time")),
         "reproduce": ("Reproduce", full["command"] or drawn["environment_facts"] or drawn["config_text"]),
     }
     shown = {key: title for key, (title, present) in conditions.items() if present}
