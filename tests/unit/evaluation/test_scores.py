@@ -176,7 +176,7 @@ def test_one_class_alone_has_no_correlation(sentiment):
 
     config = RunConfig(recipe="x", model="m")
     evaluated = context(sentiment, columns, [1] * 40, ("a", "b"), [METRICS["matthews"]], config)
-    section = scores.baseline_section("x", guess["prediction"], evaluated)
+    (section,) = scores.baseline_sections({"x": guess["prediction"]}, evaluated)
     assert section["difference"] is None
 
 
@@ -230,7 +230,7 @@ def test_the_section_of_a_split(sentiment):
 def test_the_section_of_a_baseline(sentiment):
     config = RunConfig(recipe="x", evaluation=CONFIG)
     evaluated = context(sentiment, {"prediction": SAID}, TRUE, LABELS, ("accuracy",), config)
-    section = scores.baseline_section("Guess", [0] * 8, evaluated)
+    (section,) = scores.baseline_sections({"Guess": [0] * 8}, evaluated)
     assert section["metrics"][0]["value"] == pytest.approx(3 / 8)
     assert section["difference"]["value"] == pytest.approx(2 / 8)
 

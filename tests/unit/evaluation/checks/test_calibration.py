@@ -59,7 +59,7 @@ def test_a_calibrated_model_is_refused_as_rarely_as_promised(monkeypatch):
     monkeypatch.setattr(calibration_error, "REDRAWS", 200)
     p_values = np.array([calibration_error.calibrated_p(*drawn(seed, 300), seed) for seed in range(300)])
     assert np.mean(p_values < 0.05) == pytest.approx(0.05, abs=0.035)
-    assert np.mean(p_values < 0.5) == pytest.approx(0.5, abs=0.08)
+    assert np.mean(p_values < 0.5) <= 0.58  # of two tests the smaller p, doubled: rather too large than too small
 
 
 def test_a_planted_overconfident_model_is_found():

@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_interval():
 
 def test_resampling_in_pieces_gives_as_many_samples(monkeypatch):
     statistics = rights(30, 20)
-    monkeypatch.setattr(intervals, "_CELLS", 170)  # three samples at a time
+    monkeypatch.setattr(intervals, "CELLS", 170)  # three samples at a time
     drawn = intervals.resampled_sums(statistics, 1000, seed=0)
     assert drawn.shape == (1000, 2)
     assert (drawn[:, 1] == 50).all()

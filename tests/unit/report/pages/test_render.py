@@ -454,7 +454,7 @@ def test_the_curve_keeps_its_level() -> None:
 
 
 def test_groups_are_named_by_what_they_were_formed_by():
-    result = {**sample()["evaluation"]["slices"], "unit": ""}
+    result = {**sample()["evaluation"]["slices"], "unit": "", "claims_confidence": 0.95}
     (section,) = sections_findings.groups(result)
     assert "examined: by length, by class, by the words in them. " in section.lead
     pictures = {**result, "looked_at": 1, "groups": [item for item in result["groups"] if item["by"] == "class"]}
