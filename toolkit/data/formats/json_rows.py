@@ -7,7 +7,7 @@ JSON values keep their types; NaN is a missing value.
 import itertools
 import json
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -149,8 +149,10 @@ def line_objects(path: Path, source: Source) -> Iterator[tuple[int, dict[str, An
             yield number, _object(f"{path}:{number}", _parse(path, number, line.rstrip()))
 
 
-def list_items(path: Path, source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of a list, each with its place, counted from 1.
+def list_items(
+    path: Path, source: Source, of: Callable[[Any], Any] = lambda item: item
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a list, each with its place, counted from 1; `of` makes them of items of another form.
 
     Raises:
         DataError: With the place, if it is not a list of objects.
@@ -160,7 +162,7 @@ def list_items(path: Path, source: Source) -> Iterator[tuple[int, dict[str, Any]
     for place in itertools.count(1):
         if sign == "]" and place == 1:
             break
-        yield place, _object(f"{path}: item {place}", text.value())
+        yield place, _object(f"{path}: item {place}", of(text.value()))
         sign = text.sign()
         if sign != ",":
             break

@@ -2,6 +2,7 @@
 
     {"text": "Ann is in Rome", "entities": [[0, 3, "PER"], [10, 14, "LOC"]]}
     {"text": "Ann is in Rome", "spans": [{"start": 0, "end": 3, "label": "PER"}]}
+    [["Ann is in Rome", {"entities": [[0, 3, "PER"], [10, 14, "LOC"]]}]]
 
 Places are counted in characters. No entity is lost or changed: a word that an entity begins or ends in is cut there.
 """
@@ -35,6 +36,13 @@ class Marked:
     start: int
     end: int
     type: str
+
+
+def of_pair(item: Any) -> Any:
+    """Return an object for a text in a list with its annotations, as spaCy's examples are; other items as they are."""
+    if isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], dict):
+        return {**item[1], "text": item[0]}
+    return item
 
 
 def key_of(row: Mapping[str, Any]) -> str | None:

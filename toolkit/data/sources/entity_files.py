@@ -71,15 +71,18 @@ def _format(file: Path, encoding: str | None) -> str | None:
         return "conll"
     if suffix in _JSON:
         with open_text(file, encoding, "surrogateescape") as stream:
-            first = next(_objects(file, stream), None)
+            first = next(_objects(file, stream)[0], None)
         return "marked" if first is not None and marked_entities.key_of(first[1]) is not None else None
     table = suffix in (*local_files.SUFFIXES, ".zip") and suffix not in _COLUMNS
     return "conll" if not table and file.stat().st_size and conll.looks_like(file, encoding) else None
 
 
-def _objects(file: Path, stream: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _objects(file: Path, stream: Any) -> tuple[Iterator[tuple[int, Mapping[str, Any]]], str]:
+    """Return the numbered objects of a file, and what the numbers count."""
     source = json_rows.Source(stream)
-    return json_rows.list_items(file, source) if source.is_list else json_rows.line_objects(file, source)
+    if source.is_list:
+        return json_rows.list_items(file, source, marked_entities.of_pair), "item"
+    return json_rows.line_objects(file, source), "line"
 
 
 def _read(file: Path, kind: str, root: Path, encoding: str | None) -> tuple[pa.Table, Sequence[str]]:
@@ -90,10 +93,8 @@ def _read(file: Path, kind: str, root: Path, encoding: str | None) -> tuple[pa.T
         table, numbers = marked_entities.read_docbin(file)
     else:
         with open_text(file, encoding) as stream:
-            source = json_rows.Source(stream)
-            objects = json_rows.list_items if source.is_list else json_rows.line_objects
-            unit = "item" if source.is_list else "line"
-            table, numbers, notes = marked_entities.table(objects(file, source), file, unit)
+            objects, unit = _objects(file, stream)
+            table, numbers, notes = marked_entities.table(objects, file, unit)
     name = local_files.in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
     names = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(numbers)), pa.array([name]))
     return table.append_column(ADDED[0], names).append_column(ADDED[1], numbers), notes

@@ -109,3 +109,13 @@ def test_docbin_needs_spacy(tmp_path, monkeypatch):
     (tmp_path / "train.spacy").write_bytes(b"0")
     with refused(ConfigError, "machine.package-missing", "spacy"):
         entity_files.read(tmp_path / "train.spacy")
+
+
+def test_a_list_of_texts_with_their_annotations_is_read(tmp_path):
+    rows = [["Ann is in Rome", {"entities": [[0, 3, "PER"], [10, 14, "LOC"]]}], ["nobody", {"entities": []}]]
+    (tmp_path / "train.json").write_text(json.dumps(rows))
+    found = entity_files.read(tmp_path / "train.json")
+    assert found is not None
+    (part,) = found.parts.values()
+    assert part["words"].to_pylist() == [["Ann", "is", "in", "Rome"], ["nobody"]]
+    assert part["labels"].to_pylist() == [["B-PER", "O", "O", "B-LOC"], ["O"]]
