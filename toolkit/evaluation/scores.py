@@ -139,7 +139,7 @@ def figure_interval(
     }
     if isinstance(metric, RankMetric):
         figure = metric.prepare(predictions, references, labels)
-        strata = references if metric.value_type == "probabilities" and metric.scale is not None else None
+        strata = references if reference_type(metric) == "int64" and metric.scale is not None else None
         interval = weighted.bootstrap_weighted(figure, len(references), **settings, scale=metric.scale, classes=strata)
         return interval if interval.low < interval.high else None
     statistics = metric.statistics(predictions, references, labels)
