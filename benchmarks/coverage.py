@@ -9,7 +9,7 @@ classes; numbers with errors that are larger for larger numbers and have heavier
 very large sample is the true figure. The coverage is the share of samples whose interval contains it; the interval is
 computed as evaluation computes it, at a confidence of 95 %. Means over classes, macro F1 and mean average precision,
 are covered less often with 200 rows, of which ten have the rarest class: other intervals (studentized, on the logit
-scale, percentile) were no better. So is the ranking loss, a skewed mean near 0.
+scale, percentile) were no better.
 
 The second table is of rows that belong to groups, whose accuracy differs from group to group (beta distributed, with an
 intraclass correlation): the coverage of the interval over groups, and of the one that takes rows as independent.

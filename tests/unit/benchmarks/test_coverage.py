@@ -33,8 +33,8 @@ def test_a_record_keeps_the_metrics_that_are_not_repeated(tmp_path, monkeypatch,
     assert len(record["grouped"]) == len(coverage.GROUPED)
 
 
-# Measured below the tolerated coverage: ten rows of the rarest class, and a skewed mean near 0.
-TOO_NARROW = {("macro_f1", "200"), ("mean_average_precision", "200"), ("ranking_loss", "200")}
+# Measured below the tolerated coverage: ten rows of the rarest class.
+TOO_NARROW = {("macro_f1", "200"), ("mean_average_precision", "200")}
 
 
 def test_the_committed_record_has_every_metric_near_the_nominal_coverage():
