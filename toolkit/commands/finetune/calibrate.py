@@ -56,7 +56,7 @@ def settled(
     """
     settings, seed = stored.config.evaluation, stored.config.training.seed
     facts = fitted(probabilities, truth, settings.confidence, seed, fitted_on, clusters=together)
-    facts["rows"] = selective.kept(probabilities, truth, together, seed)
+    facts["validation_rows"] = selective.kept(probabilities, truth, together, seed)
     positive = thresholds.class_number(settings.positive_class, stored.labels)
     if positive is not None:
         facts["screening"] = thresholds.choose(

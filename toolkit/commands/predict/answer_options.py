@@ -62,7 +62,7 @@ class AnswerOptions:
                 "Leave them out.",
                 id="config.not-for-task",
             )
-        rows: Any = stored.calibration.get("rows")
+        rows: Any = stored.calibration.get("validation_rows")
         if not rows:
             raise ModelError(
                 "This model keeps no scores of validation rows, on which a promise could rest.",

@@ -17,7 +17,7 @@ def model(rows, recipe="text", target=None):
     loaded = loading.load(recipe)
     loaded = loaded.for_target(target) if target else loaded
     return SimpleNamespace(
-        recipe=loaded, labels=("a", "b", "c"), calibration={"rows": rows} if rows else {}, folder="m"
+        recipe=loaded, labels=("a", "b", "c"), calibration={"validation_rows": rows} if rows else {}, folder="m"
     )
 
 
