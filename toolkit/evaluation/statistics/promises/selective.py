@@ -13,12 +13,13 @@ import numpy as np
 from toolkit.evaluation.statistics import clusters as clusters_
 from toolkit.evaluation.statistics.clusters import Integers
 from toolkit.evaluation.statistics.intervals import Floats
+from toolkit.evaluation.statistics.promises.conformal import half_width
 
 DOUBT = 0.1  # probability that the promise on errors does not hold, over draws of the validation rows
 MOST = 5000  # validation rows that are kept
 STARTS = 4  # of the sequences of tests
 STEPS = 60  # thresholds that are tested
-_ROUNDING = 1e-9  # of a product such as 10 × 0.7
+_ROUNDING = 1e-9  # of a limit
 
 
 def kept(
@@ -138,8 +139,8 @@ def set_limits(
 
 
 def _limit(true: Floats, coverage: float) -> float | None:
-    rank = max(1, math.ceil((len(true) + 1) * coverage - _ROUNDING))
-    return float(np.sort(1 - true)[rank - 1] * -1 + 1) if rank <= len(true) else None
+    width = half_width((1 - true).tolist(), coverage)
+    return None if width is None else 1 - width
 
 
 def sets_of(probabilities: Sequence[Any] | Floats, limits: Sequence[float]) -> Any:
