@@ -59,9 +59,14 @@ def quantile(confidence: float, clusters: Integers | None) -> float:
     """
     if clusters is None:
         return NormalDist().inv_cdf(0.5 + confidence / 2)
+    return student(confidence, effective(clusters) - 1)
+
+
+def student(confidence: float, freedom: float) -> float:
+    """Return Student's quantile: the normal one for infinitely many degrees of freedom, and at least one of them."""
     from scipy.stats import t
 
-    return float(t.ppf(0.5 + confidence / 2, max(effective(clusters) - 1, 1.0)))
+    return float(t.ppf(0.5 + confidence / 2, max(freedom, 1.0)))
 
 
 def widened(confidence: float, clusters: Integers | None) -> float:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -58,7 +57,7 @@ def bootstrap_weighted(
         step = min(STEP, abs(value) / 2, abs(1 - value) / 2)
         below, centre, above = map(float, scale.to(np.array([value - step, value, value + step])))
         error = float(np.std(known, ddof=1)) * abs(above - below) / (2 * step) if step > 0 else math.inf
-        half = error * _student(confidence, _freedom(figure, order, classes))
+        half = error * clusters_.student(confidence, _freedom(figure, order, classes))
         low, high = sorted(float(scale.back(np.array([centre + end]))[0]) for end in (-half, half))
         return Interval(value, min(low, value), max(high, value))
     groups = order % min(_GROUPS, examples)
@@ -97,13 +96,3 @@ def _without_each(figure: Callable[[Floats], Floats], groups: Integers) -> Float
     return np.concatenate(
         [figure((groups != numbers[i : i + chunk]).astype(np.float64)) for i in range(0, len(numbers), chunk)]
     )
-
-
-def _student(confidence: float, freedom: float) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.5 + confidence / 2, max(freedom, 1.0))) if math.isfinite(freedom) else _normal(confidence)
-
-
-def _normal(confidence: float) -> float:
-    return NormalDist().inv_cdf(0.5 + confidence / 2)
