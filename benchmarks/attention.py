@@ -52,7 +52,7 @@ def measure(form: str, length: int, device: str) -> tuple[float, float]:
     torch.set_num_threads(1)
     kind = torch.bfloat16 if device == "cuda" else torch.float32
     shape = (1, HEADS, length, WIDTH)
-    inputs = [torch.randn(shape, device=device, dtype=kind, requires_grad=True) for _ in range(3)]
+    query, key, value = (torch.randn(shape, device=device, dtype=kind, requires_grad=True) for _ in range(3))
     real = torch.ones(1, length, dtype=torch.bool, device=device)
     chosen = None if form == "eager" else forms.parse(form)[0]
     before = peak(device)
@@ -60,12 +60,12 @@ def measure(form: str, length: int, device: str) -> tuple[float, float]:
     while not taken or (len(taken) < PASSES and sum(taken) < SECONDS):
         start = clock(device)
         if chosen is None:
-            output = reference.scaled_dot_product(*inputs).output
+            output = reference.scaled_dot_product(query, key, value).output
         else:
-            output = sparse.attention(chosen, 0, *inputs, real)
+            output = sparse.attention(chosen, 0, query, key, value, real)
         output.sum().backward()
         taken.append(clock(device) - start)
-        for tensor in inputs:
+        for tensor in (query, key, value):
             tensor.grad = None
     return min(taken), peak(device) - before
 
@@ -113,7 +113,8 @@ def exponent(lengths: Sequence[int], costs: Sequence[float], start: int = FITTED
     if len(points) < 2:
         return None
     mean_x, mean_y = (sum(values) / len(points) for values in zip(*points, strict=True))
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+    slope: float = sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+    return slope
 
 
 def table(record: Mapping[str, Any]) -> str:

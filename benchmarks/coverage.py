@@ -86,13 +86,13 @@ def grouped_coverage(groups: int, rows: int, correlation: float, simulations: in
         resamples: Of the bootstrap.
     """
     config, metric = EvaluationConfig(resamples=resamples, confidence=NOMINAL), classification.METRICS["accuracy"]
-    clusters, references = np.repeat(np.arange(groups), rows), np.ones(groups * rows, np.int64)
+    clusters, references = np.repeat(np.arange(groups), rows), [1] * (groups * rows)
     weight = (1 - correlation) / correlation
     held = {"coverage": 0, "over_rows": 0}
     for seed in range(simulations):
         random = np.random.default_rng([groups, rows, seed])
         shares = random.beta(GROUPED_ACCURACY * weight, (1 - GROUPED_ACCURACY) * weight, groups)
-        predictions = (random.random((groups, rows)) < shares[:, None]).ravel().astype(np.int64)
+        predictions = (random.random((groups, rows)) < shares[:, None]).ravel().astype(np.int64).tolist()
         for name, together in (("coverage", clusters), ("over_rows", None)):
             interval = figure_interval(metric, predictions, references, ["a", "b"], config, seed, together)
             held[name] += interval is not None and interval.low <= GROUPED_ACCURACY <= interval.high

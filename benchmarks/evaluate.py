@@ -44,7 +44,7 @@ def ours(stored: StoredModel, rows: Any) -> Callable[[], list[str]]:
     subject = stored.loaded
 
     def work() -> list[str]:
-        features = encode_rows(rows, stored.recipe, subject.processor, stored.config)
+        features = encode_rows(rows, subject)
         predictions = predict_features(subject, features).columns["prediction"]
         return [stored.labels[number] for number in predictions]
 
@@ -107,7 +107,7 @@ def main() -> None:
         torch.set_num_threads(1)
         work = ours(stored, rows)
         work()
-        encode = partial(encode_rows, rows, stored.recipe, stored.loaded.processor, stored.config)
+        encode = partial(encode_rows, rows, stored.loaded)
         for name, share in profile(work, encode):
             say(f"{name:<45} {100 * share:5.1f} %")
         return

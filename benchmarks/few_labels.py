@@ -128,6 +128,7 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
     from toolkit.commands.finetune.training.tokenize import encode_parts
     from toolkit.data.batching.batch import Features
     from toolkit.training.adaptation import selection
+    from toolkit.training.adaptation.linear_probe import HEAD
 
     begun = time.process_time()
     values = {"model": MODEL, "data": {"source": str(data)}, "training": {"few_labels": "on", "seed": seed}}
@@ -141,14 +142,21 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
     chosen = candidates.choose(candidates_compared)
     compared = time.process_time() - begun
     test: Features
-    (test,) = encode_parts((prepared.splits.test,), recipe, inputs.setup.processor, inputs.config, lambda _e: None)
+    (test,) = encode_parts(
+        (prepared.splits.test,),
+        recipe,
+        prepared.splits.labels,
+        inputs.setup.processor,
+        inputs.config,
+        lambda _event: None,
+    )
     truth = np.asarray(test.columns["labels"])
-    methods = {}
+    methods: dict[str, dict[str, Any]] = {}
     for name, method in candidates.METHODS.items():
         begun = time.process_time()
         trained = method(inputs, everything, lambda _event: None)
         seconds = time.process_time() - begun
-        predicted = (inputs.vectors(test)[candidates.HEAD] @ trained.weight.T + trained.bias).argmax(axis=1)
+        predicted = (inputs.vectors(test)[HEAD] @ trained.weight.T + trained.bias).argmax(axis=1)
         methods[name] = {"accuracy": float((predicted == truth).mean()), "cpu_seconds": round(seconds, 2)}
         if name not in candidates_compared:
             continue

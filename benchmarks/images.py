@@ -161,7 +161,7 @@ def fastest_compute(ready: Ready) -> ComputeSettings:
     """Return what `--tune-speed` chooses, off the clock."""
     recipe = ready.prepared.recipe
     rows = ready.prepared.splits.train.slice(0, ready.workload.batch_size)
-    features = encode_rows(rows, recipe, ready.processor, ready.prepared.config)
+    features = encode_rows(rows, ready.subject)
     batch = recipe.collate([features[row] for row in range(len(features))], ready.processor)
     settings = ready.prepared.config.training
     device = pick_device(settings.device)
@@ -176,7 +176,7 @@ def ours(ready: Ready, compute: ComputeSettings) -> Turn:
     losses: list[Any] = []
     start = time.perf_counter()
     splits: Splits = load_splits(recipe, config.data, config.training.seed, config.options)
-    features = encode_rows(splits.train, recipe, ready.processor, config)
+    features = encode_rows(splits.train, ready.subject)
     ready_at = time.perf_counter()
     result = train(
         model,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.commands.finetune.prepare import Prepared, configure, prepare
+from toolkit.inference.model import LoadedModel
 
 CLASSES = ("china", "flower")  # the photographs of scikit-learn
 
@@ -103,11 +104,15 @@ class Ready:
         model.set_attn_implementation(attention)
         return model
 
+    @property
+    def subject(self) -> LoadedModel:
+        """Return what encodes rows; it holds no weights."""
+        prepared = self.prepared
+        return LoadedModel(None, self.processor, prepared.recipe, prepared.splits.labels, prepared.config)
+
     def augmentation(self) -> Any:
         """Return the random augmentation of batches of bytes."""
-        return self.prepared.recipe.augmentation(  # type: ignore[attr-defined]
-            self.processor, self.prepared.splits.labels, self.prepared.config
-        )
+        return self.prepared.recipe.augmentation(self.processor, self.prepared.splits.labels, self.prepared.config)
 
 
 def settle(workload: Workload, folder: Path, device: str) -> Ready:

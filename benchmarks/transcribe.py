@@ -133,8 +133,8 @@ def markdown(record: dict[str, Any]) -> str:
 
 def _shown(figure: dict[str, Any]) -> str:
     text = f"{100 * figure['value']:.1f} %"
-    bounds = figure.get("low"), figure.get("high")
-    return text if None in bounds else f"{text} ({100 * bounds[0]:.1f} to {100 * bounds[1]:.1f})"
+    low, high = figure.get("low"), figure.get("high")
+    return text if low is None or high is None else f"{text} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 if __name__ == "__main__":

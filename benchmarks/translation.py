@@ -148,7 +148,7 @@ def _training_flops(prepared: Any) -> float:
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     model = _model(prepared)
     rows = prepared.splits.train
-    features = encode_rows(rows.slice(0, min(16, len(rows))), recipe, processor, config)
+    features = encode_rows(rows.slice(0, min(16, len(rows))), LoadedModel(model, processor, recipe, (), config))
     with FlopCounterMode(display=False) as counter:
         for number in range(len(features)):
             model(**recipe.collate([features[number]], processor)).loss.backward()
@@ -168,10 +168,11 @@ def summary(
     """
     result = {}
     for name, own in turns.items():
-        seconds = {kind: [turn[at] for turn in own] for at, kind in enumerate(("training", "translating"))}
+        seconds = _seconds(own)
+        of_toolkit = _seconds(turns["toolkit"])
         ratios = {
-            kind: statistics.median(turn[at] / ours[at] for turn, ours in zip(own, turns["toolkit"], strict=True))
-            for at, kind in enumerate(("training", "translating"))
+            kind: statistics.median(value / theirs for value, theirs in zip(values, of_toolkit[kind], strict=True))
+            for kind, values in seconds.items()
         }
         result[name] = {
             "training_seconds": statistics.median(seconds["training"]),
@@ -183,7 +184,7 @@ def summary(
             "turns": seconds,
             **_figures(own[-1][2], references),
         }
-    last = {name: own[-1][2] for name, own in turns.items()}
+    last: dict[str, Sequence[str]] = {name: own[-1][2] for name, own in turns.items()}
     ours = last.pop("toolkit")
     last = {**last, "before training": before}
     return {
@@ -194,6 +195,10 @@ def summary(
             for name, other in last.items()
         },
     }
+
+
+def _seconds(turns: Sequence[Turn]) -> dict[str, list[float]]:
+    return {"training": [turn[0] for turn in turns], "translating": [turn[1] for turn in turns]}
 
 
 def _figures(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
@@ -252,7 +257,7 @@ def _translated(prepared: Any, model: Any, test: Any) -> list[str]:
     config, recipe = prepared.config, prepared.recipe
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     subject = LoadedModel(model.eval(), processor, recipe, (), config)
-    inputs = encode_rows(test.select(["source"]), recipe, processor, config)
+    inputs = encode_rows(test.select(["source"]), subject)
     return list(predict_features(subject, inputs).columns["prediction"])
 
 
@@ -268,7 +273,7 @@ def _trained(prepared: Any, precision: str) -> tuple[Any, float]:
     config, recipe = prepared.config, prepared.recipe
     processor = recipe.load_processor(prepared.checkpoint.path, config)
     model = _model(prepared)
-    features = encode_rows(prepared.splits.train, recipe, processor, config)
+    features = encode_rows(prepared.splits.train, LoadedModel(model, processor, recipe, (), config))
     start = time.perf_counter()
     train(
         model,
@@ -284,7 +289,7 @@ def _profile(prepared: Any, precision: str) -> None:
     """Print the toolkit's training time by operation."""
     config, recipe = prepared.config, prepared.recipe
     processor = recipe.load_processor(prepared.checkpoint.path, config)
-    encode = partial(encode_rows, prepared.splits.train, recipe, processor, config)
+    encode = partial(encode_rows, prepared.splits.train, LoadedModel(None, processor, recipe, (), config))
     for name, share in profile(partial(_trained, prepared, precision), encode):
         say(f"{name:<45} {100 * share:5.1f} %")
 

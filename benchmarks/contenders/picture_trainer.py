@@ -103,7 +103,7 @@ def inputs(ready: Ready, settings: TrainerSettings) -> tuple[Any, Callable[[Any]
     labels = [CLASSES.index(file.parent.name) for file in files]
     kinds = datasets.Features({"image": datasets.Image(), "labels": datasets.Value("int64")})
     rows = datasets.Dataset.from_dict({"image": [str(file) for file in files], "labels": labels}, features=kinds)
-    change = ready.augmentation()
+    change: Callable[[dict[str, Any]], dict[str, Any]] = ready.augmentation()
 
     def resized(pictures: Sequence[Any]) -> Any:
         encoded = ready.processor(
