@@ -14,6 +14,9 @@ entities in its place, with the report's interval. Seconds are CPU seconds of th
 other work on the machine changes least. What a record holds already is kept, so that contenders can be run one after
 another.
 
+With `--seeds 1,2,3` the toolkit and the Trainer train once for each seed, and the record holds the means: of small
+tables of words, whose F1 differs more between seeds than between programs.
+
 With `--budget SECONDS` the toolkit gets `--budget`, which bounds its whole command, and AutoGluon the same time limit,
 which bounds its fit; loading and predicting come on top.
 """
@@ -65,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--picture-model", help="folder of a pretrained ViT; without it pictures are left out")
     parser.add_argument("--entities", type=Path, help="folder of WNUT 2017; without it tables of words are left out")
     parser.add_argument("--autogluon", help="a Python that has autogluon.multimodal; without it AutoGluon is left out")
+    parser.add_argument("--seeds", default="", metavar="N,N", help="means over these seeds (default: a program's own)")
     parser.add_argument("--budget", type=int, metavar="SECONDS", help="compare within this time, and nothing else")
     parser.add_argument("--output", type=Path, default=RESULT, help="the record")
     parser.add_argument("--table", type=Path, metavar="FILE", help="print this record as Markdown and run nothing")
@@ -117,7 +121,7 @@ def _within(table: Table, options: argparse.Namespace) -> dict[str, Any]:
         data = Path(temporary) / "data"
         write(data, train, test)
         limit = str(options.budget)
-        _toolkit(table.recipe, MODEL, data, Path(temporary) / "run", results, "--budget", f"{limit}s")
+        results |= _toolkit(table.recipe, MODEL, data, Path(temporary) / "run", "--budget", f"{limit}s")
         if options.autogluon:
             results["contenders"]["autogluon"] = _json_of([options.autogluon, AUTOGLUON, folder, str(data), limit])
     return results
@@ -134,16 +138,27 @@ def _contend(table: Table, options: argparse.Namespace, results: dict[str, Any])
     labels = {name for _, label in train for name in (label if isinstance(label, list) else [label])}
     results |= {"rows": len(train), "test_rows": len(test), "classes": len(labels)}
     folder = str(sources.package_path(MODEL.removeprefix("pkg://"))) if of_texts else options.picture_model
+    seeds = options.seeds.split(",") if options.seeds else [None]
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary) / "data"
         write(data, train, test)
         for contender in options.contenders.split(","):
             if contender == "toolkit":
-                _toolkit(table.recipe, MODEL if of_texts else folder, data, Path(temporary) / "run", results)
+                runs = []
+                for seed in seeds:
+                    further = () if seed is None else ("--seed", seed)
+                    run = Path(temporary) / f"run-{seed}"
+                    runs.append(_toolkit(table.recipe, MODEL if of_texts else folder, data, run, *further))
+                by_name: dict[str, Any] = {**results["contenders"]}
+                for name in runs[0]["contenders"]:
+                    by_name[name] = _mean_of([run["contenders"][name] for run in runs])
+                results |= runs[-1] | {"contenders": by_name}
             elif contender.startswith("trainer"):
                 variant = contender.removeprefix("trainer-")
                 module = "benchmarks.contenders.default_trainer"
-                results["contenders"][contender] = _json_of([sys.executable, "-m", module, variant, folder, str(data)])
+                command = [sys.executable, "-m", module, variant, folder, str(data)]
+                by_seed = [_json_of([*command, *([] if seed is None else [seed])]) for seed in seeds]
+                results["contenders"][contender] = _mean_of(by_seed)
             elif options.autogluon and table.recipe == "sentiment":
                 seconds = str(max(30, round(results["contenders"]["toolkit"]["wall_seconds"])))
                 command = [options.autogluon, AUTOGLUON, folder, str(data), seconds]
@@ -151,12 +166,19 @@ def _contend(table: Table, options: argparse.Namespace, results: dict[str, Any])
             yield contender
 
 
-def _toolkit(recipe: str, model: str, data: Path, run: Path, results: dict[str, Any], *further: str) -> None:
+def _mean_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the mean of each figure over training runs, and how many these are where more than one."""
+    means = {name: statistics.mean(run[name] for run in runs) for name in runs[0]}
+    return means if len(runs) == 1 else {**means, "seeds": len(runs)}
+
+
+def _toolkit(recipe: str, model: str, data: Path, run: Path, *further: str) -> dict[str, Any]:
+    """Run the command; return its settings, and under "contenders" its figures and those of its baselines."""
     command = [sys.executable, "-m", "toolkit", "finetune", recipe, "--model", model, "--data", str(data)]
     _, cost = _run([*command, "--output", str(run), *further])
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     training = report["training"]
-    results |= {
+    results: dict[str, Any] = {
         "epochs": report["config"]["training"]["epochs"],
         "batch_size": report["config"]["training"]["batch_size"],
         "steps": training["steps"],
@@ -167,10 +189,11 @@ def _toolkit(recipe: str, model: str, data: Path, run: Path, results: dict[str, 
     figures = _figures(report["evaluation"]["metrics"])
     if "half_width" in figures:
         results["half_width"] = figures.pop("half_width")
-    results["contenders"]["toolkit"] = {**figures, "seconds": training["seconds"], **cost}
+    results["contenders"] = {"toolkit": {**figures, "seconds": training["seconds"], **cost}}
     for baseline in report["baselines"]:
         if baseline["title"] in _BASELINES:
             results["contenders"][_BASELINES[baseline["title"]]] = _figures(baseline["metrics"])
+    return results
 
 
 def _json_of(command: Sequence[str]) -> dict[str, Any]:
@@ -265,7 +288,8 @@ def _cell(figures: Mapping[str, Any] | None, best: float, clock: str = "cpu_seco
     first = f"**{first}**" if _first(figures) == best else first
     f1 = f" / {100 * figures['macro_f1']:.1f}" if "macro_f1" in figures else ""
     seconds = f", {figures[clock]:.0f} s" if clock in figures else ""
-    return f"{first}{f1}{seconds}"
+    seeds = f" ({figures['seeds']} seeds)" if "seeds" in figures else ""
+    return f"{first}{f1}{seconds}{seeds}"
 
 
 if __name__ == "__main__":

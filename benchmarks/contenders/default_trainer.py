@@ -1,6 +1,6 @@
 """The Trainer of transformers on a table as people bring it, with all its defaults or tuned.
 
-    python -m benchmarks.contenders.default_trainer defaults|tuned MODEL FOLDER
+    python -m benchmarks.contenders.default_trainer defaults|tuned MODEL FOLDER [SEED]
 
 Texts are cut at 256 tokens, as the toolkit cuts them, and padded to the longest of a batch, which is what the Trainer
 does when it is given the tokenizer. "tuned" is what an experienced user sets for a small table: a tenth of the rows
@@ -101,8 +101,8 @@ def _figures_of_rows(predicted: Any, truth: Any, _labels: list[str]) -> dict[str
     return {"accuracy": float((predicted == truth).mean()), "macro_f1": macro}
 
 
-def main(way: str, model_folder: str, folder: str) -> None:
-    """Train on the train part, predict the test part."""
+def main(way: str, model_folder: str, folder: str, seed: str = "42") -> None:
+    """Train on the train part, predict the test part; 42 is the Trainer's own seed."""
     from transformers import (
         AutoModelForImageClassification,
         AutoModelForSequenceClassification,
@@ -120,7 +120,7 @@ def main(way: str, model_folder: str, folder: str) -> None:
     of_rows = AutoModelForSequenceClassification if of_texts else AutoModelForImageClassification
     auto: Any = AutoModelForTokenClassification if of_words else of_rows
     start = time.perf_counter()
-    set_seed(42)  # the Trainer's own
+    set_seed(int(seed))
     model = auto.from_pretrained(model_folder, num_labels=len(labels))
     settings: dict[str, Any] = {}
     train, validation = tables["train"], None
@@ -144,7 +144,9 @@ def main(way: str, model_folder: str, folder: str) -> None:
         return of(predictions.predictions.argmax(axis=-1), predictions.label_ids, labels)
 
     with tempfile.TemporaryDirectory() as output:
-        arguments = TrainingArguments(output_dir=output, use_cpu=True, report_to="none", disable_tqdm=True, **settings)
+        arguments = TrainingArguments(
+            output_dir=output, use_cpu=True, report_to="none", disable_tqdm=True, seed=int(seed), **settings
+        )
         trainer = Trainer(
             model=model,
             args=arguments,

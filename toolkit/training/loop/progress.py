@@ -125,10 +125,21 @@ class BestKeeper:
         return self.validations[-1]
 
     def _is_near(self, values: Mapping[str, float], best: float) -> bool:
-        """Whether weights are within chance of the best, and better than those before the first step."""
-        merit = self._merit(values)
-        start = [self._merit(v.values) for v in self.validations if v.step == 0 and self.keep_start]
-        return best - merit[0] < self.tolerance(abs(best)) and all(merit > before for before in start)
+        """Whether weights are within chance of the best, and better than those before the first step.
+
+        Where chance can explain the lead of the first weights in the metric, the loss decides: it varies less with few
+        validation rows.
+        """
+        (value, negative_loss), start = self._merit(values), self._start()
+        if best - value >= self.tolerance(abs(best)):
+            return False
+        return start is None or value > start[0] or negative_loss > start[1]
+
+    def _start(self) -> tuple[float, float] | None:
+        """Return the merit of the weights before the first step, where they may be kept."""
+        if not self.keep_start:
+            return None
+        return next((self._merit(validation.values) for validation in self.validations if validation.step == 0), None)
 
     def _merit(self, values: Mapping[str, float]) -> tuple[float, float]:
         return (self.sign * values[self.metric], -values["loss"])  # of equal ones, the one with the lower loss

@@ -38,6 +38,14 @@ def test_weights_before_the_first_step_give_way_to_better_ones_alone():
     assert saved == [0, 30]
 
 
+def test_the_loss_decides_between_the_first_weights_and_later_ones_within_chance_of_them():
+    figures = [(0, 0.20, 0.80), (10, 0.30, 0.79), (20, 0.15, 0.70), (30, 0.15, 0.79)]  # step, loss, accuracy
+    kept, saved = keeper(0.05)
+    for step, loss, accuracy in figures:
+        kept.consider(step, step / 10, {"loss": loss, "accuracy": accuracy})
+    assert saved == [0, 30]  # step 10 has the higher loss, step 20 is further behind than chance explains
+
+
 def test_weights_that_are_random_before_the_first_step_give_way_to_any():
     saved: list[int] = []
     kept = BestKeeper(TrainingConfig(best_metric="accuracy"), True, saved.append, keep_start=False)
