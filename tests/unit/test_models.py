@@ -67,7 +67,8 @@ def test_width_and_learning_rate(name, folder):
     checkpoint = checkpoints.locate(str(folder), LoadingConfig())
     assert checkpoint.config["model_type"] == name
     assert checkpoint.hidden_size == 16
-    assert checkpoints.learning_rate(checkpoint) == pytest.approx(5e-5 * 768 / 16)
+    factor = 0.2 if name in ("vit", "deit") else 1
+    assert checkpoints.learning_rate(checkpoint) == pytest.approx(factor * 5e-5 * 768 / 16)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,15 @@ def test_adapters_learn_at_ten_times_the_rate():
     assert "times" not in checkpoints.learning_rate_rule(checkpoint)
     assert checkpoints.learning_rate(checkpoint, "none") == pytest.approx(1e-4)
     assert checkpoints.learning_rate(checkpoint, head_alone=True) == pytest.approx(1e-3)
+
+
+def test_a_pretrained_vision_transformer_learns_at_a_fifth_of_the_rate():
+    checkpoint = located({"hidden_size": 384, "patch_size": 14, "image_size": 224})
+    assert checkpoints.learning_rate(checkpoint) == pytest.approx(2e-5)
+    assert "times 0.2" in checkpoints.learning_rate_rule(checkpoint)
+    assert checkpoints.learning_rate(checkpoint, from_scratch=True) == pytest.approx(1e-3)
+    convolutions = located({"hidden_sizes": [96, 192], "patch_size": 4, "image_size": 224})
+    assert checkpoints.learning_rate(convolutions) == pytest.approx(5e-5)
 
 
 def test_the_longest_input_is_one_that_the_model_takes(name, folder):

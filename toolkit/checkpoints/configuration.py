@@ -87,14 +87,17 @@ def learning_rate(
 ) -> float:
     """Return the peak learning rate to use when none was given: 5e-5 at width 768, more for narrower models.
 
+    A pretrained Vision Transformer takes a fifth (He et al. 2022, "Masked autoencoders are scalable vision learners",
+    table 9: 5e-4 × batch size / 256, which is 1.6e-5 for batches of 8, with less for the lower layers).
+
     The best step size of Adam falls with the width of the layers (Yang et al. 2022, "Tensor Programs V", table 3).
     Adapters take ten times as much (Hu et al. 2022, "LoRA", table 9: 4e-4 to 5e-4 for RoBERTa-base), and so does
     training from scratch (Touvron et al. 2021, "Training data-efficient image transformers", table 9: 5e-4 at width
     768), but never more than 2e-3; a new head on a frozen backbone is trained from scratch. So does the T5
     family, whose weights are not scaled for Adam (Raffel et al. 2020, section 3.1.2: 1e-3 for all sizes).
     """
-    large = _why_large(checkpoint, adapter, from_scratch=from_scratch, head_alone=head_alone)
-    rate = 5e-5 * 768 / (checkpoint.hidden_size or 768) * (10 if large else 1)
+    factor, _ = _factor(checkpoint, adapter, from_scratch=from_scratch, head_alone=head_alone)
+    rate = 5e-5 * 768 / (checkpoint.hidden_size or 768) * factor
     return float(f"{min(rate, 2e-3) if from_scratch else rate:.3g}")
 
 
@@ -102,22 +105,28 @@ def learning_rate_rule(
     checkpoint: Checkpoint, adapter: str = "none", *, from_scratch: bool = False, head_alone: bool = False
 ) -> str:
     """Return how `learning_rate` computes its result, in words."""
-    large = _why_large(checkpoint, adapter, from_scratch=from_scratch, head_alone=head_alone)
+    factor, reason = _factor(checkpoint, adapter, from_scratch=from_scratch, head_alone=head_alone)
     parts = [f"5e-5 × 768 / hidden size {checkpoint.hidden_size or 768:,}"]
-    parts += [f"times 10 for {large}"] if large else []
+    parts += [f"times {factor:g} for {reason}"] if reason else []
     parts += ["at most 2e-3"] if from_scratch else []
     return ", ".join(parts)
 
 
-def _why_large(checkpoint: Checkpoint, adapter: str, *, from_scratch: bool, head_alone: bool) -> str:
-    """Say what takes a larger learning rate; empty where nothing does."""
+def _factor(checkpoint: Checkpoint, adapter: str, *, from_scratch: bool, head_alone: bool) -> tuple[float, str]:
+    """Return what the learning rate is multiplied by, and for what; (1, "") where it is not."""
     reasons = {
-        "adapters": adapter != "none",
-        "random weights": from_scratch,
-        "a new head alone": head_alone,
-        "T5": checkpoint.config.get("model_type") in ("t5", "mt5", "umt5", "longt5"),
+        "adapters": (10, adapter != "none"),
+        "random weights": (10, from_scratch),
+        "a new head alone": (10, head_alone),
+        "T5": (10, checkpoint.config.get("model_type") in ("t5", "mt5", "umt5", "longt5")),
+        "a pretrained Vision Transformer": (0.2, _reads_patches(checkpoint)),
     }
-    return next((reason for reason, applies in reasons.items() if applies), "")
+    return next(((factor, reason) for reason, (factor, applies) in reasons.items() if applies), (1, ""))
+
+
+def _reads_patches(checkpoint: Checkpoint) -> bool:
+    """Whether a model reads pictures as patches; convolutions, which may name patches too, have no single width."""
+    return checkpoint.hidden_size is not None and {"patch_size", "image_size"} <= checkpoint.config.keys()
 
 
 def family(path: Path) -> str:
