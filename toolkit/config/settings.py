@@ -110,6 +110,11 @@ class DataConfig(Section):
     time_column: Name | None = Field(
         None, description="Column of dates or numbers: the latest rows become the test part, if none is given"
     )
+    corrections: str | None = Field(
+        None,
+        description="CSV file of training rows that are left out or get another label, as `toolkit repair` writes it; "
+        "validation and test rows stay as they are",
+    )
     deduplicate: bool = Field(True, description="Remove training rows that also occur in a held-out part")
     max_pixels: int = Field(
         120_000_000,
