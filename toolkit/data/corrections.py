@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit import runs
 from toolkit.data.formats import written_numbers
 from toolkit.data.tables.columns import POSITION
 from toolkit.errors import ConfigError, DataError, SourceError
@@ -58,18 +57,18 @@ def plain(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
-def written(rows: Iterable[Mapping[str, str]], columns: Sequence[str]) -> str:
+def written(lines: Iterable[Mapping[str, str]], columns: Sequence[str], *, head: bool = True) -> str:
     """Return rows of texts as CSV that a spreadsheet opens safely."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([safe(row.get(name, "")) for name in columns] for row in rows)
+    writer.writerows([columns] if head else [])
+    writer.writerows([safe(line.get(name, "")) for name in columns] for line in lines)
     return stream.getvalue()
 
 
-def write(path: Path, corrections: Mapping[Place, Correction], target: Column, labels: Sequence[str]) -> None:
-    """Write corrections, ordered by file and row."""
-    rows = [
+def text_of(corrections: Mapping[Place, Correction], target: Column, labels: Sequence[str]) -> str:
+    """Return corrections as a file of them, ordered by file and row."""
+    lines = [
         {
             **dict(zip(COLUMNS, (file, str(row)), strict=False)),
             "decision": DROP if correction.value is None else RELABEL,
@@ -77,7 +76,7 @@ def write(path: Path, corrections: Mapping[Place, Correction], target: Column, l
         }
         for (file, row), correction in sorted(corrections.items())
     ]
-    runs.write_text(path, written(rows, COLUMNS))
+    return written(lines, COLUMNS)
 
 
 def cell(target: Column, value: Any, labels: Sequence[str]) -> str:
@@ -106,7 +105,7 @@ def read(path: Path, target: Column, labels: Sequence[str]) -> dict[Place, Corre
             id="repair.not-for-task",
         )
     corrections: dict[Place, Correction] = {}
-    for line, row in _rows(path):
+    for line, row in rows(path):
         decision = row["decision"].casefold()
         if decision in ("", KEEP):
             continue
@@ -148,8 +147,13 @@ def _label(row: Mapping[str, str], where: str, target: Column, labels: Sequence[
         ) from None
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Return line number and cells of each row."""
+def rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Return line number and cells of each row of a file of corrections.
+
+    Raises:
+        SourceError: The file cannot be read.
+        DataError: It is not CSV, or lacks a column.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -182,9 +186,9 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         ) from None
 
 
-def positions(rows: pa.Table) -> dict[Place, int]:
+def positions(table: pa.Table) -> dict[Place, int]:
     """Return the position of each training row by its place in the user's files."""
-    files, numbers = (rows[name].to_pylist() for name in POSITION)
+    files, numbers = (table[name].to_pylist() for name in POSITION)
     return {(str(file), int(number)): place for place, (file, number) in enumerate(zip(files, numbers, strict=True))}
 
 
