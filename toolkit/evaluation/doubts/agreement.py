@@ -29,11 +29,12 @@ def points(values: Sequence[Any], classes: int, *, ordered: bool) -> Floats:
     """
     if not classes:
         numbers = np.asarray(values, np.float64)
-        return (numbers - numbers.mean())[:, None] / max(float(numbers.std()), 1e-12)
+        scaled: Floats = (numbers - numbers.mean())[:, None] / max(float(numbers.std()), 1e-12)
+        return scaled
     if ordered:
         counts = np.bincount(np.asarray(values, np.int64), minlength=classes)
-        ranks = np.cumsum(counts) - counts / 2
-        return (ranks[np.asarray(values, np.int64)] / len(values))[:, None]
+        ranks: Floats = (np.cumsum(counts) - counts / 2) / len(values)
+        return ranks[np.asarray(values, np.int64)][:, None]
     matrix = np.zeros((len(values), classes))
     for row, value in enumerate(values):
         matrix[row, value] = 1.0  # one class, or several
