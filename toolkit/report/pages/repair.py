@@ -18,9 +18,9 @@ TEST_LABELS = (
 )
 
 _REASONS = {
-    "label": ("label contradicts the model", "labels that contradict the model"),
-    "near-duplicate": ("near-duplicate with another label", "near-duplicates with other labels"),
-    "outlier": ("far from all other rows", "rows far from all others"),
+    "label": "label contradicts the model",
+    "near-duplicate": "near-duplicate with another label",
+    "outlier": "far from all other rows",
 }
 
 
@@ -45,8 +45,8 @@ def headline(summary: Mapping[str, Any]) -> str:
 def statements(summary: Mapping[str, Any]) -> list[str]:
     """Return what is claimed and what is not, a sentence each."""
     noise, counts = summary["noise"], summary["reasons"]
-    listed = "; ".join(f"{count:,} {_REASONS[reason][1]}" for reason, count in counts.items())
-    lines = [f"{summary['doubts']:,} doubtful rows: {listed}. A row may have several reasons."]
+    listed = "; ".join(f"{_REASONS[reason]} {count:,}" for reason, count in counts.items())
+    lines = [f"Doubtful rows: {summary['doubts']:,} ({listed}). A row may have several reasons."]
     if noise is not None:
         ends = f"{_percent(noise['low'])} to {_percent(noise['high'])}"
         none = " Since the interval reaches zero, none are expected." if not noise["low"] else ""
@@ -140,7 +140,7 @@ def to_html(
     shown = [
         {
             **{name: row[name] for name in before if name != "reason"},
-            "reasons": [_REASONS[reason][0] for reason in row["reason"].split(", ")],
+            "reasons": [_REASONS[reason] for reason in row["reason"].split(", ")],
             "picture": picture,
             "csv": corrections.written([row], before, head=False).removesuffix("\r\n"),
         }

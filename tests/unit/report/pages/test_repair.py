@@ -13,7 +13,10 @@ from toolkit.report.pages import repair
 
 HOSTILE = '</script><script>document.title="no"</script><img src=x onerror=alert(1)>'
 NOISE: dict[str, Any] = {
-    **{"rate": 0.1, "low": 0.08, "high": 0.12, "p": 0.0},
+    "rate": 0.1,
+    "low": 0.08,
+    "high": 0.12,
+    "p": 0.0,
     "precision": {"value": 0.9, "low": 0.8, "high": 0.95},
     "rows": 500,
     "expected": {"value": 50.0, "low": 40.0, "high": 60.0},
@@ -22,7 +25,12 @@ NOISE: dict[str, Any] = {
 
 def summary(noise: dict[str, Any] | None = None) -> dict[str, Any]:
     return {
-        **{"run": "reviews", "fingerprint": "sha256:0", "rows": 500, "doubts": 3, "noise": noise, "searched": True},
+        "run": "reviews",
+        "fingerprint": "sha256:0",
+        "rows": 500,
+        "doubts": 3,
+        "noise": noise,
+        "searched": True,
         "reasons": {"label": 2, "near-duplicate": 1, "outlier": 1},
         "annotators": None,
     }
@@ -56,8 +64,19 @@ def test_sentences_say_how_many_are_wrong_or_that_none_are_expected() -> None:
 
 def test_gain_is_shown_with_interval_and_the_noise_of_test_labels() -> None:
     gain = {
-        **{"name": "accuracy", "title": "Accuracy", "unit": "fraction", "before": 0.8, "after": 0.9, "rows": 300},
-        **{"value": 0.1, "low": 0.06, "high": 0.14, "p": 0.0002, "confidence": 0.95, "dropped": 2, "relabelled": 40},
+        "name": "accuracy",
+        "title": "Accuracy",
+        "unit": "fraction",
+        "before": 0.8,
+        "after": 0.9,
+        "rows": 300,
+        "value": 0.1,
+        "low": 0.06,
+        "high": 0.14,
+        "p": 0.0002,
+        "confidence": 0.95,
+        "dropped": 2,
+        "relabelled": 40,
     }
     text = repair.gain_to_text(gain)
     assert all(fact in text for fact in ("300", "< 0.001", "40", "improvement", repair.TEST_LABELS))
