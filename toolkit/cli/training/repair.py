@@ -1,6 +1,5 @@
 """`toolkit repair`."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say, say_json
+from toolkit.cli.console import Watcher, note, say
 
 
 def repair(
@@ -31,11 +30,9 @@ def repair(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the training on corrected rows that did not finish.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary, or the gain, as JSON.")] = False,
 ) -> None:
     """Find doubtful training rows of a run, and train again on those that you corrected."""
     given = dict(locals())
-    del given["as_json"]
     from toolkit import runs
     from toolkit.api import repair as api
     from toolkit.report.pages.repair import gain_to_text, to_text
@@ -47,9 +44,7 @@ def repair(
         note(f"The newest run is {given['run']}.")
     with Watcher() as watch:
         outcome = api.repair(**given, progress=options.caller(watch, command))
-    if as_json:
-        say_json(json.dumps({"path": str(outcome.path), **outcome.summary}, ensure_ascii=True, default=str))
-    elif outcome.comparison is None:
+    if outcome.comparison is None:
         say(to_text(outcome.summary))
         say(f"page    {outcome.path / 'repair.html'}")
         say(f"table   {outcome.path / 'doubts.csv'}")

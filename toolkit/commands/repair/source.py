@@ -23,7 +23,7 @@ class Source:
 
     Attributes:
         run: The run.
-        recipe: Its task.
+        recipe_name: Of its task.
         values: Its configuration, without the place of its output.
     """
 

@@ -72,9 +72,10 @@ def of_classes(probabilities: Floats, references: Sequence[Sequence[int]]) -> li
     scores: dict[int, float] = {}
     for number in range(probabilities.shape[1]):
         yes = probabilities[:, number]
-        for row, suggested in doubted(np.stack([1 - yes, yes], axis=1), true[:, number]):
+        for doubt in of_one_class(np.stack([1 - yes, yes], axis=1), true[:, number].astype(np.int64))[0]:
+            row = doubt.row
             changed[row].add(number)
-            scores[row] = max(scores.get(row, 0.0), float(yes[row] if suggested else 1 - yes[row]))
+            scores[row] = max(scores.get(row, 0.0), float(yes[row] if doubt.suggestion else 1 - yes[row]))
     order = sorted(scores, key=lambda row: -scores[row])
     return [Doubt(row, (LABEL,), scores[row], sorted(set(references[row]) ^ changed[row])) for row in order]
 

@@ -18,7 +18,7 @@ SHARE, MOST = 0.01, 50  # of the rows that are listed as outliers at most
 _COMPARED = 20_000  # rows among which neighbours are searched
 _BLOCK = 512
 
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
+Vectors = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 def contradictions(

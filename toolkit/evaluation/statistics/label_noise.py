@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.evaluation.statistics.clusters import Integers, kept
+from toolkit.evaluation.statistics.clusters import Floats, Integers, kept
 from toolkit.metrics.probability import probability_matrix
 
 TOLERATED = 0.03  # usual share of wrong labels, which mistakes of the model alone may imitate
@@ -29,7 +29,7 @@ _WITHIN = 3.841  # twice the log likelihood that a rate in a 95 % interval may l
 
 
 def noise(
-    probabilities: Sequence[Any],
+    probabilities: Sequence[Any] | Floats,
     references: Sequence[int] | Integers,
     clusters: Integers | None = None,
     suspects: Sequence[int] = (),
@@ -82,7 +82,7 @@ def noise(
     return {**rates, "p": p, "precision": precision}
 
 
-def posteriors(probabilities: Sequence[Any], references: Sequence[int] | Integers, rate: float) -> Any:
+def posteriors(probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers, rate: float) -> Any:
     """Return the probability that each label was drawn by mistake, at a rate of such labels. Shape (N,).
 
     Args:

@@ -327,9 +327,11 @@ def out_of_fold(
     if len(some) == len(train):
         return name, tried[name, strength][1]
     outputs: Doubles | None = None
+    vectors = train.by_pooling[name]
     for fold in np.unique(folds):
         learned = np.sort(order[folds[order] != fold][:most])
-        vectors = train.by_pooling[name]
+        if not kind.learnable(train.labels[learned]):
+            continue  # logits of zero, as where few rows are cross-validated
         weight, bias = kind.regression(vectors[learned].astype(np.float64), train.labels[learned], strength, classes)
         outputs = np.zeros((len(train), len(bias))) if outputs is None else outputs
         outputs[folds == fold] = vectors[folds == fold] @ weight.T + bias
