@@ -24,7 +24,7 @@ _NORMAL = 1.4826  # standard deviation of a normal distribution over its median 
 
 
 def of_one_class(
-    probabilities: Floats, references: Sequence[int], clusters: Integers | None = None
+    probabilities: Floats, references: Sequence[int] | Integers, clusters: Integers | None = None
 ) -> tuple[list[Doubt], dict[str, Any] | None]:
     """Return the doubts, the most probable mistakes first, and the estimated share of wrong labels.
 
