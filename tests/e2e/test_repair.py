@@ -90,6 +90,13 @@ def test_exchanged_labels_are_found_corrected_and_the_gain_measured(
     assert again.code == 0, again.text
     left = json.loads((cwd / "second" / "repair" / "doubts.json").read_text(encoding="utf-8"))
     assert left["noise"]["rate"] < found["noise"]["rate"]
+    dropped = next(row for row in rows if row["decision"] == "keep")
+    write(cwd / "more.csv", [{**dropped, "decision": "drop"}])
+    third = toolkit("repair", "second", "--decisions", "more.csv", "--output", "third", cwd=cwd, timeout=900)
+    assert third.code == 0, third.text
+    whole = lines(cwd / "third" / "data" / "corrections.csv")  # those of the second run, and the new one
+    assert len(whole) == len(kept) + 1
+    assert {**dropped, "decision": "drop"}.items() >= next(row for row in whole if row["decision"] == "drop").items()
 
 
 def test_wrong_decisions_are_refused(run: tuple[Path, dict[tuple[str, str], str]]) -> None:

@@ -222,6 +222,6 @@ def apply(
     changed = train.set_column(train.column_names.index(target.role), target.role, column).filter(pa.array(kept))
     absent = sum(place not in known for place in corrections)
     counts = {"corrected_dropped": int((~kept).sum()), "corrected_relabelled": relabelled}
-    elsewhere = f"; {absent:,} of rows outside train were not applied" if absent else ""
-    note = f"Corrections: {counts['corrected_dropped']:,} training rows left out, {relabelled:,} relabelled{elsewhere}."
+    elsewhere = f"; not applied, since not in train: {absent:,}" if absent else ""
+    note = f"Corrected training rows: left out {counts['corrected_dropped']:,}, relabelled {relabelled:,}{elsewhere}."
     return changed, counts, note

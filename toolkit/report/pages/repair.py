@@ -108,7 +108,7 @@ def gain_to_text(gain: Mapping[str, Any]) -> str:
         f"Gain in {gain['title']} on the same {gain['rows']:,} test rows: {figure}{p}; {verdict}",
         f"  before {formats.estimate(before, unit)}, after {formats.estimate(after, unit)}; positive is better, "
         f"{100 * gain['confidence']:g} % interval of the paired difference",
-        f"  {gain['relabelled']:,} training rows relabelled, {gain['dropped']:,} left out; validation and test rows "
+        f"  training rows: {gain['relabelled']:,} relabelled, {gain['dropped']:,} left out; validation and test rows "
         "are unchanged",
         f"  {TEST_LABELS}",
     ]
