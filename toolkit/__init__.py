@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolkit.api.load import load
     from toolkit.api.predict import predict
     from toolkit.api.push import push
+    from toolkit.api.repair import repair
     from toolkit.api.results import Run
     from toolkit.api.tune import tune
 
@@ -38,6 +39,7 @@ __all__ = [
     "load",
     "predict",
     "push",
+    "repair",
     "tune",
 ]
 

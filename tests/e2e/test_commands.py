@@ -16,6 +16,7 @@ COMMANDS = (
     ["--help"],
     ["finetune", "--help"],
     ["lr-find", "--help"],
+    ["repair", "--help"],
     ["tune", "--help"],
     ["evaluate", "--help"],
     ["recipes", "--help"],

@@ -16,7 +16,7 @@ from toolkit.cli.deployment import export, predict, prune_heads, push, serve
 from toolkit.cli.own_options import WithOwnOptions
 from toolkit.cli.preparation import doctor, inspect, recipes
 from toolkit.cli.streams import OutputLost, prepare_streams
-from toolkit.cli.training import finetune, lr_find, pretrain, tune
+from toolkit.cli.training import finetune, lr_find, pretrain, repair, tune
 from toolkit.distributed.membership import EndedElsewhere
 from toolkit.errors import CallError
 
@@ -35,6 +35,7 @@ app.command("lr-find", cls=WithOwnOptions)(lr_find.lr_find)
 app.command("tune", cls=WithOwnOptions)(tune.tune)
 app.command("evaluate", cls=WithOwnOptions)(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("repair")(repair.repair)
 app.command("explain")(explain.explain)
 app.command("attend")(attend.attend)
 app.command("pretrain")(pretrain.pretrain)

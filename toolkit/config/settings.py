@@ -110,6 +110,7 @@ class DataConfig(Section):
     time_column: Name | None = Field(
         None, description="Column of dates or numbers: the latest rows become the test part, if none is given"
     )
+    corrections: str | None = Field(None, description="CSV file of training rows to drop or relabel, as of `repair`")
     deduplicate: bool = Field(True, description="Remove training rows that also occur in a held-out part")
     max_pixels: int = Field(
         120_000_000,
@@ -123,9 +124,7 @@ class DataConfig(Section):
         description="Maximum length of a recording, in seconds; a longer one is left out without decoding the rest",
     )
     cache_gib: float = Field(
-        10.0,
-        ge=0,
-        description="Maximum size of the cache of model inputs in the user's cache folder, in GiB; 0 disables it",
+        10.0, ge=0, description="Maximum size of the cache of model inputs in the user's cache folder, in GiB; 0: none"
     )
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config.settings import DataConfig
+from toolkit.data import corrections
 from toolkit.data.division import groups as groups_
 from toolkit.data.division import over_time
 from toolkit.data.division import split as split_
@@ -96,7 +98,29 @@ def load_splits(
         DataError: The data does not fit the recipe.
     """
     table = load_table(recipe, config, options=options, clean=True)
-    return divide(table, table.recipe(recipe), config, seed)
+    recipe = table.recipe(recipe)
+    splits = divide(table, recipe, config, seed)
+    return splits if config.corrections is None else _corrected(splits, recipe, Path(config.corrections))
+
+
+def _corrected(splits: Splits, recipe: Recipe, file: Path) -> Splits:
+    """Correct the training rows of a division, which is that of the rows as they were."""
+    task, labels = recipe.task, splits.labels
+    train, counts, note = corrections.apply(corrections.read(file, task.target, labels), splits.train, task.target)
+    if not train.num_rows:
+        raise DataError(f"{file} drops every training row.", "Keep some.", id="data.no-rows")
+    parts = {"train": train, "validation": splits.validation, "test": splits.test}
+    recipe.target.aligned({"train": train}, task.columns)
+    _check_classes(parts, task.stratum, labels)
+    given = {part["name"]: part["given"] for part in splits.facts["splits"]}
+    facts = {
+        **splits.facts,
+        "fingerprint": split_.fingerprint(parts, task.present(train)),
+        "splits": [part_facts(name, parts[name], task.counted, labels, given[name]) for name in split_.PARTS],
+        "counts": {**splits.facts["counts"], **counts},
+        "notes": [*splits.facts["notes"], note],
+    }
+    return replace(splits, train=train, facts=facts)
 
 
 def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Splits:

@@ -2,6 +2,7 @@
 
 from toolkit.runs.directory import (
     CARD,
+    CORRECTIONS,
     HOME,
     NEAR_DUPLICATES,
     Run,
@@ -30,6 +31,7 @@ from toolkit.runs.files import (
 
 __all__ = [
     "CARD",
+    "CORRECTIONS",
     "HOME",
     "NEAR_DUPLICATES",
     "Run",

@@ -32,6 +32,7 @@ from toolkit.runs.trust import COPY_AGAIN, check_links
 HOME = Path("runs")
 CARD = "toolkit.json"  # next to the weights: what later commands need to use them
 _FACTS = {"command": str, "created": str, "model": str, "recipe": str, "data": dict, "training": dict, "labels": list}
+CORRECTIONS = "data/corrections.csv"  # of training rows, where the run was trained with some
 NEAR_DUPLICATES = "data/near_duplicates.json"  # test rows that repeat a training row
 
 

@@ -250,6 +250,9 @@ class Target:
         line: (input, columns of `answer`) → what `predict` prints of one input.
         summary: (column, names of the classes) → name → text: what `inspect` prints of the values in one part.
         shown: (value, names of the classes) → text.
+        cell: (value, names of the classes) → the value as a cell of a table of corrections; `shown` when None.
+        of_cell: (text of such a cell, names of the classes) → the value; raises a ValueError that says why it is none.
+            None where the values cannot be corrected in a table.
         same: Whether two predictions are the same, as when an export is compared with its model.
         overview: (context of an evaluation) → further keys of the report's evaluation.
         usage: (arguments of a transformers pipeline `predict`, names of the classes, what `calibrate` stored) → the
@@ -292,6 +295,8 @@ class Target:
     in_shape: Callable[[pa.Table, str], pa.ChunkedArray]
     answer: Callable[[Any, Any, Any, AnswerFormat], dict[str, Any]]
     shown: Callable[[Any, Sequence[str]], str]
+    cell: Callable[[Any, Sequence[str]], str] | None = None
+    of_cell: Callable[[str, Sequence[str]], Any] | None = None
     same: Callable[[Any, Any], bool] = operator.eq
     classes: bool = False
     single: bool = False

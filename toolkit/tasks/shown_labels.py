@@ -1,10 +1,13 @@
 """How values, labels and predictions are shown where an input or a target does not say otherwise."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from toolkit.config import normal_form
 
 MOST_CLASSES = 12  # that a summary of a column names
 
@@ -38,6 +41,19 @@ def counted(column: pa.ChunkedArray, labels: Sequence[str], *, of: int) -> str:
 
 def _share(name: str, count: int, of: int) -> str:
     return f"{name} {count:,} ({100 * count / of:.1f} %)" if of else f"{name} 0"
+
+
+def class_number(text: str, labels: Sequence[str]) -> int:
+    """Return the number of the class that a cell names.
+
+    Raises:
+        ValueError: There is no such class.
+    """
+    name = text if text in labels else normal_form.label(text)
+    if name not in labels:
+        near = difflib.get_close_matches(text, labels, n=1)
+        raise ValueError(f"there is no class `{text}`" + (f"; did you mean `{near[0]}`?" if near else ""))
+    return list(labels).index(name)
 
 
 def line(given: Any, columns: Mapping[str, Any]) -> str:

@@ -176,6 +176,11 @@ class Task:
         return bool(self.target.kind.single) and all(column.kind.few_labels for column in self.inputs)
 
     @property
+    def repairable(self) -> bool:
+        """Whether doubtful labels of training rows can be found by a probe, and corrected."""
+        return self.takes_linear_probe and self.target.kind.of_cell is not None
+
+    @property
     def ranks(self) -> bool:
         """Whether predictions rank rows, by the probability of a class or by a number."""
         return bool(self.target.kind.single or self.target.kind.standardized)

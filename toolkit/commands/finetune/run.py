@@ -193,6 +193,10 @@ def _describe(run: runs.Run, prepared: Prepared, command: str, created: datetime
         source = Path(prepared.recipe.file)
         runs.write_text(run.path / source.name, source.read_text(encoding="utf-8"))
     _keep_held_out(run, prepared.splits)
+    if prepared.config.data.corrections is not None:  # a user's file, which may move or change
+        content = Path(prepared.config.data.corrections).read_text(encoding="utf-8-sig")
+        runs.write_text(run.path / runs.CORRECTIONS, content)
+        checksums.record(run.path, [runs.CORRECTIONS])
     train_fingerprint.remember(run, prepared.recipe, prepared.splits.train, prepared.splits.labels)
 
 

@@ -40,28 +40,28 @@ def find(recipe: Recipe, train: pa.Table, test: pa.Table, labels: Sequence[str])
         test: Held-out rows.
         labels: Names of the classes.
     """
-    compared, target = _compared(recipe, train), recipe.task.target
-    if not compared:
+    columns, target = compared(recipe, train), recipe.task.target
+    if not columns:
         return Search()
-    roles = [column.role for column in compared]
-    likeness = compared[0].kind.likeness
+    roles = [column.role for column in columns]
+    likeness = columns[0].kind.likeness
     summary = likeness.summary(train, roles)
     pairs = likeness.find(summary, test, roles)
     for name in (name for name in POSITION if name in train.column_names):
         summary = summary.append_column(name, train[name])
     shown = [target.kind.shown(label, labels) for label in train[target.role].to_pylist()]
     summary = summary.append_column(target.role, pa.array(map(str, shown), pa.string()))
-    described = None if pairs is None else near_duplicates.describe(pairs, train, compared, target, labels)
+    described = None if pairs is None else near_duplicates.describe(pairs, train, columns, target, labels)
     return Search(described, summary)
 
 
 def find_again(recipe: Recipe, summary: pa.Table, rows: pa.Table) -> list[dict[str, Any]] | None:
     """Return the rows that are near-duplicates of training rows of which a run kept the summary; None as in `find`."""
-    compared, target = _compared(recipe, rows), recipe.task.target
-    roles = [column.role for column in compared]
-    if not compared or not {*roles, target.role} <= {*summary.column_names}:
+    columns, target = compared(recipe, rows), recipe.task.target
+    roles = [column.role for column in columns]
+    if not columns or not {*roles, target.role} <= {*summary.column_names}:
         return None
-    pairs = compared[0].kind.likeness.find(summary, rows, roles)
+    pairs = columns[0].kind.likeness.find(summary, rows, roles)
     if pairs is None:
         return None
     matched = summary.drop_columns(roles).take(pa.array([pair.train for pair in pairs], pa.int64())).to_pylist()
@@ -80,7 +80,7 @@ def find_again(recipe: Recipe, summary: pa.Table, rows: pa.Table) -> list[dict[s
     ]
 
 
-def _compared(recipe: Recipe, rows: pa.Table) -> list[Column]:
+def compared(recipe: Recipe, rows: pa.Table) -> list[Column]:
     """Return the inputs by which rows are compared, all of one kind; texts before other kinds."""
     there = [c for c in recipe.task.inputs if c.role in rows.column_names and c.kind.likeness is not None]
     texts = [column for column in there if column.kind.plain is not None]
@@ -88,15 +88,15 @@ def _compared(recipe: Recipe, rows: pa.Table) -> list[Column]:
 
 
 def _run(context: EvaluationContext) -> dict[str, Any] | None:
-    compared = _compared(context.recipe, context.rows)
-    if context.repeated is None or not compared:
+    columns = compared(context.recipe, context.rows)
+    if context.repeated is None or not columns:
         return None
-    kind, rows = compared[0].kind, context.rows
+    kind, rows = columns[0].kind, context.rows
     target = context.recipe.task.target
     positions = [pair["position"] for pair in context.repeated]
     own = rows.take(pa.array(positions, pa.int64())).to_pylist() if positions else []
     samples = [
-        near_duplicates.sample(row, compared, target, context.labels, drawn=place < near_duplicates.SHOWN)
+        near_duplicates.sample(row, columns, target, context.labels, drawn=place < near_duplicates.SHOWN)
         for place, row in enumerate(own)
     ]
     both = list(zip(context.repeated, samples, strict=True))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.evaluation.statistics.clusters import Integers, kept
+from toolkit.evaluation.statistics.clusters import Floats, Integers, kept
 from toolkit.metrics.probability import probability_matrix
 
 TOLERATED = 0.03  # usual share of wrong labels, which mistakes of the model alone may imitate
@@ -29,8 +29,8 @@ _WITHIN = 3.841  # twice the log likelihood that a rate in a 95 % interval may l
 
 
 def noise(
-    probabilities: Sequence[Any],
-    references: Sequence[int],
+    probabilities: Sequence[Any] | Floats,
+    references: Sequence[int] | Integers,
     clusters: Integers | None = None,
     suspects: Sequence[int] = (),
 ) -> dict[str, Any] | None:
@@ -75,18 +75,33 @@ def noise(
     precision = None
     if suspects:
         precision = {
-            name: _expected(*own, float(_RATES[rate]), float(_TEMPERATURES[temperatures[rate]]))
+            name: float(_mistaken(*own, float(_RATES[rate]), float(_TEMPERATURES[temperatures[rate]])).mean())
             for name, rate in ends.items()
         }
     rates = {"rate": float(_RATES[best]), "low": float(_RATES[ends["low"]]), "high": float(_RATES[ends["high"]])}
     return {**rates, "p": p, "precision": precision}
 
 
-def _expected(probabilities: Any, labels: Any, rate: float, temperature: float) -> float:
-    """Return the mean probability that a label was drawn by mistake, at a rate of such labels."""
+def posteriors(probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers, rate: float) -> Any:
+    """Return the probability that each label was drawn by mistake, at a rate of such labels. Shape (N,).
+
+    Args:
+        probabilities: Of each class, for each example, from a model that did not see it. Shape (N, C).
+        references: The labels.
+        rate: From `noise`; the temperature is the best at this rate.
+    """
+    probs, labels = probability_matrix(probabilities), np.asarray(references, np.int64)
+    some = slice(None, None, max(1, len(labels) // MOST))
+    column = int(np.argmin(np.abs(_RATES - rate)))
+    best = int(_losses(probs[some], labels[some])[:, column].argmin())
+    return _mistaken(probs, labels, rate, float(_TEMPERATURES[best]))
+
+
+def _mistaken(probabilities: Any, labels: Any, rate: float, temperature: float) -> Any:
+    """Return the probability that each label was drawn by mistake, at a rate of such labels. Shape (N,)."""
     given = _given(probabilities, labels, temperature)
     wrong = rate * (1 - given) / (probabilities.shape[1] - 1)
-    return float(np.mean(wrong / np.maximum(wrong + (1 - rate) * given, 1e-12)))
+    return wrong / np.maximum(wrong + (1 - rate) * given, 1e-12)
 
 
 def _design_effect(

@@ -16,7 +16,7 @@ from toolkit.evaluation import class_thresholds
 from toolkit.evaluation.baselines import frequent_classes, one_against_rest_pixels, one_against_rest_tfidf
 from toolkit.evaluation.overviews import several_classes
 from toolkit.explanation.question import Outcome
-from toolkit.tasks.shown_labels import counted
+from toolkit.tasks.shown_labels import class_number, counted
 from toolkit.tasks.task import AnswerFormat, LabelColumn, Target
 from toolkit.training.adaptation import probe_kinds
 from toolkit.training.loss.objective import Batch, Objective, class_weights
@@ -177,6 +177,22 @@ def _shown(value: Any, labels: Sequence[str]) -> str:
     return ", ".join(labels[number] if labels else str(number) for number in value) or "(none)"
 
 
+def _cell(value: Sequence[int], labels: Sequence[str]) -> str:
+    """Return classes with `|` between them, or a JSON list where that is ambiguous: `[]` is none."""
+    names = [labels[number] for number in value]
+    plain = bool(names) and not any(set(name) & set("|[]") or name != name.strip() for name in names)
+    return "|".join(names) if plain else json.dumps(names, ensure_ascii=False)
+
+
+def _of_cell(text: str, labels: Sequence[str]) -> list[int]:
+    try:
+        listed = cells.items(text, bare=True)
+    except cells.BrokenListError as error:
+        raise ValueError(str(error)) from None
+    names = text.split("|") if listed is None else listed
+    return sorted({class_number(name.strip() if listed is None else name, labels) for name in names})
+
+
 def _summary(column: pa.ChunkedArray, labels: Sequence[str]) -> dict[str, str]:
     lengths = pc.list_value_length(column).drop_null().to_numpy()
     many = f"{lengths.mean():.2f} on average, {int((lengths == 0).sum()):,} rows without" if len(lengths) else "none"
@@ -200,6 +216,8 @@ MULTI_LABEL = Target(
     empty=_empty,
     line=_line,
     shown=_shown,
+    cell=_cell,
+    of_cell=_of_cell,
     same=lambda ours, theirs: list(ours) == list(theirs),
     summary=_summary,
     classes=True,

@@ -163,6 +163,13 @@ def _shown(value: Any, _labels: Sequence[str]) -> str:
     return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
+def _of_cell(text: str, _labels: Sequence[str]) -> float:
+    number = written_numbers.number(text)
+    if number is None:
+        raise ValueError(f"`{text}` is not a number")
+    return number
+
+
 def _summary(column: pa.ChunkedArray, _labels: Sequence[str]) -> dict[str, str]:
     values = column.drop_null().to_numpy()
     if not len(values):
@@ -189,6 +196,8 @@ NUMBER = Target(
     empty=lambda _how: {"prediction": None, "low": None, "high": None},
     line=_line,
     shown=_shown,
+    cell=lambda value, _labels: f"{value:.12g}",
+    of_cell=_of_cell,
     summary=_summary,
     recognizes=_recognizes,
     predictions=_predictions,

@@ -14,6 +14,7 @@ from toolkit.evaluation.baselines import (
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.promises import selective
 from toolkit.inference.predict import probabilities
+from toolkit.tasks import shown_labels
 from toolkit.tasks.task import AnswerFormat, Limits, Target
 
 
@@ -89,6 +90,7 @@ SINGLE_LABEL = Target(
     predictions=_predictions,
     answer=_answer,
     shown=_shown,
+    of_cell=shown_labels.class_number,
     classes=True,
     single=True,
     exclusive=True,

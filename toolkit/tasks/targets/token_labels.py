@@ -12,7 +12,7 @@ from toolkit.errors import DataError
 from toolkit.evaluation import entities
 from toolkit.evaluation.statistics.temperature import fitted
 from toolkit.tasks import spans
-from toolkit.tasks.shown_labels import counted
+from toolkit.tasks.shown_labels import class_number, counted
 from toolkit.tasks.task import AnswerFormat, Checked, Column, Target, Task
 
 
@@ -38,6 +38,10 @@ def _shown(value: Any, labels: Sequence[str]) -> str:
     if not labels or not isinstance(value, list):
         return str(value)
     return " ".join("–" if number is None else labels[number] for number in value)
+
+
+def _of_cell(text: str, labels: Sequence[str]) -> list[int]:
+    return [class_number(label, labels) for label in text.split()]
 
 
 def _check(parts: Mapping[str, pa.Table], column: Column, _config: DataConfig) -> Checked:
@@ -143,6 +147,7 @@ TOKEN_LABELS = Target(
     answer=_answer,
     empty=lambda _how: {"prediction": None, "entities": None},
     shown=_shown,
+    of_cell=_of_cell,
     classes=True,
     exclusive=True,
     kept=_kept,

@@ -297,6 +297,47 @@ def _cross_validated(
     return float(kind.losses(outputs, labels).mean()), outputs
 
 
+def out_of_fold(
+    train: Vectors, folds: Integers, classes: int, kind: ProbeKind, seed: int, most: int
+) -> tuple[str, Doubles] | None:
+    """Return the pooling with the least loss, and for each vector the outputs of a regression on the other folds.
+
+    Args:
+        train: The vectors.
+        folds: Number of each vector's fold, from which its regression does not learn. Shape (N,).
+        classes: How many there are.
+        kind: What is predicted.
+        seed: Of the choice of some of very many vectors.
+        most: Vectors that a regression learns from at most.
+
+    Returns:
+        The name of the pooling, and outputs (N, O); None where there is nothing to learn.
+    """
+    if not kind.learnable(train.labels):
+        return None
+    random = np.random.default_rng([seed, 6])
+    order = random.permutation(len(train))
+    some = np.sort(order[:most])  # decides on pooling and penalty
+    tried = {
+        (name, strength): _cross_validated(vectors[some], train.labels[some], folds[some], strength, classes, kind)
+        for name, vectors in train.by_pooling.items()
+        for strength in kind.strengths
+    }
+    name, strength = min(tried, key=lambda choice: tried[choice][0])
+    if len(some) == len(train):
+        return name, tried[name, strength][1]
+    outputs: Doubles | None = None
+    vectors = train.by_pooling[name]
+    for fold in np.unique(folds):
+        learned = np.sort(order[folds[order] != fold][:most])
+        if not kind.learnable(train.labels[learned]):
+            continue  # logits of zero, as where few rows are cross-validated
+        weight, bias = kind.regression(vectors[learned].astype(np.float64), train.labels[learned], strength, classes)
+        outputs = np.zeros((len(train), len(bias))) if outputs is None else outputs
+        outputs[folds == fold] = vectors[folds == fold] @ weight.T + bias
+    return None if outputs is None else (name, outputs)
+
+
 def install(layer: Any, probe: Probe) -> None:
     """Set a model's last layer to the weights of a probe of its inputs."""
     set_weights(layer, probe.weight, probe.bias)

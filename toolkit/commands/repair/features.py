@@ -1,0 +1,119 @@
+"""What the backbone makes of the training rows before it is fine-tuned, and predictions of models on other folds.
+
+The fine-tuned backbone has learned the labels of these rows, wrong ones too; that of the checkpoint has not.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.commands.finetune.prepare import Prepared
+from toolkit.commands.finetune.training.setup import gather
+from toolkit.data.batching.batch import Integers, probe
+from toolkit.data.division.groups import numbered
+from toolkit.data.division.split import row_keys
+from toolkit.errors import ConfigError
+from toolkit.events import Note, Observe, Stage
+from toolkit.training.adaptation import linear_probe, probe_kinds
+from toolkit.training.adaptation.linear_probe import Doubles, Floats, Vectors
+from toolkit.training.loss.objective import RATIONALE
+
+FOLDS = 5
+LEARNED = 5000  # vectors that the regression of a fold learns from at most; with more classes, as many as a probe
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """Out-of-fold predictions of the training rows.
+
+    Attributes:
+        vectors: What they were predicted from, one for each row, or for each word. Shape (N, D).
+        outputs: Logits, or numbers. Shape (N, O).
+        rows: Row of each vector. Shape (N,).
+        words: Number of each word in its row; zeros where vectors are of rows. Shape (N,).
+    """
+
+    vectors: Floats
+    outputs: Doubles
+    rows: Integers
+    words: Integers
+
+
+def cross_fitted(prepared: Prepared, observe: Observe) -> CrossFitted:
+    """Predict each training row by a regression on frozen features of the rows of other folds.
+
+    Rows of one group, and rows with equal inputs, are in one fold.
+
+    Raises:
+        ConfigError: The model started from random weights, or there is nothing to learn.
+    """
+    from toolkit.training.acceleration import autotune
+    from toolkit.training.distributed.devices import accelerator_for, pick_device
+
+    config = prepared.config
+    if config.loading.from_scratch:
+        raise ConfigError(
+            "The run started from random weights, whose features say nothing about its rows.",
+            "Train from a pretrained checkpoint first.",
+            id="repair.no-features",
+        )
+    train, seed = prepared.splits.train, config.training.seed
+    kind = prepared.recipe.target.probe or probe_kinds.ONE_CLASS
+    setup = gather(prepared, (train,), _without_notes(observe))
+    features = setup.features[0].without(RATIONALE)
+    device = pick_device(config.training.device)
+    accelerator = accelerator_for(config.training, autotune.configured(config.training, device).precision)
+    model = setup.model.to(accelerator.device)
+    layer = linear_probe.output_layer(model, probe(features, setup.collate))
+    observe(Stage("Computing features of the training rows"))
+    numbers, parts = zip(
+        *linear_probe.vectors(
+            *(model, layer, features, setup.collate, config.evaluation.batch_size, accelerator.autocast)
+        ),
+        strict=True,
+    )
+    rows = np.concatenate(numbers)
+    order = np.argsort(rows, kind="stable")  # words of a row are consecutive
+    rows = rows[order]
+    pooled = {name: np.concatenate([part.by_pooling[name] for part in parts])[order] for name in parts[0].by_pooling}
+    vectors = Vectors(pooled, np.concatenate([part.labels for part in parts])[order])
+    observe(Stage("Predicting each training row by models of other rows"))
+    classes = len(prepared.splits.labels)
+    folds = _folds(groups_of(prepared, train), seed)[rows]
+    most = max(LEARNED, linear_probe.rows_for(classes))
+    fitted = linear_probe.out_of_fold(vectors, folds, classes, kind, seed, most)
+    if fitted is None:
+        raise ConfigError(
+            "All training rows have the same label.", "Give rows of several labels.", id="repair.no-features"
+        )
+    name, outputs = fitted
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(rows)) + 1])
+    words = np.arange(len(rows)) - np.repeat(starts, np.diff([*starts, len(rows)]))
+    return CrossFitted(pooled[name], outputs, rows, words)
+
+
+def groups_of(prepared: Prepared, rows: pa.Table) -> Integers:
+    """Return a number for each row; rows of one group, or without groups those of equal inputs, share one."""
+    column = prepared.config.data.group_column or prepared.recipe.task.clusters_in(rows)
+    if column is not None and column in rows.column_names:
+        return numbered(rows, column)
+    _, numbers = np.unique(row_keys(rows, prepared.recipe.task.inputs_in(rows)), return_inverse=True)
+    return np.asarray(numbers, np.int64)
+
+
+def _folds(groups: Integers, seed: int) -> Integers:
+    """Return the fold of each row: of about equally many rows, by whole groups. Shape (N,)."""
+    _, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng([seed, 8]).permutation(len(sizes))
+    fold = np.zeros(len(sizes), np.int64)
+    fold[order] = (np.cumsum(sizes[order]) - sizes[order] / 2) * FOLDS // len(groups)
+    spread: Integers = fold[members]
+    return spread
+
+
+def _without_notes(observe: Observe) -> Callable[[Any], None]:
+    """Return an observer without the remarks on training, which is not what happens."""
+    return lambda event: None if isinstance(event, Note) else observe(event)
