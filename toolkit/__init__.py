@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from toolkit.api.predict import predict
     from toolkit.api.push import push
     from toolkit.api.results import Run
+    from toolkit.api.select import select
     from toolkit.api.tune import tune
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
     "load",
     "predict",
     "push",
+    "select",
     "tune",
 ]
 

@@ -44,7 +44,7 @@ def predict_with_vectors(
         def predictions(outputs: Any, inputs: Mapping[str, Any]) -> dict[str, list[Any]]:
             pooled = linear_probe.pooled(captured, inputs, by_word=False)
             captured.clear()
-            return {**extract(outputs, inputs), _VECTOR: list(pooled.get(MEAN, pooled.get(HEAD)))}
+            return {**extract(outputs, inputs), _VECTOR: list(pooled[MEAN] if MEAN in pooled else pooled[HEAD])}
 
         padded = config.model_copy(update={"training": config.training.model_copy(update={"acceleration": "off"})})
         watched = replace(loaded, recipe=replace(recipe, predictions=predictions), config=padded)

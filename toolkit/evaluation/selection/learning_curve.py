@@ -166,7 +166,9 @@ def fit(measured: Measured, seed: int, clusters: Integers | None = None, confide
     sums = np.where(known, measured.errors, 0.0)
     units = rows if clusters is None else clusters_.count(clusters)
     # (draws, units, 2S): sums and numbers of errors, of which a resample is a weighted sum
-    totals = np.stack([clusters_.sums(np.hstack(both), clusters) for both in zip(sums, known.astype(float), strict=True)])
+    totals = np.stack(
+        [clusters_.sums(np.hstack(both), clusters) for both in zip(sums, known.astype(float), strict=True)]
+    )
     of_draws = generator.multinomial(draws, np.full(draws, 1 / draws), RESAMPLES)  # (B, draws)
     of_units = generator.multinomial(units, np.full(units, 1 / units), RESAMPLES)  # (B, units)
     weighted = np.einsum("bd,dbs->bs", of_draws, np.stack([of_units @ part for part in totals]))

@@ -7,8 +7,8 @@
 
 Vectors are features of the model; distances are those of vectors of length 1, so that the angle counts.
 
-Sources: Zhdanov 2019, "Diverse mini-batch Active Learning" (hybrid); Hacohen, Dekel and Weinshall 2022, "Active Learning
-on a Budget: Opposite Strategies Suit High and Low Budgets" (diverse, section 3, and why uncertainty fails while labels
+Sources: Zhdanov 2019, "Diverse mini-batch Active Learning" (hybrid); Hacohen, Dekel and Weinshall 2022, "Active
+Learning on a Budget: Opposite Strategies Suit High and Low Budgets" (diverse, and why uncertainty fails while labels
 are few).
 """
 
@@ -19,10 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.data.tables.columns import AT_RANDOM
+
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
-HYBRID, UNCERTAIN, DIVERSE, RANDOM = "uncertainty-diverse", "uncertainty", "diverse", "random"
+HYBRID, UNCERTAIN, DIVERSE, RANDOM = "uncertainty-diverse", "uncertainty", "diverse", AT_RANDOM
 STRATEGIES = (HYBRID, UNCERTAIN, DIVERSE, RANDOM)
 UNCERTAIN_PER_ROW = 10  # uncertain rows among which the hybrid strategy chooses one; the β of its source
 NEIGHBOURS = 20  # by which a row is typical, as in the source
@@ -107,11 +109,12 @@ def choose(
 
 
 def unit(vectors: Any) -> Floats:
-    """Return vectors of length 1; those of length 0 are unchanged."""
+    """Return vectors around their mean, of length 1; those of length 0 are unchanged."""
     values = np.asarray(vectors, np.float64)
     values = values - values.mean(axis=0)  # a common direction would make all angles small
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    return values / np.where(lengths > 0, lengths, 1.0)
+    scaled: Floats = values / np.where(lengths > 0, lengths, 1.0)
+    return scaled
 
 
 def most_uncertain(uncertainty: Floats, count: int) -> Integers:
@@ -166,12 +169,14 @@ def clusters(
     Returns:
         The centres (count, D) and the cluster of each row (N,).
     """
+    from scipy.sparse import csr_matrix
+
     weights = np.ones(len(vectors)) if weights is None else weights
     centres = vectors[_seeds(vectors, weights, count, generator)]
     members = _nearest(vectors, centres)
     for _ in range(_ROUNDS):
-        sums = np.zeros_like(centres)
-        np.add.at(sums, members, vectors * weights[:, None])
+        inside = csr_matrix((weights, (members, np.arange(len(vectors)))), (count, len(vectors)))
+        sums = inside @ vectors
         totals = np.bincount(members, weights, minlength=count)
         full = totals > 0
         centres = np.where(full[:, None], sums / np.where(full, totals, 1.0)[:, None], centres)
@@ -195,7 +200,9 @@ def _seeds(vectors: Floats, weights: Floats, count: int, generator: np.random.Ge
         chances = weights * distances
         total = chances.sum()
         left = np.setdiff1d(np.arange(len(vectors)), seeds[:number]) if total <= 0 else None
-        seeds[number] = generator.choice(left) if left is not None else generator.choice(len(vectors), p=chances / total)
+        seeds[number] = (
+            generator.choice(left) if left is not None else generator.choice(len(vectors), p=chances / total)
+        )
     return seeds
 
 

@@ -37,13 +37,13 @@ def test_equal_rows_can_be_chosen(strategy):
 
 def test_share_of_random_rows_is_drawn_of_the_whole_pool(pool):
     shares = np.zeros(200)
-    for seed in range(300):
+    for seed in range(200):
         chosen = strategies.choose(*pool, 40, UNCERTAIN, random_share=0.25, seed=seed)
         drawn = [choice.row for choice in chosen if choice.strategy == RANDOM]
         assert len(drawn) == 10
         shares[drawn] += 1
     groups = shares.reshape(4, 50).sum(axis=1) / shares.sum()
-    assert groups == pytest.approx([0.25] * 4, abs=0.04)
+    assert groups == pytest.approx([0.25] * 4, abs=0.05)
     assert strategies.counts(chosen) == {UNCERTAIN: 30, RANDOM: 10}
 
 
