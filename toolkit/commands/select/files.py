@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from toolkit import runs
+from toolkit.data.formats.annotation_exports import LOCAL_FILE
 from toolkit.data.tables.columns import SELECTED_BY
 from toolkit.errors import ConfigError
 from toolkit.tasks.task import Column, Task
@@ -18,7 +20,6 @@ from toolkit.tasks.task import Column, Task
 CSV, LABEL_STUDIO, ARGILLA = "csv", "label-studio", "argilla"
 TOOLS = (CSV, LABEL_STUDIO, ARGILLA)
 _SUFFIX = {CSV: ".csv", LABEL_STUDIO: ".json", ARGILLA: ".json"}
-LOCAL_FILE = "/data/local-files/?d="  # address under which Label Studio serves a file of its folder
 _FACTS = ("position", SELECTED_BY)
 
 
@@ -118,7 +119,7 @@ def _with_files_from(batch: Batch, folder: Path, written: Callable[[str], str]) 
 
 
 def _under_label_studio(name: str) -> str:
-    return f"{LOCAL_FILE}{name}"
+    return f"{LOCAL_FILE}{quote(name)}"
 
 
 def _csv(batch: Batch) -> str:
