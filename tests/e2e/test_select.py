@@ -144,7 +144,7 @@ def test_test_rows_of_a_selection_are_reported(place: Path) -> None:
     rows = [(*row, "uncertainty") for row in texts_of(place / "truth.csv")[20:140]]
     write(place / "chosen.csv", rows, ("text", "label", "selected_by"))
     evaluation = api.evaluate(place / "run", data=place / "chosen.csv", output=place / "e", set=QUICK, progress=False)
-    assert any("selected_by" in warning for warning in evaluation.report["evaluation"]["warnings"])
+    assert any("selected_by" in warning for warning in evaluation.report["verdict"]["warnings"])
 
 
 def test_argilla_records(place: Path) -> None:
