@@ -15,7 +15,7 @@ from toolkit.commands.select.run import check_task
 from toolkit.errors import ConfigError
 from toolkit.tasks import loading
 
-SET = {"evaluation.resamples": 50, "evaluation.baselines": False, "training.few_labels": "off"}
+SET = {"evaluation.resamples": 100, "evaluation.baselines": False, "training.few_labels": "off"}
 QUICK: dict[str, Any] = {"epochs": 1, "set": SET, "progress": False}
 BERT: dict[str, Any] = {"model": "pkg://cognition/model", **QUICK}
 
