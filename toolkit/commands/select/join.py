@@ -1,6 +1,6 @@
 """Join rows that were labelled with those of a run, divided as they were: the test rows stay the same."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import pyarrow as pa
 from toolkit import runs
 from toolkit.commands.evaluate.stored_model import find_stored
 from toolkit.commands.finetune import train_fingerprint
-from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.select.labelled import read_again
 from toolkit.commands.select.run import check_task
+from toolkit.config import RunConfig
 from toolkit.data.load import load_table
 from toolkit.data.media import columns as media_columns
 from toolkit.data.tables.columns import AT_RANDOM, POSITION, SELECTED_BY
@@ -22,6 +22,7 @@ from toolkit.evaluation.context import clusters, references
 from toolkit.evaluation.predict_rows import predict_rows
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import StoredModel
+from toolkit.tasks.contract import Recipe
 
 
 def join(
@@ -58,12 +59,13 @@ def join(
             f"{target} is not a run, so its rows are not known.", "Give a run directory.", id="select.not-a-run"
         )
     run = runs.Run(Path(target))
-    prepared = read_again(run, values, observe)
-    recipe, splits = prepared.recipe, prepared.splits
-    check_task(recipe)
+    observe(Stage("Locating the model"))
+    checkpoint, of_model, stored_config, labels = find_stored(target, values, recipe_name)
+    check_task(of_model)
+    recipe, config, splits = read_again(run, of_model, values, observe)
     observe(Stage("Reading the labelled rows"))
-    data = prepared.config.data.model_copy(update={"source": source, "where": {}, "max_train_rows": None})
-    read = load_table(recipe, data, splits.labels, options=prepared.config.options)
+    data = config.data.model_copy(update={"source": source, "where": {}, "max_train_rows": None})
+    read = load_table(recipe, data, splits.labels, options=config.options)
     for text in read.notes:
         observe(Note(text))
     rows = pa.concat_tables(list(read.parts.values()), promote_options="default")
@@ -77,9 +79,10 @@ def join(
             "Give rows that were labelled since.",
             id="select.nothing-left",
         )
-    pool = _on_random_rows(target, values, recipe_name, added, observe)
+    stored = StoredModel(checkpoint.path, of_model, labels, stored_config, observe=observe)
+    pool = _on_random_rows(stored, added, observe)
     parts = {
-        "train": _joined(prepared, splits.train, added),
+        "train": _joined(splits.train, added),
         "validation": splits.validation,
         "test": splits.test,
     }
@@ -87,10 +90,10 @@ def join(
         draft.mkdir()
         for name, part in parts.items():
             if part.num_rows:
-                runs.write_table(draft / f"{name}.parquet", _written(prepared, part))
+                runs.write_table(draft / f"{name}.parquet", _written(recipe, config, splits.labels, part))
     return {
         "folder": str(output),
-        "recipe": prepared.config.recipe,
+        "recipe": config.recipe,
         "train": splits.train.num_rows,
         "added": added.num_rows,
         "known": rows.num_rows - added.num_rows,
@@ -98,7 +101,7 @@ def join(
     }
 
 
-def _joined(prepared: Prepared, train: pa.Table, added: pa.Table) -> pa.Table:
+def _joined(train: pa.Table, added: pa.Table) -> pa.Table:
     """Return the training rows and the new ones, with the columns of the former and what chose a row."""
     names = [name for name in train.column_names if name not in (*POSITION, SELECTED_BY)]
     columns = [name for name in names if name in added.column_names]
@@ -110,12 +113,12 @@ def _joined(prepared: Prepared, train: pa.Table, added: pa.Table) -> pa.Table:
     return pa.concat_tables(both, promote_options="permissive")
 
 
-def _written(prepared: Prepared, rows: pa.Table) -> pa.Table:
+def _written(recipe: Recipe, config: RunConfig, labels: Sequence[str], rows: pa.Table) -> pa.Table:
     """Return rows as a file holds them: labels by their names, files with their content, columns by their names."""
-    task, labels = prepared.recipe.task, prepared.splits.labels
+    labelled = recipe.task.labelled
     rows = media_columns.embedded(rows.drop_columns([name for name in POSITION if name in rows.column_names]))
-    if task.labelled is not None:
-        role = task.labelled.role
+    if labelled is not None:
+        role = labelled.role
         named = [
             [labels[number] for number in value]
             if isinstance(value, list)
@@ -125,21 +128,18 @@ def _written(prepared: Prepared, rows: pa.Table) -> pa.Table:
             for value in rows[role].to_pylist()
         ]
         rows = rows.set_column(rows.column_names.index(role), role, pa.array(named))
-    given = prepared.config.data.columns
+    given = config.data.columns
     return rows.rename_columns([given.get(name, name) for name in rows.column_names])
 
 
-def _on_random_rows(
-    target: str, values: Mapping[str, Any], recipe_name: str | None, added: pa.Table, observe: Observe
-) -> dict[str, Any] | None:
+def _on_random_rows(stored: StoredModel, added: pa.Table, observe: Observe) -> dict[str, Any] | None:
     """Return the first metric of the run's model on the rows that were drawn at random; None where there are none."""
     chosen = added[SELECTED_BY].to_pylist() if SELECTED_BY in added.column_names else []
     at_random = [number for number, strategy in enumerate(chosen) if strategy == AT_RANDOM]
     if not at_random:
         return None
-    checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
+    recipe, config = stored.recipe, stored.config
     rows = added.take(pa.array(at_random, pa.int64()))
-    stored = StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
     observe(Stage(f"Predicting {len(at_random):,} rows that were drawn at random"))
     predicted = predict_rows(stored, rows, "random rows of the pool", observe)
     together = clusters(recipe.task, rows, config.data.group_column)
@@ -147,7 +147,7 @@ def _on_random_rows(
         predicted.predictions.columns,
         references(recipe, rows),
         recipe.metrics[:1],
-        labels,
+        stored.labels,
         config.evaluation,
         config.training.seed,
         together,
