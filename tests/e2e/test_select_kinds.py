@@ -51,6 +51,12 @@ def test_kinds_of_targets(tmp_path: Path, target: str, label: Any, expected: str
     assert (answer.rows[0]["uncertainty"] is None) == (target == "number")
     assert f"<{control} " in (tmp_path / "tasks.xml").read_text(encoding="utf-8")
     assert answer.curve is not None, answer.facts["curve_missing"]
+    truth = [(text, label(n, of)) for n, (text, of) in enumerate(rows)][120:130]
+    write(tmp_path / "labelled.csv", ("text", "label"), truth)
+    joined = api.select(tmp_path / "run", labelled=tmp_path / "labelled.csv", output=tmp_path / "next", progress=False)
+    kind = {part.name: part for part in api.inspect(tmp_path / "next", recipe="text", target=target).parts}
+    assert kind["train"].rows == joined.facts["train"] + joined.facts["added"]
+    assert joined.facts["added"] > 5
     if target == "number":
         assert 0 < answer.curve["points"][-1]["error"] < 2  # in shares of the variance
         with refused(ConfigError, "config.not-for-task"):
