@@ -73,6 +73,21 @@ def check_output(output: Path, tool: str) -> None:
             raise ConfigError(f"{file} already exists.", "Remove it, or give another --output.", id="output.exists")
 
 
+def check_served(output: Path, root: Path, tool: str) -> None:
+    """Refuse tasks of Label Studio outside whose folder the files lie that they name: it serves files of one folder.
+
+    Raises:
+        ConfigError: They do.
+    """
+    folder = (root if root.is_dir() else root.parent).resolve()
+    if tool == LABEL_STUDIO and not folder.is_relative_to(output.parent.resolve()):
+        raise ConfigError(
+            f"{root} lies outside the folder of {output}, from which Label Studio would serve the files.",
+            f"Give an --output in {folder.parent}, for example.",
+            id="select.files-outside",
+        )
+
+
 def _beside(output: Path, tool: str) -> list[Path]:
     return [output.with_suffix(".xml")] if tool == LABEL_STUDIO else []
 

@@ -124,6 +124,8 @@ def select(
     roles = assign_columns(source, [row for _, row in drawn], inputs, config.data.columns)
     stored = StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
     root = root_of(source)
+    if output is not None and root is not None and any(column.kind.files is not None for column in inputs):
+        files.check_served(output, root, wanted.tool)
     predictor = Predictor(
         stored, inputs, roles, stored_temperature(stored_card(checkpoint)), all_scores=False, root=root
     )

@@ -27,6 +27,7 @@ def test_level_and_slope_are_never_negative():
     assert laws[0, 1] == 0  # an error that grows has no gain
 
 
+@pytest.mark.slow
 def test_interval_contains_true_gain_as_often_as_said():
     """Errors of rows that were drawn anew each time; the truth is the planted law."""
     a, b, c, inside, tries = 0.15, 1.2, 0.5, 0, 120
