@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from toolkit.api.push import push
     from toolkit.api.repair import repair
     from toolkit.api.results import Run
+    from toolkit.api.select import select
     from toolkit.api.tune import tune
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ __all__ = [
     "predict",
     "push",
     "repair",
+    "select",
     "tune",
 ]
 

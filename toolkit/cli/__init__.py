@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__, environment
-from toolkit.cli.analysis import attend, compare, evaluate, explain
+from toolkit.cli.analysis import attend, compare, evaluate, explain, select
 from toolkit.cli.console import INTERRUPTED, report_failure, say_failure_as_json
 from toolkit.cli.deployment import export, predict, prune_heads, push, serve
 from toolkit.cli.own_options import WithOwnOptions
@@ -37,6 +37,7 @@ app.command("evaluate", cls=WithOwnOptions)(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("repair")(repair.repair)
 app.command("explain")(explain.explain)
+app.command("select", cls=WithOwnOptions)(select.select)
 app.command("attend")(attend.attend)
 app.command("pretrain")(pretrain.pretrain)
 app.command("predict", cls=WithOwnOptions)(predict.predict)

@@ -1,5 +1,6 @@
 """From a name to three clean tables: acquire, find the columns, number the labels, split, separate."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -173,7 +174,12 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
         "fingerprint": split_.fingerprint(parts, roles),
         "splits": [part_facts(name, parts[name], task.counted, table.labels, name in given) for name in split_.PARTS],
         "counts": {**table.counts, **duplicates},
-        "notes": [*table.notes, *grouped, *_duplicate_notes(duplicates, removed=config.deduplicate)],
+        "notes": [
+            *table.notes,
+            *grouped,
+            *_duplicate_notes(duplicates, removed=config.deduplicate),
+            *_selection_notes(parts),
+        ],
         **({"unreadable": list(table.unreadable)} if table.unreadable else {}),
         **({"time": timed} if timed else {}),
     }
@@ -369,6 +375,19 @@ def part_facts(name: str, rows: pa.Table, label: str | None, labels: Sequence[st
         counted = np.bincount(numbers.to_numpy(), minlength=len(labels))
         facts["classes"] = {labels[i]: int(n) for i, n in enumerate(counted)}
     return facts
+
+
+def _selection_notes(parts: Mapping[str, pa.Table]) -> list[str]:
+    """Say how rows of each part were chosen to be labelled, where the data say so."""
+    notes = []
+    for part, rows in parts.items():
+        if columns_.SELECTED_BY not in rows.column_names:
+            continue
+        chosen = Counter(str(value) for value in rows[columns_.SELECTED_BY].to_pylist() if value)
+        if chosen:
+            of_each = ", ".join(f"{number:,} by {name}" for name, number in chosen.most_common())
+            notes.append(f"Rows of {part} that were chosen to be labelled: {of_each}; {rows.num_rows:,} rows in all.")
+    return notes
 
 
 def _duplicate_notes(counts: Mapping[str, int], *, removed: bool) -> list[str]:

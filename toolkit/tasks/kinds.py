@@ -287,6 +287,8 @@ class Target:
             stored with the model of validation rows, as JSON; None for the usual of one class a row.
         decide: (columns of predictions, what `calibrate` stored) → columns: predictions that depend on it; None where
             none does.
+        uncertainty: Probabilities (N, C) → how uncertain each row is (N,), by which rows to label are chosen; None
+            where a prediction has none.
         divide: (values, part → its share of the rows, seed) → part → positions of its rows, "train" among them; None
             for the usual.
     """
@@ -338,6 +340,7 @@ class Target:
     standardized: bool = False
     calibrate: Callable[..., dict[str, Any]] | None = None
     decide: Callable[[Mapping[str, Sequence[Any]], Mapping[str, Any]], Mapping[str, Sequence[Any]]] | None = None
+    uncertainty: Callable[[Any], Any] | None = None
     divide: Callable[[Sequence[Any], Mapping[str, float], int], Mapping[str, Any]] | None = None
 
 

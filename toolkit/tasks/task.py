@@ -166,6 +166,11 @@ class Task:
         return bool(self.target.kind.exclusive) or self.target.kind.probe is not None
 
     @property
+    def takes_selection(self) -> bool:
+        """Whether rows to label can be chosen: a row has one vector, and a linear probe can learn from it."""
+        return bool(self.target.kind.single) or self.target.kind.probe is not None
+
+    @property
     def takes_calibration(self) -> bool:
         """Whether something is determined on validation rows after training."""
         return bool(self.target.kind.single) or self.target.kind.calibrate is not None

@@ -17,7 +17,7 @@ from toolkit.config.option_names import KEYS
 from toolkit.errors import ConfigError
 from toolkit.tasks import catalogue
 
-OPTIONS = {"form": "to", "class_": "class"}  # words with another name on the command line
+OPTIONS = {"form": "to", "class_": "class", "tool": "for"}  # words with another name on the command line
 
 Settings = Mapping[str, Any] | Sequence[str]  # what `set` takes
 

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit.data.tables import wording
+from toolkit.data.tables.columns import AT_RANDOM, SELECTED_BY
 from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.statistics.clusters import FEW as FEW_GROUPS
 from toolkit.evaluation.statistics.clusters import count, effective
@@ -41,6 +42,7 @@ def warnings(context: EvaluationContext, facts: Mapping[str, Any]) -> list[str]:
         which = wording.cut(facts.get("cut", ()))
         messages.append(f"{truncated:,} of {rows:,} test examples were truncated {wording.bound(longest)}{which}.")
     messages += _of_groups(context)
+    messages += _of_selection(context.rows)
     if rows < FEW:
         messages.append(f"Only {rows} test examples: the intervals are wide, and small differences cannot be detected.")
     return messages
@@ -71,6 +73,20 @@ def _of_groups(context: EvaluationContext) -> list[str]:
     return [
         f"The rows belong to {count(clusters)} groups by {named}, which count as {effective(clusters):.1f} of equal "
         "size: intervals and tests over so few groups are not reliable."
+    ]
+
+
+def _of_selection(rows: pa.Table) -> list[str]:
+    """Warn of test rows that were chosen by what a model says of them: they are harder than the rows to come."""
+    if SELECTED_BY not in rows.column_names:
+        return []
+    chosen = sum(value not in (None, "", AT_RANDOM) for value in rows[SELECTED_BY].to_pylist())
+    if not chosen:
+        return []
+    return [
+        f"{chosen:,} of {rows.num_rows:,} test examples were chosen to be labelled by a strategy ({SELECTED_BY}), not "
+        "at random: the figures are not those of the rows that the model will meet. `toolkit select RUN --labelled` "
+        "keeps chosen rows in train."
     ]
 
 

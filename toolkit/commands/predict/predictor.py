@@ -53,8 +53,8 @@ class Predictor:
             rows: Column → value, and what is wrong with it, if anything is.
             observe: Called with the progress within these rows.
         """
-        read = self._read(rows)
-        problems = [row.problem or self._problem(read, number) for number, row in enumerate(rows)]
+        read = self.read(rows)
+        problems = [row.problem or self.problem(read, number) for number, row in enumerate(rows)]
         good = [number for number, problem in enumerate(problems) if problem is None]
         taken = {name: values.column.take(pa.array(good, pa.int64())) for name, values in read.items()}
         located = next((values.located for values in read.values() if values.located), [None] * len(rows))
@@ -72,7 +72,7 @@ class Predictor:
             for row, there, answer, problem in zip(rows, shown, answers, problems, strict=True)
         ]
 
-    def _read(self, rows: Sequence[Row]) -> dict[str, Values]:
+    def read(self, rows: Sequence[Row]) -> dict[str, Values]:
         """Convert the values of each input column: column of the rows → values."""
         data, learned = self.stored.config.data, self.stored.learned
         values_of = {}
@@ -84,7 +84,7 @@ class Predictor:
                 values_of[name] = column.kind.read(values, name, reading)
         return values_of
 
-    def _problem(self, read: Mapping[str, Values], number: int) -> str | None:
+    def problem(self, read: Mapping[str, Values], number: int) -> str | None:
         """Return why a row cannot be predicted; None when it can. An optional input may be empty."""
         for column in self.inputs:
             name = self.roles.get(column.role)
@@ -117,14 +117,15 @@ class Predictor:
         table = columns.take_roles(pa.table(dict(taken)), self.roles, self.stored.recipe.columns)
         predictions = self._model_predictions(table, observe)
         probabilities = predictions.get("probabilities", predictions.get(WORD_PROBABILITIES))
-        answer, how = self.stored.recipe.target.answer, self._how
+        answer, how = self.stored.recipe.target.answer, self.how
         for number, (prediction, places) in enumerate(zip(predictions["prediction"], located, strict=True)):
             own = None if probabilities is None else probabilities[number]
             calibrated = at_temperature(own, self.temperature) if own is not None and self.temperature else None
             yield answer(prediction, own, calibrated, replace(how, located=places))
 
     @property
-    def _how(self) -> AnswerFormat:
+    def how(self) -> AnswerFormat:
+        """How predictions are written next to rows."""
         calibration = self.stored.calibration
         return AnswerFormat(
             self.stored.labels,
@@ -137,7 +138,7 @@ class Predictor:
     def _empty(self) -> dict[str, Any]:
         """Return the columns of a row without a prediction."""
         explained = {"explanation": None} if self.explainer is not None else {}
-        return {**self.stored.recipe.target.empty(self._how), **explained}
+        return {**self.stored.recipe.target.empty(self.how), **explained}
 
     def _check_columns(self, answer: Mapping[str, Any]) -> None:
         """Refuse a target whose columns of a row without a prediction lack one of a row with one.

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
-from toolkit.data.formats import csv_files, text_decoding
+from toolkit.data.formats import annotation_exports, csv_files, text_decoding
 from toolkit.data.formats.csv_files import CHUNK_CELLS, CHUNK_CHARACTERS, clean_names, encodes
 from toolkit.data.formats.text_decoding import open_text
 from toolkit.errors import DataError
@@ -146,7 +146,7 @@ def line_objects(path: Path, source: Source) -> Iterator[tuple[int, dict[str, An
     """
     for number, line in enumerate(text_decoding.whole_lines(source, path), source.line):
         if line.strip("\ufeff\r\n\t "):
-            yield number, _object(f"{path}:{number}", _parse(path, number, line.rstrip()))
+            yield number, _object(f"{path}:{number}", annotation_exports.row(_parse(path, number, line.rstrip())))
 
 
 def list_items(
@@ -162,7 +162,7 @@ def list_items(
     for place in itertools.count(1):
         if sign == "]" and place == 1:
             break
-        yield place, _object(f"{path}: item {place}", of(text.value()))
+        yield place, _object(f"{path}: item {place}", annotation_exports.row(of(text.value())))
         sign = text.sign()
         if sign != ",":
             break

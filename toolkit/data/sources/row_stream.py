@@ -25,7 +25,7 @@ from typing import Any
 
 from toolkit.config import normal_form as written_
 from toolkit.data.bitext import gettext_catalogue
-from toolkit.data.formats import arrow_files, conll, csv_files, json_rows, text_decoding
+from toolkit.data.formats import annotation_exports, arrow_files, conll, csv_files, json_rows, text_decoding
 from toolkit.data.formats.text_decoding import open_text
 from toolkit.data.formats.text_lines import find_layout
 from toolkit.data.sources.folders import files
@@ -335,7 +335,7 @@ def _json(path: Path, stream: Any) -> Iterator[Row]:
             yield Row(raw.values, f"line {number}: not readable JSON: {error}")
             continue
         yield (
-            Row(_normal(value))
+            Row(_normal(annotation_exports.row(value)))
             if isinstance(value, dict)
             else Row(raw.values, f"line {number}: not an object with keys")
         )

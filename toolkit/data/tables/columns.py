@@ -18,6 +18,8 @@ _WORDS = re.compile(r"[^\W_]+")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
 Listed = TypeVar("Listed")
 _IDENTIFIER = re.compile(r"(?i)^$|^unnamed|^index$|(^|[^a-z])(uu)?id$|(?-i:[a-z]I[Dd]$)")
+SELECTED_BY = "selected_by"  # what chose a row to be labelled
+AT_RANDOM = "random"  # value of that column for rows that are a random sample
 POSITION = ("_file", "_row")  # position of each row in the user's files
 
 

@@ -80,6 +80,16 @@ def find_again(recipe: Recipe, summary: pa.Table, rows: pa.Table) -> list[dict[s
     ]
 
 
+def copies(recipe: Recipe, known: pa.Table, rows: pa.Table) -> list[int]:
+    """Return the positions of the rows that are near-duplicates of known ones; none where these cannot be searched."""
+    columns = compared(recipe, rows)
+    if not columns or not known.num_rows or not rows.num_rows:
+        return []
+    likeness, roles = columns[0].kind.likeness, [column.role for column in columns]
+    pairs = likeness.find(likeness.summary(known, roles), rows, roles)
+    return [pair.test for pair in pairs or ()]
+
+
 def compared(recipe: Recipe, rows: pa.Table) -> list[Column]:
     """Return the inputs by which rows are compared, all of one kind; texts before other kinds."""
     there = [c for c in recipe.task.inputs if c.role in rows.column_names and c.kind.likeness is not None]

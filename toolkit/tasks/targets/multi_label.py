@@ -15,6 +15,7 @@ from toolkit.data.targets import iterative_split
 from toolkit.evaluation import class_thresholds
 from toolkit.evaluation.baselines import frequent_classes, one_against_rest_pixels, one_against_rest_tfidf
 from toolkit.evaluation.overviews import several_classes
+from toolkit.evaluation.selection import uncertainty
 from toolkit.explanation.question import Outcome
 from toolkit.tasks.shown_labels import class_number, counted
 from toolkit.tasks.task import AnswerFormat, LabelColumn, Target
@@ -247,6 +248,7 @@ MULTI_LABEL = Target(
         values=lambda logits: logits.sigmoid(), score=lambda logits, number: logits[:, number], chosen=_chosen
     ),
     probe=probe_kinds.SEVERAL_CLASSES,
+    uncertainty=uncertainty.entropy,
     loss_keys=("class_weights",),
     calibrate=_calibrate,
     overview=several_classes.sections,

@@ -10,6 +10,7 @@ import numpy as np
 from toolkit.data.tables.labels import rank
 from toolkit.evaluation.baselines import majority, median_class, pixel_logistic_regression, tfidf_logistic_regression
 from toolkit.evaluation.overviews import ordered_classes
+from toolkit.evaluation.selection import uncertainty
 from toolkit.explanation.question import ONE_CLASS
 from toolkit.inference.predict import probabilities
 from toolkit.tasks.targets.single_label import SINGLE_LABEL
@@ -90,6 +91,7 @@ ORDINAL = replace(
     overview=ordered_classes.sections,
     usage=lambda given, _labels, _stored: _USAGE.format(given=given).strip(),
     ordered=True,
+    uncertainty=uncertainty.spread,
     outcome=replace(ONE_CLASS, chosen=lambda values, _stored: [int(medians(values))]),
     metrics=("quadratic_kappa", "ordinal_mae", "within_one", "accuracy", "f1"),
     best_metric="ordinal_mae",

@@ -12,6 +12,7 @@ from toolkit.evaluation.baselines import (
     tfidf_logistic_regression,
 )
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.selection import uncertainty
 from toolkit.evaluation.statistics.promises import selective
 from toolkit.inference.predict import probabilities
 from toolkit.tasks import shown_labels
@@ -114,4 +115,5 @@ SINGLE_LABEL = Target(
     },
     decision="class",
     model_labels=lambda values, _labels: list(values),
+    uncertainty=uncertainty.margin,
 )

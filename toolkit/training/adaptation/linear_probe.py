@@ -11,7 +11,7 @@ section 3.4 (LP-FT).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -133,6 +133,29 @@ def vectors(
         batch_size: Rows in a forward pass.
         autocast: Creates the context in which the model computes.
     """
+    with capturing(model, layer) as captured, models.plainly(model):
+        for rows in plan_evaluation(features.lengths, batch_size):
+            batch = collate([features[int(row)] for row in rows])
+            captured.clear()
+            with autocast():
+                _run(model, batch)
+            labels = np.asarray(batch["labels"])
+            by_row = labels.ndim == 1 or labels.dtype.kind == "f"
+            known = np.ones(len(labels), bool) if labels.dtype.kind == "f" else labels >= 0
+            # (B,) or (B, T): of words the rest are not first pieces
+            taken = pooled(captured, batch, by_word=not by_row)
+            numbers = np.broadcast_to(rows.reshape(-1, *[1] * (known.ndim - 1)), known.shape)[known]
+            yield numbers, Vectors({name: part[known] for name, part in taken.items()}, labels[known])
+
+
+@contextmanager
+def capturing(model: Any, layer: Any | None) -> Iterator[dict[str, Any]]:
+    """Return a dictionary that each forward pass fills with what `pooled` takes.
+
+    Args:
+        model: Its forward pass is that of padded batches.
+        layer: From `output_layer`.
+    """
     captured: dict[str, Any] = {}
 
     def keep_input(_module: Any, arguments: tuple[Any, ...]) -> None:
@@ -146,40 +169,28 @@ def vectors(
     if base is not model:
         hooks.append(base.register_forward_hook(keep_output))
     try:
-        with models.plainly(model):
-            for rows in plan_evaluation(features.lengths, batch_size):
-                batch = collate([features[int(row)] for row in rows])
-                captured.clear()
-                with autocast():
-                    _run(model, batch)
-                labels = np.asarray(batch["labels"])
-                by_row = labels.ndim == 1 or labels.dtype.kind == "f"
-                known = np.ones(len(labels), bool) if labels.dtype.kind == "f" else labels >= 0
-                # (B,) or (B, T): of words the rest are not first pieces
-                taken = _pooled(captured, batch, by_word=not by_row)
-                numbers = np.broadcast_to(rows.reshape(-1, *[1] * (known.ndim - 1)), known.shape)[known]
-                yield numbers, Vectors({name: pooled[known] for name, pooled in taken.items()}, labels[known])
+        yield captured
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _pooled(captured: Mapping[str, Any], batch: Mapping[str, Any], by_word: bool) -> dict[str, Floats]:
+def pooled(captured: Mapping[str, Any], batch: Mapping[str, Any], by_word: bool) -> dict[str, Floats]:
     """Return vectors by pooling: (B, D) each, or (B, T, D) by word."""
-    pooled = {}
+    tensors = {}
     if captured.get(HEAD) is not None:
-        pooled[HEAD] = captured[HEAD]
+        tensors[HEAD] = captured[HEAD]
     hidden = captured.get("hidden")
     if hidden is not None and not by_word:
         if hidden.ndim == 4:  # (B, C, H, W): maps of a convolution
-            pooled[MEAN] = hidden.mean(dim=(2, 3))
+            tensors[MEAN] = hidden.mean(dim=(2, 3))
         elif hidden.ndim == 3:  # (B, T, D)
             mask = batch.get("attention_mask")
             if mask is None or tuple(mask.shape) != tuple(hidden.shape[:2]):
-                pooled[MEAN] = hidden.mean(dim=1)
+                tensors[MEAN] = hidden.mean(dim=1)
             else:
-                pooled[MEAN] = mean_pooling.mean_of_tokens(hidden, mask)
-    vectors = {name: tensor.float().cpu().numpy() for name, tensor in pooled.items()}
+                tensors[MEAN] = mean_pooling.mean_of_tokens(hidden, mask)
+    vectors = {name: tensor.float().cpu().numpy() for name, tensor in tensors.items()}
     return vectors if MEAN not in vectors else vectors | {MEAN: mean_pooling.normalised(vectors[MEAN])}
 
 
@@ -236,7 +247,7 @@ def fit(
     probes = []
     for name, vectors in train.by_pooling.items():
         rows = np.concatenate([vectors, validation.by_pooling[name]])
-        strength, loss, out_of_fold = _strength(rows, labels, classes, seed, kind)
+        strength, loss, out_of_fold = choose_penalty(rows, labels, classes, seed, kind)
         weight, bias = kind.regression(vectors.astype(np.float64), train.labels, strength, classes)
         outputs = validation.by_pooling[name] @ weight.T + bias  # (N, C)
         probes.append(
@@ -267,12 +278,12 @@ def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -
     if not kind.learnable(labels):
         constant = np.where(np.isin(np.arange(classes), labels), 0.0, probe_kinds.UNSEEN)
         return np.zeros((classes, vectors.shape[1]), np.float32), constant.astype(np.float32)
-    strength, _, _ = _strength(vectors, labels, classes, seed, kind)
+    strength, _, _ = choose_penalty(vectors, labels, classes, seed, kind)
     weight, bias = kind.regression(vectors.astype(np.float64), labels, strength, classes)
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def _strength(
+def choose_penalty(
     vectors: Floats, labels: Labels, classes: int, seed: int, kind: ProbeKind
 ) -> tuple[float, float, Doubles]:
     """Return the inverse strength of the penalty with the least cross-validated loss, that loss, outputs of folds."""

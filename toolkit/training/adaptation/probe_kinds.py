@@ -30,6 +30,8 @@ class ProbeKind:
         value: (outputs, labels) → the figure; a fraction, or R².
         predictions: Outputs → one prediction a row.
         learnable: Labels → whether there is anything to learn.
+        error: Name of the mean of `errors`.
+        errors: (outputs, labels) → the error of each row, of which a learning curve is the mean. Shape (N,).
     """
 
     figure: str
@@ -40,6 +42,8 @@ class ProbeKind:
     value: Callable[[Doubles, Labels], float]
     predictions: Callable[[Any], list[Any]]
     learnable: Callable[[Labels], bool]
+    error: str
+    errors: Callable[[Doubles, Labels], Doubles]
     unit: str = "fraction"
 
 
@@ -155,6 +159,16 @@ def _varies(labels: Labels) -> bool:
     return bool(np.ptp(labels) > 0)
 
 
+def _wrong(logits: Doubles, labels: Labels) -> Doubles:
+    wrong: Doubles = (logits.argmax(axis=1) != labels).astype(np.float64)
+    return wrong
+
+
+def _wrong_memberships(logits: Doubles, labels: Labels) -> Doubles:
+    wrong: Doubles = ((logits >= 0) != (labels > 0.5)).mean(axis=1)
+    return wrong
+
+
 # Functions with names, so that probes can be sent to other processes.
 ONE_CLASS = ProbeKind(
     figure="accuracy",
@@ -165,6 +179,8 @@ ONE_CLASS = ProbeKind(
     value=_accuracy,
     predictions=_likeliest,
     learnable=_has_classes,
+    error="error rate",
+    errors=_wrong,
 )
 
 SEVERAL_CLASSES = ProbeKind(
@@ -176,6 +192,8 @@ SEVERAL_CLASSES = ProbeKind(
     value=_micro_f1,
     predictions=_above_half,
     learnable=_has_memberships,
+    error="wrong decisions for a class",
+    errors=_wrong_memberships,
 )
 
 NUMBER = ProbeKind(
@@ -188,4 +206,6 @@ NUMBER = ProbeKind(
     value=_explained,
     predictions=_numbers,
     learnable=_varies,
+    error="mean squared error",
+    errors=_squares,
 )
