@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from toolkit.api.push import push
     from toolkit.api.results import Run
     from toolkit.api.tune import tune
+    from toolkit.api.watch import watch
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "predict",
     "push",
     "tune",
+    "watch",
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__, environment
-from toolkit.cli.analysis import attend, compare, evaluate, explain
+from toolkit.cli.analysis import attend, compare, evaluate, explain, watch
 from toolkit.cli.console import INTERRUPTED, report_failure, say_failure_as_json
 from toolkit.cli.deployment import export, predict, prune_heads, push, serve
 from toolkit.cli.own_options import WithOwnOptions
@@ -35,6 +35,7 @@ app.command("lr-find", cls=WithOwnOptions)(lr_find.lr_find)
 app.command("tune", cls=WithOwnOptions)(tune.tune)
 app.command("evaluate", cls=WithOwnOptions)(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("watch", cls=WithOwnOptions)(watch.watch)
 app.command("explain")(explain.explain)
 app.command("attend")(attend.attend)
 app.command("pretrain")(pretrain.pretrain)

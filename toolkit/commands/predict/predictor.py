@@ -72,6 +72,13 @@ class Predictor:
             for row, there, answer, problem in zip(rows, shown, answers, problems, strict=True)
         ]
 
+    def table(self, rows: Sequence[Row]) -> tuple[pa.Table, list[int]]:
+        """Return the rows that can be predicted, as the recipe reads them, and their positions."""
+        read = self._read(rows)
+        good = [number for number, row in enumerate(rows) if not (row.problem or self._problem(read, number))]
+        taken = {name: values.column.take(pa.array(good, pa.int64())) for name, values in read.items()}
+        return columns.take_roles(pa.table(taken), self.roles, self.stored.recipe.columns), good
+
     def _read(self, rows: Sequence[Row]) -> dict[str, Values]:
         """Convert the values of each input column: column of the rows → values."""
         data, learned = self.stored.config.data, self.stored.learned

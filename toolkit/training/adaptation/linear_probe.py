@@ -11,7 +11,7 @@ section 3.4 (LP-FT).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -133,6 +133,44 @@ def vectors(
         batch_size: Rows in a forward pass.
         autocast: Creates the context in which the model computes.
     """
+    for rows, batch, captured in _captured(model, layer, features, collate, batch_size, autocast):
+        labels = np.asarray(batch["labels"])
+        by_row = labels.ndim == 1 or labels.dtype.kind == "f"
+        known = np.ones(len(labels), bool) if labels.dtype.kind == "f" else labels >= 0
+        # (B,) or (B, T): of words the rest are not first pieces
+        taken = _pooled(captured, batch, by_word=not by_row)
+        numbers = np.broadcast_to(rows.reshape(-1, *[1] * (known.ndim - 1)), known.shape)[known]
+        yield numbers, Vectors({name: pooled[known] for name, pooled in taken.items()}, labels[known])
+
+
+def row_means(model: Any, features: Features, collate: Collate, batch_size: int) -> Floats | None:
+    """Return the mean of all tokens of each row, normalised, without labels; None for a model that has none. (N, D).
+
+    Args:
+        model: On its device.
+        features: The rows; labels are not needed.
+        collate: Stacks rows into a batch.
+        batch_size: Rows in a forward pass.
+    """
+    means: Floats | None = None
+    for rows, batch, captured in _captured(model, None, features, collate, batch_size, nullcontext):
+        pooled = _pooled(captured, batch, by_word=False).get(MEAN)
+        if pooled is None:
+            return None
+        means = np.zeros((len(features), pooled.shape[1]), np.float32) if means is None else means
+        means[rows] = pooled
+    return means
+
+
+def _captured(
+    model: Any,
+    layer: Any | None,
+    features: Features,
+    collate: Collate,
+    batch_size: int,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Iterator[tuple[np.ndarray[Any, np.dtype[np.int64]], dict[str, Any], dict[str, Any]]]:
+    """Yield (row numbers, batch, what reaches the last layer and what the backbone returns), batch by batch."""
     captured: dict[str, Any] = {}
 
     def keep_input(_module: Any, arguments: tuple[Any, ...]) -> None:
@@ -152,13 +190,7 @@ def vectors(
                 captured.clear()
                 with autocast():
                     _run(model, batch)
-                labels = np.asarray(batch["labels"])
-                by_row = labels.ndim == 1 or labels.dtype.kind == "f"
-                known = np.ones(len(labels), bool) if labels.dtype.kind == "f" else labels >= 0
-                # (B,) or (B, T): of words the rest are not first pieces
-                taken = _pooled(captured, batch, by_word=not by_row)
-                numbers = np.broadcast_to(rows.reshape(-1, *[1] * (known.ndim - 1)), known.shape)[known]
-                yield numbers, Vectors({name: pooled[known] for name, pooled in taken.items()}, labels[known])
+                yield rows, batch, captured
     finally:
         for hook in hooks:
             hook.remove()
