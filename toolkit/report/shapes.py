@@ -247,8 +247,8 @@ SHIFT: dict[str, Any] = {
     **dict.fromkeys(("claimed", "one_of_each_group"), bool),
     **dict.fromkeys(("level", "margin", "confidence", "draws", "words_tested"), float),
     **dict.fromkeys(("rows", "reference_rows", "groups", "reference_groups"), float),
-    "domain": {**INTERVAL, "p": float},
-    "within_classes": {**INTERVAL, "p": float, "rows": float},
+    "domain": {**INTERVAL, "p": float, "part": str},
+    "within_classes": {**INTERVAL, "p": float, "part": str, "rows": float},
     "words": [{"word": str, **_DIFFERS}],
     "properties": [{"name": str, **_DIFFERS}],
     "examples": [{**PLACE, "text": str, "picture": str, "score": float}],
@@ -258,7 +258,8 @@ SHIFT: dict[str, Any] = {
     "accuracy": {
         **dict.fromkeys(("title", "reason"), str),
         "fitted_rows": float,
-        **dict.fromkeys(("estimate", "truth", "reference", "checked", "confidence", "reference_confidence"), INTERVAL),
+        **dict.fromkeys(("estimate", "truth", "reference", "checked", "checked_truth"), INTERVAL),
+        **dict.fromkeys(("confidence", "reference_confidence"), INTERVAL),
     },
     "metric": {
         **dict.fromkeys(("name", "title", "unit", "better"), str),

@@ -50,10 +50,9 @@ def held_out(run: runs.Run, stored: StoredModel, most: int, observe: Observe, *,
     Raises:
         SourceError: They are missing, damaged or changed.
     """
-    folder, names = run.path / "data", ("validation", "test")
-    there = [name for name in names if name == "test" or (folder / f"{name}.parquet").is_file()]
-    parts = [checksums.read_rows(folder / f"{name}.parquet") for name in there]
-    validation = np.repeat([name == "validation" for name in there], [part.num_rows for part in parts])
+    files = _files(run)
+    parts = [checksums.read_rows(file) for file in files]
+    validation = np.repeat([file.stem == "validation" for file in files], [part.num_rows for part in parts])
     rows = pa.concat_tables(parts, promote_options="permissive")
     chosen = sample(rows.num_rows, most, stored.config.training.seed)
     rows = rows.take(pa.array(chosen))
@@ -62,6 +61,17 @@ def held_out(run: runs.Run, stored: StoredModel, most: int, observe: Observe, *,
     return Reference(
         Side(rows, predictions.predictions.columns, together, references(stored.recipe, rows)), validation[chosen]
     )
+
+
+def held_out_rows(run: runs.Run) -> int:
+    """Return how many held-out rows a run keeps."""
+    return sum(runs.row_count(file) for file in _files(run))
+
+
+def _files(run: runs.Run) -> list[Path]:
+    """Return the files of the validation rows, which a run may lack, and of the test rows."""
+    validation, test = (run.path / "data" / f"{name}.parquet" for name in ("validation", "test"))
+    return [file for file in (validation, test) if file == test or file.is_file()]
 
 
 def sample(rows: int, most: int, seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:

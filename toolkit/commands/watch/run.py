@@ -24,7 +24,7 @@ from toolkit.report.pages.drift import to_html
 from toolkit.runs.lock import sole_writer
 from toolkit.tasks.contract import Recipe
 
-ROWS, LOOKS = 2000, 20
+ROWS, LOOKS = 1000, 20
 
 
 def watch(

@@ -1,7 +1,4 @@
-"""What the domain classifier reads of a row: its words, what the model makes of it, and simple properties.
-
-Each part is scaled so that its inner products have a diagonal of about 1, and the kernel is their sum.
-"""
+"""What the domain classifiers read of a row, as inner products of all rows with a diagonal of about 1."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

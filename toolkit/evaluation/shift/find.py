@@ -111,7 +111,7 @@ def compare(
         "groups": None if new.clusters is None else clusters_.count(new.clusters),
         "reference_groups": None if reference.clusters is None else clusters_.count(reference.clusters),
         "one_of_each_group": first is not None,
-        "domain": {**asdict(domain.area), "p": domain.p},
+        "domain": {**asdict(domain.area), "p": domain.p, "part": domain.part},
         "draws": exchanges.shape[1] - 1,
         **both.differing(kept, exchanges, settings.level, claimed=claimed),
         "predicted": _predicted(task, labels, reference, new, settings.confidence),
@@ -142,13 +142,13 @@ class _Both:
     """All rows, the reference rows first.
 
     Attributes:
-        kernel: Inner products of their features.
+        kernels: Part of what is known of them → inner products.
         division: Which are new.
         texts: Of each row; empty where the inputs are no texts.
         properties: Name → number of each row.
     """
 
-    kernel: np.ndarray[Any, np.dtype[np.float32]]
+    kernels: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]
     division: Division
     texts: Sequence[str]
     properties: Mapping[str, Floats]
@@ -168,20 +168,24 @@ class _Both:
             if kind.plain is not None:
                 texts.append([kind.plain(value) for value in values])
         joined = [" ".join(parts) for parts in zip(*texts, strict=True)]
-        kernel = features.of_numbers(np.concatenate([outputs(reference.columns), outputs(new.columns)]))
-        kernel += features.of_numbers(differences.ranks(np.stack([*properties.values()], axis=1)))
+        predicted = np.concatenate([outputs(reference.columns), outputs(new.columns)])
+        kernels = {
+            "the predictions": features.of_numbers(predicted),
+            "properties": features.of_numbers(differences.ranks(np.stack([*properties.values()], axis=1))),
+        }
         if joined:
-            kernel += features.of_texts(joined)
+            kernels["words"] = features.of_texts(joined)
         if vectors is not None:
-            kernel += features.of_numbers(vectors.astype(np.float64))
+            kernels["features of the model"] = features.of_numbers(vectors.astype(np.float64))
         rows = division(reference.rows.num_rows, new.rows.num_rows, reference.clusters, new.clusters)
-        return cls(kernel, rows, joined, properties)
+        return cls(kernels, rows, joined, properties)
 
     def told_apart(self, kept: Integers, settings: Settings) -> tuple[Domain, np.ndarray[Any, np.dtype[np.float32]]]:
         rows = self.division.of(kept)
         exchanges = exchanged(rows, draws_for(settings.level), settings.seed)
-        kernel = self.kernel if len(kept) == self.division.rows else self.kernel[np.ix_(kept, kept)]
-        return told_apart(kernel, rows, exchanges, settings.confidence, settings.seed), exchanges
+        whole = len(kept) == self.division.rows
+        kernels = {part: kernel if whole else kernel[np.ix_(kept, kept)] for part, kernel in self.kernels.items()}
+        return told_apart(kernels, rows, exchanges, settings.confidence, settings.seed), exchanges
 
     def differing(self, kept: Integers, exchanges: Any, level: float, *, claimed: bool) -> dict[str, Any]:
         """Return the words and properties with their tests, which are one family."""
@@ -312,7 +316,7 @@ def _classes(
         if len(kept) >= LEAST_ROWS:
             everything = np.concatenate([kept, np.arange(len(truth), both.division.rows)])
             domain, _ = both.told_apart(everything, settings)
-            within = {**asdict(domain.area), "p": domain.p, "rows": len(kept)}
+            within = {**asdict(domain.area), "p": domain.p, "part": domain.part, "rows": len(kept)}
     return {"classes": rows, "classes_reason": "", "within_classes": within}
 
 
@@ -326,7 +330,10 @@ def _in_shares(truth: Integers, wanted: Sequence[float], own: Floats, seed: int)
 def _accuracy(
     task: Task, reference: Side, new: Side, validation: np.ndarray[Any, np.dtype[np.bool_]], settings: Settings
 ) -> dict[str, Any]:
-    """Return the accuracy that is expected of the new rows, the same for the run's test rows, and what is true."""
+    """Return the accuracy that is expected of the new rows, and a check: test rows estimated from validation rows.
+
+    The estimate itself is from both: the model was chosen by its validation rows, which are a little too easy for it.
+    """
     known = decisions(task, reference.columns, reference.truth, reference.clusters)
     ours = decisions(task, new.columns, new.truth, new.clusters)
     if known is None or ours is None or known.right is None:
@@ -336,25 +343,20 @@ def _accuracy(
         "resamples": min(settings.resamples, _RESAMPLES),
         "seed": settings.seed,
     }
-    chosen = validation if known.rows is None else validation[known.rows]
-    checked = ~chosen
-    if not chosen.any() or not checked.any():
-        chosen, checked = np.ones_like(chosen), np.zeros_like(chosen)
-    fitted = _some(known, chosen)
+    fitted = validation if known.rows is None else validation[known.rows]
     result: dict[str, Any] = {
         "title": decision_title(task),
-        "fitted_rows": int(validation.sum()) if checked.any() else reference.rows.num_rows,
-        "estimate": asdict(accuracy.estimated(fitted, ours, **draws)),
+        "fitted_rows": reference.rows.num_rows,
+        "estimate": asdict(accuracy.estimated(known, ours, **draws)),
         "confidence": asdict(accuracy.mean_confidence(ours, settings.confidence)),
         "reference_confidence": asdict(accuracy.mean_confidence(known, settings.confidence)),
         "truth": None if ours.right is None else asdict(_share(ours, settings.confidence)),
+        "reference": asdict(_share(known, settings.confidence)),
     }
-    if checked.any():
-        test = _some(known, checked)
-        result["checked"] = asdict(accuracy.estimated(fitted, test, **draws))
-        result["reference"] = asdict(_share(test, settings.confidence))
-    else:
-        result["reference"] = asdict(_share(known, settings.confidence))
+    if fitted.any() and not fitted.all():
+        test = _some(known, ~fitted)
+        result["checked"] = asdict(accuracy.estimated(_some(known, fitted), test, **draws))
+        result["checked_truth"] = asdict(_share(test, settings.confidence))
     return result
 
 

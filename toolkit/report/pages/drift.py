@@ -46,7 +46,7 @@ def to_html(page: Mapping[str, Any]) -> str:
             headline=section.headline(latest["shift"]),
             statements=[*section.meaning(latest["shift"]), *sampled(latest), series_rule(latest)],
             plots=[(title, plot(title, lines, list(map(str, numbers)))) for title, lines in courses(records)],
-            columns=("Batch", "Rows", "Area", "p", "Level", "Verdict", "Mean confidence", "Estimated share right"),
+            columns=("Batch", "Rows", "Area", "p", "Level", "Verdict", "Estimated share right"),
             rows=[row(number, record) for number, record in zip(numbers, records, strict=True)][::-1],
             omitted=len(page["records"]) - len(records),
             section=section.shift(latest["shift"])[0],
@@ -102,13 +102,12 @@ def row(number: int, record: Mapping[str, Any]) -> list[str]:
     """Return the cells of one batch."""
     result = record["shift"]
     return [
-        f"{number} – {record['source']}, {formats.date(record['created'])}",
+        f"{number}: {record['source']}, {record['created'][:10]}",
         formats.count(result["rows"]),
         formats.estimate(result["domain"], "score"),
         section.exact(result["domain"]["p"]),
         section.level(result["level"]),
         "differs" if result["claimed"] else "–",
-        formats.estimate(result["accuracy"]["confidence"], "fraction"),
         formats.estimate(result["accuracy"]["estimate"], "fraction"),
     ]
 
@@ -117,12 +116,12 @@ def courses(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Series
     """Return the plots: a title, and lines with a value for each batch, of which some may be missing."""
     results = [record["shift"] for record in records]
     plots: list[tuple[str, list[Series]]] = [
-        ("Area under the curve of the classifier", [("area", [result["domain"] for result in results])])
+        ("Area under the curve of the best classifier", [("area", [result["domain"] for result in results])])
     ]
     for title, key in (("Mean confidence", "confidence"), ("Estimated share right, without labels", "estimate")):
         cells = [result["accuracy"][key] for result in results]
         if any(cell["value"] is not None for cell in cells):
-            plots.append((title, [(title.split(",")[0].lower(), cells)]))
+            plots.append((title, [("estimate" if key == "estimate" else "mean", cells)]))
     predicted = [{line["label"]: line["new"] for line in result["predicted"]} for result in results]
     held_out = {line["label"]: float(line["reference"]["value"] or 0) for line in results[-1]["predicted"]}
     nothing = {"value": None, "low": None, "high": None}

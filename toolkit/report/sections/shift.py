@@ -13,21 +13,23 @@ def shift(result: Mapping[str, Any]) -> list[Section]:
     """Whether the rows differ, which words and properties do, class shares, and the accuracy that is expected."""
     if result["domain"]["value"] is None:
         return []
-    blocks: list[Block] = [Text(sentence) for sentence in meaning(result)]
+    blocks: list[Block] = [Text(sentence) for sentence in meaning(result)[1:]]
     blocks += [*metric(result["metric"]), *accuracy(result["accuracy"]), *_predicted(result)]
     blocks += [*_classes(result), *_words(result), *_properties(result), *_examples(result["examples"])]
     return [
-        Section("shift", "Shift from the held-out rows of the run", f"{headline(result)} {_method(result)}", blocks)
+        Section(
+            "shift",
+            "Shift from the held-out rows of the run",
+            f"{headline(result)} {meaning(result)[0]} {_method(result)}",
+            blocks,
+        )
     ]
 
 
 def headline(result: Mapping[str, Any]) -> str:
-    """Say whether the rows differ, with the interval and the test that the claim rests on."""
+    """Say whether the rows differ."""
     found = "differ from" if result["claimed"] else "are not shown to differ from"
-    domain = result["domain"]
-    area = formats.estimate(domain, "score")
-    figures = f"area under the curve of a classifier between them {area}, p = {exact(domain['p'])}"
-    return f"The new rows {found} the held-out rows of the run ({figures}, tested at {level(result['level'])})."
+    return f"The new rows {found} the held-out rows of the run."
 
 
 def exact(p: float | None) -> str:
@@ -41,26 +43,37 @@ def level(error: float | None) -> str:
 
 
 def meaning(result: Mapping[str, Any]) -> list[str]:
-    """Say whether a difference is one of the shares of classes alone, and which tests say so."""
+    """Say which test the claim rests on, and whether a difference is one of the shares of classes alone."""
+    tested = f"Told apart best by {_figures(result['domain'])}; tested at {level(result['level'])}."
     if not result["claimed"]:
-        return []
-    within = result["within_classes"]
+        return [tested]
     if not result["classes"]:
-        return (
-            [f"Shares of the classes are not estimated. {result['classes_reason']}"] if result["classes_reason"] else []
-        )
+        reason = result["classes_reason"]
+        return [tested, f"Shares of the classes are not estimated. {reason}"] if reason else [tested]
+    within = result["within_classes"]
     if within["p"] is None:
-        return ["Too few held-out rows have the estimated shares of the classes to test whether only these changed."]
-    figures = f"area {formats.estimate(within, 'score')}, p = {exact(within['p'])}"
+        return [
+            tested,
+            "Too few held-out rows have the estimated shares of the classes to test whether only these changed.",
+        ]
     if within["p"] > (result["level"] or 0):
         return [
+            tested,
             "Held-out rows drawn in the estimated shares of the classes are not told from the new rows "
-            f"({figures}): a change of these shares explains the difference, and the estimates of them are believable."
+            f"({_figures(within)}): a change of these shares explains the difference, and the estimates of them are "
+            "believable.",
         ]
     return [
+        tested,
         "Held-out rows drawn in the estimated shares of the classes are still told from the new rows "
-        f"({figures}): rows of one class look different too, so the estimated shares of the classes are not believable."
+        f"({_figures(within)}): rows of one class look different too, so the estimated shares of the classes are not "
+        "believable.",
     ]
+
+
+def _figures(domain: Mapping[str, Any]) -> str:
+    area = formats.estimate(domain, "score")
+    return f"{domain['part'] or 'a classifier'}: area under the curve {area}, p = {exact(domain['p'])}"
 
 
 def metric(result: Mapping[str, Any]) -> list[Block]:
@@ -84,28 +97,25 @@ def accuracy(result: Mapping[str, Any]) -> list[Block]:
     """The accuracy that is expected without labels, beside what is known."""
     if result["estimate"]["value"] is None:
         return [Text(f"The accuracy is not estimated. {result['reason']}")] if result["reason"] else []
+    held_out = [Cell("Held-out rows"), estimated(result["reference_confidence"]), Cell("–")]
     rows = [
-        [
-            Cell("Held-out test rows of the run" if result["checked"]["value"] is not None else "Held-out rows"),
-            estimated(result["reference_confidence"]),
-            estimated(result["checked"]),
-            estimated(result["reference"]),
-        ],
+        [*held_out, estimated(result["reference"])],
         [
             Cell("These rows"),
-            estimated(result["confidence"]),
-            estimated(result["estimate"]),
-            estimated(result["truth"]),
+            *(estimated(result[key]) for key in ("confidence", "estimate", "truth")),
         ],
     ]
+    if result["checked"]["value"] is not None:
+        checked = [estimated(result["checked"]), estimated(result["checked_truth"])]
+        rows.insert(1, [Cell("Test rows among them, estimated from the others"), Cell("–"), *checked])
     columns = ["Rows", "Mean confidence", "Estimated without labels", "True"]
     return [
         Table(f"Share of {result['title']}", columns, rows),
         Text(
-            f"The estimate is the mean of confidences that are calibrated on {formats.count(result['fitted_rows'])} "
-            "held-out rows. It holds as far as predictions of one confidence are as often right on these rows as on "
-            "those; it is too high where the model is sure and wrong, as of unknown classes, of labels whose meaning "
-            "changed, and of inputs unlike any in training."
+            f"The estimated share of {result['title']} is the mean of confidences that are calibrated on "
+            f"{formats.count(result['fitted_rows'])} held-out rows. It holds as far as predictions of one confidence "
+            "are as often right on these rows as on those; it is too high where the model is sure and wrong, as of unknown "
+            "classes, of labels whose meaning changed, and of inputs unlike any in training."
         ),
     ]
 
@@ -114,9 +124,9 @@ def _method(result: Mapping[str, Any]) -> str:
     """Say which rows were compared, and by which test."""
     parts = [
         f"{formats.count(result['rows'])} new rows were compared with {formats.count(result['reference_rows'])} "
-        "validation and test rows, which the model was not trained on. A classifier learns to tell both apart, and is "
-        f"tested on rows that it did not learn from; the p-value compares it with {formats.count(result['draws'])} "
-        "random divisions of all rows."
+        "validation and test rows, which the model was not trained on. Classifiers learn to tell both apart, each by "
+        "one part of what is known of a row, and are tested on rows that they did not learn from; the p-value compares the "
+        f"best of them with that of {formats.count(result['draws'])} random divisions of all rows."
     ]
     if result["groups"]:
         parts.append(
@@ -137,7 +147,7 @@ def _predicted(result: Mapping[str, Any]) -> list[Block]:
     unit = "value" if [row["label"] for row in rows] == ["mean"] else "fraction"
     cells = [[Cell(row["label"]), estimated(row["reference"], unit), estimated(row["new"], unit)] for row in rows]
     title = "Mean of the predictions" if unit == "value" else "Predicted classes"
-    return [Table(title, ["Prediction", "Held-out rows", "New rows"], cells)] if cells else []
+    return [Table(title, ["Predicted", "Held-out rows", "New rows"], cells)] if cells else []
 
 
 def _change(row: Mapping[str, Any]) -> float:
@@ -151,7 +161,9 @@ def _classes(result: Mapping[str, Any]) -> list[Block]:
         for row in rows[:MOST_CLASSES]
     ]
     title = "Estimated shares of the true classes, if only these changed"
-    return [Table(title, ["Class", "Held-out rows", "New rows"], cells)] if cells else []
+    return (
+        [Table(title, ["Estimated share, if only shares changed", "Held-out rows", "New rows"], cells)] if cells else []
+    )
 
 
 def _words(result: Mapping[str, Any]) -> list[Block]:

@@ -12,7 +12,8 @@ LEVEL = 0.05
 
 def domain_of(numbers: np.ndarray, reference: int, seed: int, groups: tuple | None = None) -> Domain:
     rows = division(reference, len(numbers) - reference, *(groups or (None, None)))
-    return told_apart(features.of_numbers(numbers), rows, exchanged(rows, 99, seed), 0.95, seed)
+    kernels = {"one": features.of_numbers(numbers), "other": features.of_numbers(numbers[:, :2])}
+    return told_apart(kernels, rows, exchanged(rows, 99, seed), 0.95, seed)
 
 
 def test_equal_samples_raise_few_alarms() -> None:
