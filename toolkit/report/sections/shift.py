@@ -114,8 +114,8 @@ def accuracy(result: Mapping[str, Any]) -> list[Block]:
         Text(
             f"The estimated share of {result['title']} is the mean of confidences that are calibrated on "
             f"{formats.count(result['fitted_rows'])} held-out rows. It holds as far as predictions of one confidence "
-            "are as often right on these rows as on those; it is too high where the model is sure and wrong, as of unknown "
-            "classes, of labels whose meaning changed, and of inputs unlike any in training."
+            "are as often right on these rows as on those; it is too high where the model is sure and wrong, as of "
+            "unknown classes, of labels whose meaning changed, and of inputs unlike any in training."
         ),
     ]
 
@@ -125,8 +125,8 @@ def _method(result: Mapping[str, Any]) -> str:
     parts = [
         f"{formats.count(result['rows'])} new rows were compared with {formats.count(result['reference_rows'])} "
         "validation and test rows, which the model was not trained on. Classifiers learn to tell both apart, each by "
-        "one part of what is known of a row, and are tested on rows that they did not learn from; the p-value compares the "
-        f"best of them with that of {formats.count(result['draws'])} random divisions of all rows."
+        "one part of what is known of a row, and are tested on rows that they did not learn from; the p-value "
+        f"compares the best of them with that of {formats.count(result['draws'])} random divisions of all rows."
     ]
     if result["groups"]:
         parts.append(
