@@ -48,7 +48,7 @@ def watch(
     with Watcher() as watcher:
         watched = api.watch(**given, progress=options.caller(watcher))
     if as_json:
-        say_json(json.dumps(watched.record, ensure_ascii=False))
+        say_json(json.dumps(watched.record))
     else:
         from toolkit.report.pages.drift import to_text
 

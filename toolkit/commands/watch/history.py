@@ -35,5 +35,5 @@ def looks(records: Sequence[Mapping[str, Any]]) -> list[Look]:
 
 def append(folder: Path, records: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> None:
     """Write all records and a further one; the file appears whole or not at all."""
-    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in (*records, record))
+    lines = (json.dumps(row, allow_nan=False) for row in (*records, record))
     runs.write_text(folder / FILE, "".join(f"{line}\n" for line in lines))

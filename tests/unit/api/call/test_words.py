@@ -15,6 +15,7 @@ from toolkit.config import describe
 from toolkit.config.files import parse_assignments
 from toolkit.errors import ConfigError
 
+PRINTED = "as_json"  # says how the command line prints a result
 VERBS = [name for name in toolkit.__all__ if name not in ("Run", "load")]  # each is a command
 
 
@@ -28,7 +29,7 @@ def words_of(verb: str) -> dict[str, inspect.Parameter]:
 def command_of(verb: str) -> dict[str, inspect.Parameter]:
     """Return the parameters of the function that the command line calls."""
     (callback,) = (command.callback for command in app.registered_commands if command.name == verb)
-    return dict(inspect.signature(callback).parameters)
+    return {name: word for name, word in inspect.signature(callback).parameters.items() if name != PRINTED}
 
 
 def test_the_verbs_are_seen():
@@ -47,7 +48,7 @@ def test_keyword_arguments_are_the_words_of_the_command_line(verb):
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_option_has_the_name_of_its_keyword_argument(verb):
     options = [item for item in typer.main.get_command(app).commands[verb].params if item.param_type_name == "option"]
-    named = {item.name: item.opts[0] for item in options if item.name != "help"}
+    named = {item.name: item.opts[0] for item in options if item.name not in ("help", PRINTED)}
     assert named == {name: f"--{OPTIONS.get(name, name).replace('_', '-')}" for name in named}
     assert named.keys() <= words_of(verb).keys()
     assert len(named) > 2
