@@ -7,9 +7,10 @@ from typing import Any
 from toolkit.api.call import words
 from toolkit.api.call.caller import Caller, called
 from toolkit.api.results import Watched
-from toolkit.commands.watch.run import LOOKS, ROWS
+from toolkit.commands.watch.run import LOOKS, MOST_ROWS, ROWS
 from toolkit.commands.watch.run import watch as watch_batch
 from toolkit.errors import ConfigError
+from toolkit.evaluation.shift.find import LEAST_ROWS
 
 
 def watch(
@@ -46,9 +47,9 @@ def watch(
     """
     given = {**locals()}
     del given["run"]
-    if rows < 1 or looks < 1 or not 0 <= margin < 0.5:
+    if not LEAST_ROWS <= rows <= MOST_ROWS or looks < 1 or not 0 <= margin < 0.5:
         raise ConfigError(
-            "`rows` and `looks` are at least 1, and `margin` is from 0 to below 0.5.",
+            f"`rows` is from {LEAST_ROWS} to {MOST_ROWS}, `looks` at least 1, and `margin` from 0 to below 0.5.",
             "Give other values.",
             id="config.out-of-range",
         )

@@ -19,7 +19,9 @@ def watch(
     ],
     rows: Annotated[
         int,
-        typer.Option("--rows", min=1, help="Rows at most on each side; of more a random sample is compared."),
+        typer.Option(
+            "--rows", min=20, max=3000, help="Rows at most on each side; of more a random sample is compared."
+        ),
     ] = 1000,
     looks: Annotated[
         int, typer.Option("--looks", min=1, help="Batches that share the probability of a false alarm.")

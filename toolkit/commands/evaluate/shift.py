@@ -15,7 +15,7 @@ from toolkit.evaluation.context import EvaluationContext, clusters, references
 from toolkit.evaluation.shift.find import LEAST_ROWS, Settings, Side, compare
 from toolkit.evaluation.statistics.claims.non_inferiority import of_separate
 from toolkit.evaluation.statistics.intervals import Interval
-from toolkit.events import Observe, Stage
+from toolkit.events import Note, Observe, Stage
 
 ROWS = 1000  # on each side at most
 _KINDS = 2  # of claims: on the rows, and on the metric
@@ -25,7 +25,9 @@ def is_compared(subject: EvaluationInputs) -> bool:
     """Whether the rows are compared: other ones than the run's own, enough of them, for a task with `takes_shift`."""
     if subject.run is None or subject.own or not subject.recipe.task.takes_shift:
         return False
-    return subject.rows.num_rows >= LEAST_ROWS and held_out_rows(subject.run) >= LEAST_ROWS
+    with suppress(SourceError):  # the held-out rows may have been removed
+        return subject.rows.num_rows >= LEAST_ROWS and held_out_rows(subject.run) >= LEAST_ROWS
+    return False
 
 
 def section(subject: EvaluationInputs, context: EvaluationContext, observe: Observe) -> dict[str, Any]:
@@ -38,7 +40,11 @@ def section(subject: EvaluationInputs, context: EvaluationContext, observe: Obse
     """
     if subject.run is None or context.stored is None or not context.shifted:
         return {}
-    reference = held_out(subject.run, context.stored, ROWS, observe, keep=False)
+    try:
+        reference = held_out(subject.run, context.stored, ROWS, observe, keep=False)
+    except SourceError as error:
+        observe(Note(f"The rows are not compared with the held-out rows of the run: {error.problem}"))
+        return {}
     numbers = sample(context.rows.num_rows, ROWS, context.seed)
     rows = context.rows.take(pa.array(numbers))
     columns = {name: [values[number] for number in numbers] for name, values in context.columns.items()}

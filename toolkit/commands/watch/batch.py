@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow as pa
 from toolkit.commands.predict.input_rows import assign_columns, read_rows, root_of
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources import row_stream
+from toolkit.data.sources.local_files import in_utf8
 from toolkit.data.sources.row_stream import Row
 from toolkit.data.tables.columns import POSITION
 from toolkit.errors import DataError
@@ -53,7 +55,10 @@ def read_batch(source: str, values: Mapping[str, Any], stored: StoredModel, most
     inputs = stored.recipe.task.named_inputs(config.options)
     roles = assign_columns(source, rows, inputs, config.data.columns)
     table, good = Predictor(stored, inputs, roles, None, all_scores=False, root=root_of(source)).table(rows)
-    extra = {POSITION[0]: pa.array([source] * len(good)), POSITION[1]: pa.array([sample[n][0] for n in good])}
+    extra = {
+        POSITION[0]: pa.array([in_utf8(Path(source).name)] * len(good)),
+        POSITION[1]: pa.array([sample[n][0] for n in good]),
+    }
     group = config.data.group_column
     if group is not None and group not in table.column_names and any(group in rows[n].values for n in good):
         extra[group] = pa.array([_text(rows[n].values.get(group)) for n in good], pa.string())

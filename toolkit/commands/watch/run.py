@@ -12,6 +12,7 @@ from toolkit.commands.watch import history
 from toolkit.commands.watch.batch import Batch, read_batch
 from toolkit.commands.watch.reference import FOLDER, held_out, vectors
 from toolkit.data.division.split import fingerprint
+from toolkit.data.sources.local_files import in_utf8
 from toolkit.errors import ConfigError, SourceError
 from toolkit.evaluation.context import clusters
 from toolkit.evaluation.shift.find import Settings, Side, check_rows, compare
@@ -24,7 +25,7 @@ from toolkit.report.pages.drift import to_html
 from toolkit.runs.lock import sole_writer
 from toolkit.tasks.contract import Recipe
 
-ROWS, LOOKS = 1000, 20
+ROWS, MOST_ROWS, LOOKS = 1000, 3000, 20
 
 
 def watch(
@@ -143,7 +144,7 @@ def _record(
     shift = compare(recipe.task, stored.labels, reference.side, new, reference.validation, features, settings)
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "source": source if source == "-" else Path(source).name,
+        "source": in_utf8(Path(source).name),
         "fingerprint": digest,
         "rows_read": batch.read,
         "unreadable": batch.unreadable,
