@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support import checkpoints
+from tests.support import checkpoints, recordings
 from tests.support.browser import check_page
 from tests.support.cli import Outcome, several, toolkit
 from tests.support.hub import LocalHub
@@ -131,4 +131,53 @@ def test_dark_pictures_are_told_from_light_ones(tmp_path: Path) -> None:
     assert "brightness" in {row["name"] for row in shift["properties"] if row["claimed"]}
     assert all(row["picture"].startswith("data:image/png") for row in shift["examples"])
     assert shift["words"] == []
+    check_page(tmp_path / "run" / "watch" / "drift.html")
+
+
+def test_long_recordings_are_told_from_short_ones(tmp_path: Path) -> None:
+    recordings.folder(tmp_path / "data", 60)
+    model = recordings.checkpoints(tmp_path / "families")["wav2vec2"]
+    (tmp_path / "long").mkdir()
+    for number in range(30):
+        sound = recordings.encoded(recordings.tone(300, 1.5, number))
+        (tmp_path / "long" / f"{number}.wav").write_bytes(sound)
+    train = ("finetune", "speech", "--model", model, "--data", "data", "--epochs", "1", "--batch-size", "8", *FEW)
+    settings = ("--set", "training.device=cpu", "--set", "training.mean_pooling=false", "--output", "run")
+    commands = [(*train, *settings), ("watch", "run", "--input", "long", "--json", *FEW)]
+    outcomes = several(commands, tmp_path, all_of_them=True)
+    assert [outcome.code for outcome in outcomes] == [0, 3], outcomes[-1].text
+    shift = json.loads(outcomes[-1].out)["shift"]
+    assert "seconds" in {row["name"] for row in shift["properties"] if row["claimed"]}
+
+
+def test_numbers_of_grouped_rows(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    words = ["small", "large", "old", "new", "house", "flat", "garden", "lake"]
+
+    def write(name: str, rows: int, columns: tuple[str, ...]) -> None:
+        lines = [",".join(columns)]
+        for number in range(rows):
+            chosen = random.choice(words, 5)
+            values = {
+                "text": " ".join(chosen),
+                "price": 10 * list(chosen).count("large") + 1.5,
+                "user": f"u{number // 3}",
+            }
+            lines.append(",".join(str(values[column]) for column in columns))
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    write("train.csv", 300, ("text", "price", "user"))
+    write("grouped.csv", 90, ("text", "user"))
+    write("plain.csv", 60, ("text",))
+    train = ("finetune", "text", "--model", checkpoints.TINY, "--data", "train.csv", "--label-column", "price")
+    grouped = ("--target", "number", "--set", "data.group_column=user", "--epochs", "1", "--output", "run", *FEW)
+    watched_runs = [("watch", "run", "--input", name, "--json", *FEW) for name in ("grouped.csv", "plain.csv")]
+    outcomes = several([(*train, *grouped), *watched_runs], tmp_path, all_of_them=True)
+    assert outcomes[0].code == 0, outcomes[0].text
+    assert {outcome.code for outcome in outcomes[1:]} <= {0, 3}, outcomes[-1].text
+    first, second = (json.loads(outcome.out)["shift"] for outcome in outcomes[1:])
+    assert (first["groups"], first["one_of_each_group"]) == (30, False)
+    assert (second["groups"], second["one_of_each_group"]) == (None, True)
+    assert first["reference_groups"] == second["reference_groups"] > 10
+    assert [row["label"] for row in first["predicted"]] == ["mean"]
     check_page(tmp_path / "run" / "watch" / "drift.html")
