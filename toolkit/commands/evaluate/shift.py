@@ -42,8 +42,8 @@ def section(subject: EvaluationInputs, context: EvaluationContext, observe: Obse
         return {}
     try:
         reference = held_out(subject.run, context.stored, ROWS, observe, keep=False)
-    except SourceError as error:
-        observe(Note(f"The rows are not compared with the held-out rows of the run: {error.problem}"))
+    except SourceError as missing:
+        observe(Note(f"The rows are not compared with the held-out rows of the run: {missing.problem}"))
         return {}
     numbers = sample(context.rows.num_rows, ROWS, context.seed)
     rows = context.rows.take(pa.array(numbers))
