@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from toolkit.api.results import Run
     from toolkit.api.select import select
     from toolkit.api.tune import tune
+    from toolkit.api.watch import watch
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "repair",
     "select",
     "tune",
+    "watch",
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__, environment
-from toolkit.cli.analysis import attend, compare, evaluate, explain, select
+from toolkit.cli.analysis import attend, compare, evaluate, explain, select, watch
 from toolkit.cli.console import INTERRUPTED, report_failure, say_failure_as_json
 from toolkit.cli.deployment import export, predict, prune_heads, push, serve
 from toolkit.cli.own_options import WithOwnOptions
@@ -36,6 +36,7 @@ app.command("tune", cls=WithOwnOptions)(tune.tune)
 app.command("evaluate", cls=WithOwnOptions)(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("repair")(repair.repair)
+app.command("watch", cls=WithOwnOptions)(watch.watch)
 app.command("explain")(explain.explain)
 app.command("select", cls=WithOwnOptions)(select.select)
 app.command("attend")(attend.attend)

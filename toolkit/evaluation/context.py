@@ -37,6 +37,7 @@ class EvaluationContext:
         repeated: Rows that repeat a training row, as `near_duplicates.describe` gives them; None where not checked.
         known_entities: Texts of the entities of training rows, from `entities.known_texts`; None where not known.
         stored: The model, for checks that need further predictions; None where there are only stored ones.
+        shifted: Whether the rows are compared with held-out rows of the run that the model belongs to.
     """
 
     rows: pa.Table
@@ -50,6 +51,7 @@ class EvaluationContext:
     repeated: Sequence[dict[str, Any]] | None = None
     known_entities: Set[str] | None = None
     stored: "StoredModel | None" = None
+    shifted: bool = False
 
     @cached_property
     def task(self) -> Task:
@@ -93,6 +95,7 @@ class EvaluationContext:
             "centre": task.target.kind.ordered or task.target.kind.standardized,
             "quarters": task.target.kind.standardized,
             "writing": task.written,
+            "shift": self.shifted,
             "robustness": "robustness" in settings.checks,
             "bias": people,
             "fairness": people and settings.group_column is not None,

@@ -242,6 +242,33 @@ _GROUPING = {
     **dict.fromkeys(("groups", "largest", "effective_groups", "design_effect", "effective_rows"), float),
 }
 
+_DIFFERS = {**dict.fromkeys(("reference", "new", "p"), float), "claimed": bool}
+SHIFT: dict[str, Any] = {
+    **dict.fromkeys(("claimed", "one_of_each_group"), bool),
+    **dict.fromkeys(("level", "margin", "confidence", "draws", "words_tested"), float),
+    **dict.fromkeys(("rows", "reference_rows", "groups", "reference_groups"), float),
+    "domain": {**INTERVAL, "p": float, "part": str},
+    "within_classes": {**INTERVAL, "p": float, "part": str, "rows": float},
+    "words": [{"word": str, **_DIFFERS}],
+    "properties": [{"name": str, **_DIFFERS}],
+    "examples": [{**PLACE, "text": str, "picture": str, "score": float}],
+    "predicted": [{"label": str, "reference": INTERVAL, "new": INTERVAL}],
+    "classes": [{"label": str, "reference": float, **INTERVAL}],
+    "classes_reason": str,
+    "accuracy": {
+        **dict.fromkeys(("title", "reason"), str),
+        "fitted_rows": float,
+        **dict.fromkeys(("estimate", "truth", "reference", "checked", "checked_truth"), INTERVAL),
+        **dict.fromkeys(("confidence", "reference_confidence"), INTERVAL),
+    },
+    "metric": {
+        **dict.fromkeys(("name", "title", "unit", "better"), str),
+        **dict.fromkeys(("new", "reference", "difference"), INTERVAL),
+        "confidence": float,
+        "claimed": bool,
+    },
+}
+
 EVALUATION: dict[str, Any] = {
     "split": str,
     "rows": float,
@@ -267,6 +294,7 @@ EVALUATION: dict[str, Any] = {
     "writing": _WRITING,
     "transcripts": _TRANSCRIPTS,
     "recommendations": _RECOMMENDATIONS,
+    "shift": SHIFT,
     "robustness": _ROBUSTNESS,
     "bias": _BIAS,
     "explanations": _EXPLANATIONS,

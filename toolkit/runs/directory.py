@@ -8,6 +8,7 @@
     model/               weights (safetensors), processor, label names
     predictions.parquet  predictions of the model and the baselines for each test row
     report.json, report.md, report.html
+    watch/               batches of new rows that were compared with the held-out rows, and the page on their course
     SHA256SUMS           digests of held-out rows, weights, predictions and report, by which a change is noticed
 
 A directory with a `run.json` is a run; `status` is "complete" only after all files exist.

@@ -185,6 +185,17 @@ def column_names(path: Path) -> list[str]:
     return names
 
 
+def row_count(path: Path) -> int:
+    """Return the number of rows of a Parquet file that a run wrote, without reading them.
+
+    Raises:
+        SourceError: It is missing or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    return int(_read_parquet(path, pq.read_metadata).num_rows)
+
+
 def _read_parquet(path: Path, read: Callable[[Any], Any]) -> Any:
     import pyarrow as pa
 

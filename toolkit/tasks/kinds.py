@@ -102,6 +102,8 @@ class Input:
         length: Size of one value without a tokenizer.
         length_unit: What `length` counts.
         sizes: (lengths of rows, their unit) → name and text: what `inspect` prints of a part.
+        properties: Values, of which some may be None → name → a number for each, by which samples of them can differ;
+            None for `length` alone.
         json: (most characters) → type of a value in a request.
         about: Describes a value in a request.
         of_json: A value of a request → a value as rows have it.
@@ -134,6 +136,7 @@ class Input:
     json: Callable[[int], Any]
     about: str
     sizes: Callable[[Any, str], tuple[str, str]] = shown_labels.sizes
+    properties: Callable[[Sequence[Any]], Mapping[str, Sequence[float]]] | None = None
     learned: Callable[[pa.ChunkedArray], dict[str, Any]] | None = None
     of_json: Callable[[Any], Any] = lambda value: value
     plain: Callable[[Any], str] | None = None

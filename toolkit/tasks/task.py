@@ -191,6 +191,12 @@ class Task:
         return bool(self.target.kind.single or self.target.kind.standardized)
 
     @property
+    def takes_shift(self) -> bool:
+        """Whether held-out rows and new rows can be compared: classes or numbers are predicted, not texts or items."""
+        target: Target = self.target.kind
+        return (target.classes or target.standardized) and not target.written
+
+    @property
     def decision(self) -> str | None:
         """How the program in an ONNX export predicts, as of `Target`; None where it cannot read the inputs either."""
         required = [column.kind for column in self.inputs if column.required]

@@ -124,6 +124,32 @@ class Comparison:
         return f"<Comparison {self.path}: {headline(self.report)}>"
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A batch of new rows, compared with the held-out rows of a run.
+
+    Attributes:
+        path: The folder in the run that holds the page and the records of all batches.
+        record: The record of this batch: its `shift` has the figures of a report.
+    """
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the rows are shown to differ."""
+        return bool(self.record["shift"]["claimed"])
+
+    @property
+    def page(self) -> Path:
+        """The page on the course over all batches."""
+        return self.path / "drift.html"
+
+    def __repr__(self) -> str:
+        return f"<Watched {self.path}: {'differs' if self.claimed else 'no difference shown'}>"
+
+
 def _frame(stored: prediction_store.StoredPredictions) -> "pd.DataFrame":
     """Return a file of predictions as a table, with class names instead of numbers, and one column per class."""
     labels = list(stored.facts.get("labels", ()))

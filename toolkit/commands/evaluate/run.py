@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit import runs
+from toolkit.commands.evaluate import shift
 from toolkit.commands.evaluate.checks import run_checks
 from toolkit.commands.evaluate.document import ReportContext, evaluate_predictions, store
 from toolkit.commands.evaluate.inputs import EvaluationInputs
@@ -91,6 +92,7 @@ def _evaluate(
         repeated=repeated,
         known_entities=train_fingerprint.known_entities(subject.run) if subject.run is not None else None,
         stored=stored,
+        shifted=shift.is_compared(subject),
     )
     report_context = ReportContext(
         command,
@@ -100,7 +102,7 @@ def _evaluate(
         subject.facts,
         own.facts.get("training") if own is not None else None,
         command,
-        checks=run_checks(context, subject.run, observe),
+        checks={**run_checks(context, subject.run, observe), **shift.section(subject, context, observe)},
         config=_config_shown(subject),
         warnings=learned,
         looks=looks(own) + 1 if own is not None else None,

@@ -1,5 +1,7 @@
 """Rows of the input of `predict`: read in chunks, their columns assigned to the inputs of the model."""
 
+import heapq
+import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,3 +116,28 @@ def vocabulary_warning(
         return None
     texts = [" ".join(str(row.values.get(name) or "") for name in names) for row in rows if row.problem is None]
     return vocabulary.unread(texts, stored.loaded.processor, translates=stored.recipe.generate is not None)
+
+
+def sampled(rows: Iterator[Row], most: int, seed: int) -> tuple[list[tuple[int, Row]], int]:
+    """Draw rows of a stream at random, in one pass.
+
+    Each row gets a random key, and those with the lowest are kept.
+
+    Args:
+        rows: The stream.
+        most: Rows to keep.
+        seed: Of the draw.
+
+    Returns:
+        (position from 1, row) in the order of the stream, and how many rows it has.
+    """
+    generator = random.Random(seed)
+    heap: list[tuple[float, int, Row]] = []
+    total = 0
+    for total, row in enumerate(rows, 1):
+        entry = (-generator.random(), total, row)
+        if len(heap) < most:
+            heapq.heappush(heap, entry)
+        elif entry[0] > heap[0][0]:
+            heapq.heapreplace(heap, entry)
+    return sorted(((position, row) for _, position, row in heap), key=lambda item: item[0]), total

@@ -53,8 +53,8 @@ class Predictor:
             rows: Column → value, and what is wrong with it, if anything is.
             observe: Called with the progress within these rows.
         """
-        read = self.read(rows)
-        problems = [row.problem or self.problem(read, number) for number, row in enumerate(rows)]
+        read = self._read(rows)
+        problems = [row.problem or self._problem(read, number) for number, row in enumerate(rows)]
         good = [number for number, problem in enumerate(problems) if problem is None]
         taken = {name: values.column.take(pa.array(good, pa.int64())) for name, values in read.items()}
         located = next((values.located for values in read.values() if values.located), [None] * len(rows))
@@ -72,7 +72,15 @@ class Predictor:
             for row, there, answer, problem in zip(rows, shown, answers, problems, strict=True)
         ]
 
-    def read(self, rows: Sequence[Row]) -> dict[str, Values]:
+    def table(self, rows: Sequence[Row]) -> tuple[pa.Table, list[int], list[dict[str, Any]]]:
+        """Return the rows that can be predicted, as the recipe reads them, their positions and what is shown."""
+        read = self._read(rows)
+        good = [number for number, row in enumerate(rows) if not (row.problem or self._problem(read, number))]
+        taken = {name: values.column.take(pa.array(good, pa.int64())) for name, values in read.items()}
+        shown = [{name: values.shown[number] for name, values in read.items()} for number in good]
+        return columns.take_roles(pa.table(taken), self.roles, self.stored.recipe.columns), good, shown
+
+    def _read(self, rows: Sequence[Row]) -> dict[str, Values]:
         """Convert the values of each input column: column of the rows → values."""
         data, learned = self.stored.config.data, self.stored.learned
         values_of = {}
@@ -84,7 +92,7 @@ class Predictor:
                 values_of[name] = column.kind.read(values, name, reading)
         return values_of
 
-    def problem(self, read: Mapping[str, Values], number: int) -> str | None:
+    def _problem(self, read: Mapping[str, Values], number: int) -> str | None:
         """Return why a row cannot be predicted; None when it can. An optional input may be empty."""
         for column in self.inputs:
             name = self.roles.get(column.role)

@@ -1,8 +1,6 @@
 """The pool: rows to choose from, without those that the run has already, and what the model says of each."""
 
-import heapq
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +11,6 @@ from toolkit import runs
 from toolkit.commands.finetune import train_fingerprint
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources.row_stream import Row
-from toolkit.data.tables import columns
 from toolkit.evaluation.checks import repeated_rows
 from toolkit.evaluation.statistics.temperature import at_temperature
 from toolkit.events import Counted, Event, Observe
@@ -59,31 +56,6 @@ class Predicted:
     vectors: Floats
 
 
-def sampled(rows: Iterator[Row], most: int, seed: int) -> tuple[list[tuple[int, Row]], int]:
-    """Draw rows of a stream at random, in one pass.
-
-    Each row gets a random key, and those with the lowest are kept.
-
-    Args:
-        rows: The stream.
-        most: Rows to keep.
-        seed: Of the draw.
-
-    Returns:
-        (position from 1, row) in the order of the stream, and how many rows it has.
-    """
-    generator = random.Random(seed)
-    heap: list[tuple[float, int, Row]] = []
-    total = 0
-    for total, row in enumerate(rows, 1):
-        entry = (-generator.random(), total, row)
-        if len(heap) < most:
-            heapq.heappush(heap, entry)
-        elif entry[0] > heap[0][0]:
-            heapq.heapreplace(heap, entry)
-    return sorted(((position, row) for _, position, row in heap), key=lambda item: item[0]), total
-
-
 def gather(predictor: Predictor, rows: Sequence[tuple[int, Row]], total: int, run: runs.Run | None) -> Pool:
     """Read the sampled rows, and leave out what cannot be read, what the run has already, and repeated rows.
 
@@ -93,18 +65,15 @@ def gather(predictor: Predictor, rows: Sequence[tuple[int, Row]], total: int, ru
         total: Rows of the whole pool.
         run: The run whose rows are left out; None for a model without a run.
     """
-    recipe = predictor.stored.recipe
     places: list[int] = []
     shown: list[dict[str, Any]] = []
     parts: list[pa.Table] = []
     for start in range(0, len(rows), CHUNK):
         chunk = [row for _, row in rows[start : start + CHUNK]]
-        read = predictor.read(chunk)
-        good = [n for n, row in enumerate(chunk) if (row.problem or predictor.problem(read, n)) is None]
-        taken = {name: values.column.take(pa.array(good, pa.int64())) for name, values in read.items()}
-        parts.append(columns.take_roles(pa.table(taken), predictor.roles, recipe.columns))
+        part, good, inputs = predictor.table(chunk)
+        parts.append(part)
         places += [start + number for number in good]
-        shown += [{name: values.shown[number] for name, values in read.items()} for number in good]
+        shown += inputs
     table = pa.concat_tables(parts) if parts else pa.table({})
     known, near, repeated = _left_out(predictor, table, run)
     kept = [n for n in range(len(places)) if n not in known and n not in near and n not in repeated]

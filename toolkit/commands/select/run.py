@@ -8,7 +8,7 @@ from typing import Any
 import toolkit
 from toolkit import runs
 from toolkit.commands.evaluate.stored_model import find_stored, stored_card
-from toolkit.commands.predict.input_rows import assign_columns, read_rows, root_of
+from toolkit.commands.predict.input_rows import assign_columns, read_rows, root_of, sampled
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.commands.select import files, labelled, pool
 from toolkit.commands.select.files import Batch
@@ -117,7 +117,7 @@ def select(
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
     seed = config.training.seed
     observe(Stage("Reading the pool"))
-    drawn, total = pool.sampled(read_rows(source, values, config.options), wanted.pool_rows, seed)
+    drawn, total = sampled(read_rows(source, values, config.options), wanted.pool_rows, seed)
     if not drawn:
         raise DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
     inputs = recipe.task.named_inputs(config.options)

@@ -18,7 +18,7 @@ def statements(evaluation: Mapping[str, Any], baselines: Sequence[Mapping[str, A
         for baseline in baselines
         if (difference := baseline.get("difference"))
     ]
-    own = (_one_sided, _weak_quarter, _miscalibrated, _weak_groups, _fragile, _unfaithful, _biased, _unfair)
+    own = (_shifted, _one_sided, _weak_quarter, _miscalibrated, _weak_groups, _fragile, _unfaithful, _biased, _unfair)
     return against + [sentence for claimed in own for sentence in claimed(evaluation)]
 
 
@@ -42,6 +42,7 @@ def tested(evaluation: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]]
         "centre": sum(1 for found in (residuals.get("mean"), part("distance").get("signed")) if found),
         "quarters": len(residuals.get("quarters") or ()),
         "writing": len(part("writing").get("checks") or ()),
+        "shift": sum(1 for found in (part("shift").get("domain"), part("shift").get("metric")) if found),
         "robustness": sum(bool(change.get("difference")) for change in part("robustness").get("invariance") or ()),
         "bias": part("bias").get("claims", 0),
         "fairness": len(part("fairness").get("gaps") or ()),
@@ -73,6 +74,24 @@ def compared(name: str, difference: Mapping[str, Any], evaluation: Mapping[str, 
         return f"Worse than {subject} by {size} {above_zero}."
     shows = detectable(difference, figure["unit"], level, evaluation["rows"])
     return f"No significant difference from {subject}: {signed} {interval}.{shows}"
+
+
+def _shifted(evaluation: Mapping[str, Any]) -> list[str]:
+    """Say that the rows differ from the run's held-out rows, and that the first metric does."""
+    found = evaluation.get("shift") or {}
+    metric = found.get("metric") or {}
+    sentences = []
+    if found.get("claimed"):
+        area = found["domain"]
+        sentences.append(
+            "The rows differ from the held-out rows of the run: a classifier between them has an area under the curve "
+            f"of {area['value']:.3f} ({area['low']:.3f} to {area['high']:.3f})."
+        )
+    if metric.get("claimed"):
+        difference = metric["difference"]
+        _, size, interval = sizes(difference, metric["unit"], metric["confidence"])
+        sentences.append(f"{metric['title']} differs from that on the run's test rows: {size} {interval}.")
+    return sentences
 
 
 def _one_sided(evaluation: Mapping[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ from toolkit.report.sections.gate import gate
 from toolkit.report.sections.generated_text import writing
 from toolkit.report.sections.mistakes import mistakes
 from toolkit.report.sections.recommendations import recommendations
+from toolkit.report.sections.shift import shift
 from toolkit.report.sections.transcripts import transcripts
 
 LABELS = 10  # suspect labels that the page shows
@@ -36,6 +37,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
     few = bool(report["training"]["few_labels"]["candidates"]) and carved
     rows = "labelled rows (predicted by cross-validation)" if few else "validation rows"
     return [
+        *shift(evaluation["shift"]),
         *gate(report["gate"]),
         *comparison(report["comparison"]),
         *seeds(report["seeds"]),

@@ -37,6 +37,12 @@ def _sizes(lengths: Any, unit: str) -> tuple[str, str]:
     return "length", f"median {median:.2f}, 95 % under {high:.2f}, longest {lengths.max() / 1000:.2f} seconds"
 
 
+def _properties(recordings: Sequence[Mapping[str, Any] | None]) -> dict[str, list[float]]:
+    """Return the length, the sample rate and the largest amplitude of each recording."""
+    facts = {"seconds": "seconds", "samples per second": "rate", "largest amplitude": "peak"}
+    return {name: [float((row or {}).get(fact) or 0.0) for row in recordings] for name, fact in facts.items()}
+
+
 def _changes(
     model: CounterfactualModel,
     examples: Sequence[tuple[Any, ...]],
@@ -58,6 +64,7 @@ AUDIO = Input(
     length=lambda value: round(1000 * value["seconds"]),
     length_unit="milliseconds",
     sizes=_sizes,
+    properties=_properties,
     json=files.json,
     about="A recording file's bytes in base64",
     of_json=files.of_json,

@@ -67,6 +67,15 @@ def _swaps(
     return bias.section(model, examples, places, load_lists(settings.lists))
 
 
+def properties(texts: Sequence[str | None]) -> dict[str, list[float]]:
+    """Return simple properties of texts, in which samples of them can differ."""
+    words = [(text or "").split() for text in texts]
+    return {
+        "words": [float(len(row)) for row in words],
+        "characters per word": [sum(map(len, row)) / max(1, len(row)) for row in words],
+    }
+
+
 LIKENESS = Likeness(near_duplicates.summary, near_duplicates.find, near_duplicates.THRESHOLD)
 _plain: Callable[[Any], str] = lambda value: str(value or "")  # noqa: E731
 
@@ -80,6 +89,7 @@ TEXT = Input(
     read=read,
     length=lambda value: len((value or "").split()),
     length_unit="words",
+    properties=properties,
     json=json,
     about="A text",
     plain=_plain,

@@ -10,7 +10,7 @@ from toolkit.data.formats import cells
 from toolkit.data.tables import columns, empty_values, word_splitting
 from toolkit.evaluation.checks import robustness
 from toolkit.evaluation.perturbations.counterfactual import CounterfactualModel
-from toolkit.tasks.inputs.text import LIKENESS, invalid_unicode, json
+from toolkit.tasks.inputs.text import LIKENESS, invalid_unicode, json, properties
 from toolkit.tasks.task import Checked, Column, Input, Reading, Values
 
 _SAMPLE = ["Is", "it", "ready?"]
@@ -87,6 +87,7 @@ WORDS = Input(
     learned=lambda values: word_splitting.learned(values.to_pylist()).as_dict(),
     length=lambda value: len(value or ()),
     length_unit="words",
+    properties=lambda values: properties([" ".join(map(str, value or ())) for value in values]),
     json=_json,
     about="A text, or the list of its words",
     plain=lambda value: " ".join(map(str, value or ())),

@@ -148,6 +148,29 @@ def vectors(
             yield numbers, Vectors({name: part[known] for name, part in taken.items()}, labels[known])
 
 
+def row_means(model: Any, features: Features, collate: Collate, batch_size: int) -> Floats | None:
+    """Return the mean of all tokens of each row, normalised, without labels; None for a model that has none. (N, D).
+
+    Args:
+        model: On its device.
+        features: The rows; labels are not needed.
+        collate: Stacks rows into a batch.
+        batch_size: Rows in a forward pass.
+    """
+    means: Floats | None = None
+    with capturing(model, None) as captured, models.plainly(model):
+        for rows in plan_evaluation(features.lengths, batch_size):
+            batch = collate([features[int(row)] for row in rows])
+            captured.clear()
+            _run(model, batch)
+            part = pooled(captured, batch, by_word=False).get(MEAN)
+            if part is None:
+                return None
+            means = np.zeros((len(features), part.shape[1]), np.float32) if means is None else means
+            means[rows] = part
+    return means
+
+
 @contextmanager
 def capturing(model: Any, layer: Any | None) -> Iterator[dict[str, Any]]:
     """Return a dictionary that each forward pass fills with what `pooled` takes.

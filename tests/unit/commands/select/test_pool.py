@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.support.errors import refused
-from toolkit.commands.select import files, pool
+from toolkit.commands.predict.input_rows import sampled
+from toolkit.commands.select import files
 from toolkit.commands.select.files import Batch
 from toolkit.data.sources.row_stream import Row
 from toolkit.errors import ConfigError
@@ -24,14 +25,14 @@ def stream(rows):
 
 
 def test_small_pool_is_taken_whole_in_its_order():
-    rows, total = pool.sampled(stream(5), 10, 0)
+    rows, total = sampled(stream(5), 10, 0)
     assert ([position for position, _ in rows], total) == ([1, 2, 3, 4, 5], 5)
 
 
 def test_every_row_of_a_large_pool_has_the_same_chance():
     counts = np.zeros(40)
     for seed in range(1000):
-        rows, total = pool.sampled(stream(40), 10, seed)
+        rows, total = sampled(stream(40), 10, seed)
         assert (len(rows), total) == (10, 40)
         assert all(row.values["text"] == str(position - 1) for position, row in rows)
         counts[[position - 1 for position, _ in rows]] += 1

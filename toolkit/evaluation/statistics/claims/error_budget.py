@@ -15,6 +15,7 @@ WEIGHTS: Mapping[str, float] = {
     "centre": 1,  # ordered classes and numbers that are predicted too low or too high
     "quarters": 1,  # true values of numbers at which errors are larger
     "writing": 1,  # faults of generated texts
+    "shift": 1,  # other rows than the run's own, and another figure on them
     "robustness": 1,
     "bias": 1,
     "fairness": 1,

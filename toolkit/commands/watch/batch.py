@@ -1,0 +1,69 @@
+"""A batch of new rows: a sample of a file in bounded memory, as the model's recipe reads them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit.commands.predict.input_rows import assign_columns, read_rows, root_of, sampled
+from toolkit.commands.predict.predictor import Predictor
+from toolkit.data.sources import row_stream
+from toolkit.data.sources.local_files import in_utf8
+from toolkit.data.tables.columns import POSITION
+from toolkit.errors import DataError
+from toolkit.inference.model import StoredModel
+
+
+@dataclass(frozen=True)
+class Batch:
+    """New rows.
+
+    Attributes:
+        rows: A sample of them, as the recipe reads them, with their places in the file.
+        read: Number of rows in the file.
+        unreadable: Number of rows of the sample that cannot be predicted.
+    """
+
+    rows: pa.Table
+    read: int
+    unreadable: int
+
+
+def read_batch(source: str, values: Mapping[str, Any], stored: StoredModel, most: int, seed: int) -> Batch:
+    """Read a file from the first row to the last, and keep a random sample of its rows.
+
+    Args:
+        source: The file, or "-" for standard input.
+        values: Nested configuration values that say how it is read.
+        stored: The model.
+        most: Rows of the sample.
+        seed: Of the sample.
+
+    Raises:
+        CallError: The file cannot be read, or lacks a column.
+    """
+    row_stream.check_input(source)
+    config = stored.config
+    sample, read = sampled(read_rows(source, values, config.options), most, seed)
+    if not sample:
+        raise DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
+    rows = [row for _, row in sample]
+    inputs = stored.recipe.task.named_inputs(config.options)
+    roles = assign_columns(source, rows, inputs, config.data.columns)
+    table, good, _ = Predictor(stored, inputs, roles, None, all_scores=False, root=root_of(source)).table(rows)
+    extra = {
+        POSITION[0]: pa.array([in_utf8(Path(source).name)] * len(good)),
+        POSITION[1]: pa.array([sample[n][0] for n in good]),
+    }
+    group = config.data.group_column
+    if group is not None and group not in table.column_names and any(group in rows[n].values for n in good):
+        extra[group] = pa.array([_text(rows[n].values.get(group)) for n in good], pa.string())
+    for name, column in extra.items():
+        table = table.append_column(name, column)
+    return Batch(table, read, len(rows) - len(good))
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)
