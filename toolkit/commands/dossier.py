@@ -102,15 +102,16 @@ def collect(run: runs.Run, target: str, recipe_name: str | None = None) -> Evide
     reports = _reports(run)
     card = model_metadata.read(run.model)
     named = model_metadata.recipe_of(card, run.model, recipe_name, trusted=False)
-    task = _task(str(named), (card.get("data") or {}).get("target"))
+    task = loading.load(str(named), (card.get("data") or {}).get("target")).task
+    task = Task(task.learned(card.get("inputs") or {}))
     own = [] if str(named) in catalogue.available() else ["--recipe", str(named)]
     looks = run.path / LOOKS
     return Evidence(
-        run=Node("run.json", "", runs.read_facts(run.path)),
-        config=Node("config.yaml", "", read_file(run.path / "config.yaml")),
-        card=Node(f"model/{runs.CARD}", "", card),
+        run=_node("run.json", runs.read_facts(run.path)),
+        config=_node("config.yaml", read_file(run.path / "config.yaml")),
+        card=_node(f"model/{runs.CARD}", card),
         reports=reports,
-        looks=Node(LOOKS.as_posix(), "", runs.read_object(looks) if looks.is_file() else None),
+        looks=_node(LOOKS.as_posix(), runs.read_object(looks) if looks.is_file() else {}),
         model_files=_files(run, [*_inside(run, "model"), *_inside(run, "adapter"), *_inside(run, "exports")]),
         records=_files(run, [run.path / name for name in _RECORDS]),
         task=task,
@@ -120,9 +121,9 @@ def collect(run: runs.Run, target: str, recipe_name: str | None = None) -> Evide
     )
 
 
-def _task(name: str, target: str | None) -> Task:
-    task: Task = loading.load(name, target).task
-    return task
+def _node(name: str, content: dict[str, Any]) -> Node:
+    """Return what a file holds, without characters that cannot be shown."""
+    return Node(name, "", fill({}, content))
 
 
 def _reports(run: runs.Run) -> list[Node]:

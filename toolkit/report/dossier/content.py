@@ -8,6 +8,7 @@ from toolkit.report.dossier.traces import Figure, Node
 from toolkit.tasks.task import Task
 
 Cell = str | Figure
+Rows = Sequence[Sequence[Cell]]
 
 # States of an entry, in the order in which they are counted.
 MEASURED = "from the run"
@@ -35,7 +36,7 @@ class Table:
     """
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Rows
 
 
 Block = Text | Table

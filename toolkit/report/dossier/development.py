@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from toolkit.report.dossier.content import Block, Cell, Evidence, Gap, Table, Text
+from toolkit.report.dossier.content import Block, Cell, Evidence, Gap, Rows, Table, Text
 from toolkit.report.dossier.layout import evaluate, facts, gap, leaves, listing, written
 from toolkit.report.dossier.traces import Figure, Node, duration, estimate, exact, measure, plain
 
@@ -46,7 +46,7 @@ def configuration(evidence: Evidence) -> Sequence[Block]:
         "stopped_early": "Stopped early",
         "precision": "Precision",
     }
-    automatic = [[key, plain(node)] for key, node in training["automatic"].items()]
+    automatic: Rows = [[key, plain(node)] for key, node in training["automatic"].items()]
     return written(
         facts(*((title, plain(training[name])) for name, title in names.items()), ("Seed", exact(training["seed"]))),
         Table(["Value that was derived", "From"], automatic),
@@ -76,10 +76,10 @@ def thresholds(evidence: Evidence) -> Sequence[Block] | Gap:
     kept = [(key, node) for key, node in leaves(card) if not key.startswith(_PROMISES) and key != "thresholds"]
     kept = [(key, node) for key, node in kept if not isinstance(node.value, list | dict)]
     names = [str(name) for name in card["classes"].value or []]
-    by_class = [
+    by_class: Rows = [
         [name, measure(node, "score")] for name, node in zip(names, card["thresholds"], strict=False) if node
     ]
-    points = [
+    points: Rows = [
         [str(point["name"].value), measure(point["threshold"], "score")] for point in card["screening"]["points"]
     ]
     blocks = written(
@@ -88,9 +88,12 @@ def thresholds(evidence: Evidence) -> Sequence[Block] | Gap:
         Table(["Operating point", "Threshold of the probability"], points),
     )
     if card[_PROMISES]:
-        text = "The model keeps scores of validation rows: `toolkit predict --max-error` withholds answers below a score "
-        text += "that keeps an error rate, and `--sets` writes sets of classes. Neither is used unless it is asked for."
-        blocks.append(Text(text))
+        blocks.append(
+            Text(
+                "The model keeps scores of validation rows: `toolkit predict --max-error` withholds answers below a "
+                "score that keeps an error rate, and `--sets` writes sets of classes. Both are options of a prediction."
+            )
+        )
     return blocks or Gap("No thresholds are stored with the model: its output is the prediction.")
 
 
@@ -113,7 +116,7 @@ def compute(evidence: Evidence) -> Sequence[Block]:
     )
     text = "The energy of training is not recorded."
     if not cost:
-        text += f" The time and, where the machine has a counter, the energy of a prediction are measured by "
+        text += " The time and, where the machine has a counter, the energy of a prediction are measured by "
         text += f"`{evaluate(evidence, '--checks cost')}`."
     return [rows, Text(text)]
 
@@ -121,7 +124,7 @@ def compute(evidence: Evidence) -> Sequence[Block]:
 def latency(evidence: Evidence) -> Sequence[Block] | Gap:
     """State how long predictions take."""
     cost = evidence.section("cost")
-    rows = [
+    rows: Rows = [
         [f"{row['batch_size'].value:g}", _milliseconds(row["p50_ms"]), _milliseconds(row["p99_ms"])]
         for row in cost["timings"]
         if row["batch_size"] and row["p50_ms"]
@@ -141,7 +144,7 @@ def _milliseconds(node: Node) -> Figure:
 def provenance(evidence: Evidence) -> Sequence[Block]:
     """State where the data are from, and how many rows each part has."""
     data = evidence.report["data"]
-    parts = [
+    parts: Rows = [
         [str(part["name"].value), plain(part["rows"]), plain(part["given"])] for part in data["splits"] if part["name"]
     ]
     return written(
@@ -163,7 +166,7 @@ def classes(evidence: Evidence) -> Sequence[Block] | Gap:
     if not splits:
         return Gap("Rows are not counted by class: the target has none, or has them for parts of a row.")
     names = list(dict.fromkeys(name for part in splits for name, _ in part["classes"].items()))
-    rows: list[list[Cell]] = [
+    rows: Rows = [
         [name, str(part["name"].value), plain(part["classes"][name])]
         for name in names
         for part in splits
@@ -175,7 +178,7 @@ def classes(evidence: Evidence) -> Sequence[Block] | Gap:
 def preparation(evidence: Evidence) -> Sequence[Block]:
     """State which rows were left out or changed before training."""
     data, training, settings = evidence.report["data"], evidence.report["training"], evidence.config["data"]
-    counts = [[name.replace("_", " "), plain(node)] for name, node in data["counts"].items()]
+    counts: Rows = [[name.replace("_", " "), plain(node)] for name, node in data["counts"].items()]
     return written(
         facts(
             ("Columns that were read", plain(settings["columns"])),

@@ -2,6 +2,7 @@
 
 from toolkit.config.card_extra import CardExtra, about
 from toolkit.report.document.portable import portable
+from toolkit.report.document.schema import fill as printable
 from toolkit.report.dossier.content import (
     BLANK,
     GIVEN,
@@ -42,7 +43,7 @@ def fill(evidence: Evidence, extra: CardExtra) -> Dossier:
 
 
 def _given(blank: Blank, extra: CardExtra) -> Entry:
-    text = (getattr(extra, blank.key) or "").strip()
+    text = str(printable(str, getattr(extra, blank.key))).strip()
     paragraphs = [Text(" ".join(part.split())) for part in text.split("\n\n") if part.strip()]
     if paragraphs:
         return Entry(blank.number, blank.title, GIVEN, paragraphs, blank.key)
@@ -54,4 +55,4 @@ def _automatic(entry: Automatic, evidence: Evidence) -> Entry:
     if not isinstance(content, Gap):
         return Entry(entry.number, entry.title, MEASURED, content)
     state = UNMEASURED if content.command else MEANINGLESS
-    return Entry(entry.number, entry.title, state, [Text(content.reason)], command=content.command)
+    return Entry(entry.number, entry.title, state, [Text(content.reason)], command=str(portable(content.command)))

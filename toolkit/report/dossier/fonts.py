@@ -42,20 +42,21 @@ class Fonts:
     def runs(self, text: str, *, bold: bool) -> Iterator[tuple[str | None, str]]:
         """Split a text by the fonts that draw it: the name of a font, None for the usual one, and the text."""
         text = unicodedata.normalize("NFC", text)
-        for font, part in groupby(text, lambda character: self._font(character, bold)):
+        for (drawn, font), part in groupby(text, lambda character: self._font(character, bold)):
             characters = "".join(part)
-            if font is False:
-                self.undrawn.update(characters)
-                yield None, f"[{' '.join(f'U+{ord(character):04X}' for character in characters)}]"
-            else:
-                yield font, characters  # type: ignore[misc]  # True is never returned
+            if drawn:
+                yield font, characters
+                continue
+            self.undrawn.update(characters)
+            yield None, f"[{' '.join(f'U+{ord(character):04X}' for character in characters)}]"
 
-    def _font(self, character: str, bold: bool) -> str | None | bool:
-        """Return the name of the font that draws a character, None for the usual one, and False for none."""
+    def _font(self, character: str, bold: bool) -> tuple[bool, str | None]:
+        """Return whether a font draws a character, and the name of it, None for the usual one."""
         code = ord(character)
-        if unicodedata.bidirectional(character) in _TO_THE_LEFT or any(a <= code <= b for a, b in _JOINED):
-            return False
-        return next((name for name, glyphs in self._fonts[bold] if code in glyphs), False)
+        turned = unicodedata.bidirectional(character) in _TO_THE_LEFT or any(a <= code <= b for a, b in _JOINED)
+        if turned or unicodedata.category(character).startswith("C"):
+            return False, None
+        return next(((True, name) for name, glyphs in self._fonts[bold] if code in glyphs), (False, None))
 
     @property
     def note(self) -> str:

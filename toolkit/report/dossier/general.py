@@ -94,5 +94,3 @@ def earlier(evidence: Evidence) -> Sequence[Block]:
         ),
         *([files("Export", exports)] if exports else []),
     )
-
-

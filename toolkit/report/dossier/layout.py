@@ -1,6 +1,5 @@
 """Tables of figures, from which rows without a value are left out."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from toolkit.report.dossier.content import Block, Cell, Evidence, Gap, Table

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from toolkit.report import formats
-from toolkit.report.dossier.content import Block, Cell, Evidence, Gap, Table, Text
+from toolkit.report.dossier.content import Block, Evidence, Gap, Rows, Table, Text
 from toolkit.report.dossier.layout import facts, written
-from toolkit.report.dossier.traces import Figure, measure, plain
+from toolkit.report.dossier.traces import measure, plain
 
 
 def inputs(evidence: Evidence) -> Sequence[Block]:
     """State what the model reads."""
     training, card = evidence.report["training"], evidence.card
-    columns: list[list[Cell]] = [
+    columns: Rows = [
         [column.role, column.kind.nouns[1], "yes" if column.required else "no", ", ".join(column.names)]
         for column in evidence.task.inputs
     ]
@@ -27,7 +27,9 @@ def inputs(evidence: Evidence) -> Sequence[Block]:
 
 def shortcomings(evidence: Evidence) -> Sequence[Block] | Gap:
     """List symptoms that the report found, each with its evidence."""
-    rows = [[str(row["id"].value), plain(row["evidence"]), plain(row["advice"])] for row in evidence.report["advice"]]
+    rows: Rows = [
+        [str(row["id"].value), plain(row["evidence"]), plain(row["advice"])] for row in evidence.report["advice"]
+    ]
     if not rows:
         return [Text("The report found no symptom of a problem for which it has advice.")]
     return [Table(["Symptom", "Evidence", "Advice"], rows)]
@@ -35,7 +37,7 @@ def shortcomings(evidence: Evidence) -> Sequence[Block] | Gap:
 
 def metric_definitions(evidence: Evidence) -> Sequence[Block]:
     """State unit, direction and interval of each metric, and how many claims share one error."""
-    metrics = [
+    metrics: Rows = [
         [
             formats.metric_title({"title": "", "name": "", **metric.value}),
             plain(metric["name"]),
@@ -46,7 +48,7 @@ def metric_definitions(evidence: Evidence) -> Sequence[Block]:
         for metric in evidence.evaluation["metrics"]
     ]
     claims = evidence.report["claims"]
-    kinds: list[list[str | Figure]] = [
+    kinds: Rows = [
         [str(kind["kind"].value), plain(kind["tested"]), measure(kind["error"], "fraction")] for kind in claims["kinds"]
     ]
     return written(

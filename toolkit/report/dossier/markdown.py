@@ -48,10 +48,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Text):
         return str(formats.code_markdown(block.text))
     lines = [_row([*block.columns, "Source"]), f"|{' :--- |' * (len(block.columns) + 1)}"]
-    for row in block.rows:
-        source = source_of(row)
-        cells = [_cell(cell) for cell in row]
-        lines.append(f"| {' | '.join([*cells, formats.escape_markdown(source)])} |")
+    lines += [f"| {' | '.join([*map(_cell, row), _source(source_of(row))])} |" for row in block.rows]
     return "\n".join(lines)
 
 
@@ -61,3 +58,9 @@ def _row(names: list[str]) -> str:
 
 def _cell(cell: Cell) -> str:
     return formats.escape_markdown(cell if isinstance(cell, str) else cell.text)
+
+
+def _source(source: str) -> str:
+    """Return a source as code, in which GitHub escapes nothing but what ends a cell or the code."""
+    plain = source and not set("`|\\\n") & set(source)
+    return f"`{source}`" if plain else formats.escape_markdown(source)

@@ -7,13 +7,15 @@ from xml.sax.saxutils import escape
 
 from toolkit.errors import ConfigError
 from toolkit.report import formats
-from toolkit.report.dossier.content import BLANK, UNMEASURED, Block, Dossier, Entry, Figure, Text, source_of
+from toolkit.report.dossier.content import BLANK, UNMEASURED, Block, Dossier, Entry, Text, source_of
 from toolkit.report.dossier.fonts import Fonts
+from toolkit.report.dossier.traces import Figure
 from toolkit.report.dossier.wording import NOT_ADVICE, SOURCES, blank_note
 
 _MARGIN = 54  # points: three quarters of an inch
 _BODY, _SMALL = 9, 7.5  # sizes of letters in points
 _GREY, _LINE = "#f2f2f2", "#bbbbbb"
+_BOX = {"borderPadding": 4, "leftIndent": 5, "rightIndent": 5, "spaceBefore": 8, "spaceAfter": 9}
 
 
 def check_installed() -> None:
@@ -52,7 +54,7 @@ def write_pdf(dossier: Dossier, file: Path, fonts: Fonts) -> None:
         lang="en",
         **dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), _MARGIN),
     )
-    flow = _Flow(fonts, page.width)
+    flow = _Flow(fonts, page.width - 12)  # the frame of a page keeps 6 points on each side
     parts = list(flow.parts(dossier))
     if fonts.undrawn:
         parts[2:2] = [flow.paragraph(fonts.note, "body")]
@@ -78,10 +80,8 @@ class _Flow:
             "body": body,
             "small": small,
             "head": ParagraphStyle("head", small, fontName=fonts.bold),
-            "command": ParagraphStyle("command", small, backColor=_GREY, borderPadding=4, spaceBefore=4, spaceAfter=9),
-            "blank": ParagraphStyle(
-                "blank", body, borderColor=_LINE, borderWidth=0.7, borderPadding=5, spaceBefore=5, spaceAfter=9
-            ),
+            "command": ParagraphStyle("command", small, backColor=_GREY, **_BOX),
+            "blank": ParagraphStyle("blank", body, borderColor=_LINE, borderWidth=0.7, **_BOX),
             **{
                 name: ParagraphStyle(
                     *(name, body),
@@ -100,12 +100,15 @@ class _Flow:
         from reportlab.platypus import Paragraph
 
         start = f'<font name="{self._fonts.bold}">{self._drawn(bold_start, bold=True)}</font> ' if bold_start else ""
-        return Paragraph(start + self._drawn(text, bold=style in ("head", "title", "point", "entry")), self._styles[style])
+        rest = self._drawn(text, bold=self._styles[style].fontName == self._fonts.bold)
+        return Paragraph(start + rest, self._styles[style])
 
     def _drawn(self, text: str, *, bold: bool) -> str:
         """Return text as ReportLab's markup, in which a run of characters of another font names that font."""
-        runs = self._fonts.runs(" ".join(text.split()), bold=bold)
-        return "".join(escape(run) if font is None else f'<font name="{font}">{escape(run)}</font>' for font, run in runs)
+        return "".join(
+            escape(run) if font is None else f'<font name="{font}">{escape(run)}</font>'
+            for font, run in self._fonts.runs(" ".join(text.split()), bold=bold)
+        )
 
     def parts(self, dossier: Dossier) -> Iterator[Any]:
         """Yield the whole document from its title on."""

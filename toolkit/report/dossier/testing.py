@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from toolkit.report import formats
 from toolkit.report.document.command_lines import repeated
-from toolkit.report.dossier.content import Block, Cell, Evidence, Gap, Table, Text
+from toolkit.report.dossier.content import Block, Cell, Evidence, Gap, Rows, Table, Text
 from toolkit.report.dossier.general import files
 from toolkit.report.dossier.layout import facts, gap, listing, unit_of, written
 from toolkit.report.dossier.traces import Figure, Node, estimate, measure, p_value, plain
@@ -30,8 +30,8 @@ def held_out(evidence: Evidence) -> Sequence[Block]:
             ("Evaluations on these rows, this one included", plain(evaluation["looks"])),
         ),
         Text(
-            "Weights, thresholds and calibration are chosen on validation rows; the rows of the test are used for the "
-            "figures alone. Rows that are equal to a row of the test are removed from the others."
+            "Weights, thresholds and calibration are chosen on validation rows, or by cross-validation where labels "
+            "are few; the rows of the test are used for the figures alone."
         ),
     )
 
@@ -46,7 +46,7 @@ def _title(metric: Node) -> str:
 
 def metrics(evidence: Evidence) -> Sequence[Block]:
     """List each metric with its interval."""
-    rows = [[_title(metric), estimate(metric, unit_of(metric))] for metric in evidence.evaluation["metrics"]]
+    rows: Rows = [[_title(metric), estimate(metric, unit_of(metric))] for metric in evidence.evaluation["metrics"]]
     return written(
         facts(("Mean loss", measure(evidence.evaluation["loss"], "score"))),
         Table(["Metric", "Value (interval)"], rows),
@@ -82,7 +82,7 @@ def by_class(evidence: Evidence) -> Sequence[Block] | Gap:
     evaluation = evidence.evaluation
     if not evaluation["per_class"]:
         return Gap("The report has no figures by class: the target has no classes, or the recipe does not add them.")
-    rows = [
+    rows: Rows = [
         [
             str(row["label"].value),
             plain(row["support"]),
@@ -146,7 +146,7 @@ def calibration(evidence: Evidence) -> Sequence[Block] | Gap:
     section = evidence.section("calibration")
     if not section:
         return gap(evidence, "calibration", "Calibration")
-    by_label = [
+    by_label: Rows = [
         [str(row["label"].value), measure(row["mean_probability"], "fraction"), measure(row["share"], "fraction"),
          estimate(row["ece"], "fraction"), p_value(row["p"])]
         for row in section["classes"]
@@ -182,7 +182,7 @@ def operating_points(evidence: Evidence) -> Sequence[Block] | Gap:
         options = "--set evaluation.positive_class=CLASS"
         return gap(evidence, "screening", "Sensitivity at chosen thresholds", options)
     keys = ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value")
-    rows = [
+    rows: Rows = [
         [str(point["name"].value), measure(point["threshold"], "score"),
          *(estimate(point[key], "fraction") for key in keys)]
         for point in section["points"]
@@ -197,7 +197,7 @@ def slices(evidence: Evidence) -> Sequence[Block] | Gap:
     if not section:
         return gap(evidence, "slices", "Accuracy in groups of rows")
     figure = str(section["figure"].value or "Accuracy")
-    rows = [
+    rows: Rows = [
         [f"{group['by'].value}: {group['name'].value}", plain(group["rows"]), estimate(group["accuracy"], "fraction"),
          p_value(group["p"])]
         for group in section["groups"]
@@ -264,13 +264,13 @@ def bias(evidence: Evidence) -> Sequence[Block] | Gap:
         why = section["not_tested"].value
         return Gap(str(why)) if why else gap(evidence, "bias", "Bias against groups of people", "--checks bias")
     unit = _GAP_UNITS.get(str(section["measure"].value), "score")
-    gaps = [
+    gaps: Rows = [
         [f"{found['group'].value} against {found['versus'].value} ({study['category'].value})",
          estimate(found["score"], unit, signed=True), plain(found["clear"])]
         for study in studies
         for found in study["gaps"]
     ]  # fmt: skip
-    swaps = [
+    swaps: Rows = [
         [str(study["category"].value), plain(study["texts"]), estimate(study["flipped"], "fraction")]
         for study in studies
     ]
@@ -287,11 +287,11 @@ def fairness(evidence: Evidence) -> Sequence[Block] | Gap:
     if not section["groups"]:
         options = "--set evaluation.group_column=COLUMN"
         return gap(evidence, "fairness", "Accuracy by groups of people", options)
-    groups = [
+    groups: Rows = [
         [str(group["name"].value), plain(group["rows"]), estimate(group["accuracy"], "fraction")]
         for group in section["groups"]
     ]
-    largest = [
+    largest: Rows = [
         [str(found["figure"].value).replace("_", " "), measure(found["value"], "fraction"), p_value(found["p"])]
         for found in section["gaps"]
     ]
@@ -305,7 +305,7 @@ def fairness(evidence: Evidence) -> Sequence[Block] | Gap:
 def explanations(evidence: Evidence) -> Sequence[Block] | Gap:
     """Point 2(e): how faithfully the methods explain predictions, which helps to interpret them."""
     section = evidence.section("faithfulness")
-    rows = [
+    rows: Rows = [
         [str(method["title"].value), estimate(method, unit_of(section, "score"))]
         for method in section["methods"]
         if method["value"].value is not None
@@ -331,7 +331,7 @@ def records(evidence: Evidence) -> Sequence[Block]:
 def statements(evidence: Evidence) -> Sequence[Block]:
     """Point 3: the verdict of the report, with its warnings."""
     verdict = evidence.report["verdict"]
-    weak = [
+    weak: Rows = [
         [f"{group['by'].value}: {group['name'].value}", plain(group["rows"]), estimate(group["accuracy"], "fraction")]
         for group in evidence.section("slices")["worst"]
     ]
