@@ -11,8 +11,7 @@ from toolkit.config.card_extra import CardExtra, read
 from toolkit.config.files import read_file
 from toolkit.evaluation.checks import all_checks
 from toolkit.events import Note, Observe, Stage
-from toolkit.report.document.schema import REPORT, fill
-from toolkit.report.document.stored import read_report
+from toolkit.report.document.schema import REPORT, fill, read_report
 from toolkit.report.dossier import fill as filling
 from toolkit.report.dossier import pdf as pages
 from toolkit.report.dossier.content import Dossier, Evidence

@@ -17,7 +17,7 @@ from toolkit.events import Note, Observe, Stage
 from toolkit.hub import benchmarks, destinations, upload
 from toolkit.hub.destinations import Destination
 from toolkit.report.document.portable import portable, quoted, without_examples
-from toolkit.report.document.stored import read_report
+from toolkit.report.document.schema import read_report
 from toolkit.report.pages import usage
 from toolkit.report.pages.model_card import Publication, to_card, to_eval_results
 from toolkit.report.pages.render import to_html

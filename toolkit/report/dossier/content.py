@@ -18,6 +18,14 @@ UNMEASURED = "not measured"
 MEANINGLESS = "does not apply"
 STATES = (MEASURED, GIVEN, BLANK, UNMEASURED, MEANINGLESS)
 
+NOT_ADVICE = (
+    "This document follows the structure of Annex IV of Regulation (EU) 2024/1689; it is not legal advice, and it does "
+    "not state that the system meets any requirement."
+)
+SOURCES = (
+    "Each row of a table ends with its source: a file of the run directory, and the key in it as jq and yq read it."
+)
+
 
 @dataclass(frozen=True)
 class Text:
@@ -190,6 +198,11 @@ class Dossier:
         missing = self.count(UNMEASURED)
         unmeasured = f" {missing} {'was' if missing == 1 else 'were'} not measured." if missing else ""
         return f"{self.count(BLANK)} of {total} entries are left to you{given}.{unmeasured}"
+
+
+def blank_note(key: str) -> str:
+    """Return the mark of a blank entry."""
+    return f"Left to you (key `{key}`):"
 
 
 def source_of(row: Sequence[Cell]) -> str:

@@ -3,8 +3,19 @@
 from collections.abc import Iterator
 
 from toolkit.report import formats
-from toolkit.report.dossier.content import BLANK, UNMEASURED, Block, Cell, Dossier, Entry, Text, source_of
-from toolkit.report.dossier.wording import NOT_ADVICE, SOURCES, blank_note
+from toolkit.report.dossier.content import (
+    BLANK,
+    NOT_ADVICE,
+    SOURCES,
+    UNMEASURED,
+    Block,
+    Cell,
+    Dossier,
+    Entry,
+    Text,
+    blank_note,
+    source_of,
+)
 
 
 def to_markdown(dossier: Dossier) -> str:

@@ -7,10 +7,20 @@ from xml.sax.saxutils import escape
 
 from toolkit.errors import ConfigError
 from toolkit.report import formats
-from toolkit.report.dossier.content import BLANK, UNMEASURED, Block, Dossier, Entry, Text, source_of
+from toolkit.report.dossier.content import (
+    BLANK,
+    NOT_ADVICE,
+    SOURCES,
+    UNMEASURED,
+    Block,
+    Dossier,
+    Entry,
+    Text,
+    blank_note,
+    source_of,
+)
 from toolkit.report.dossier.fonts import Fonts
 from toolkit.report.dossier.traces import Figure
-from toolkit.report.dossier.wording import NOT_ADVICE, SOURCES, blank_note
 
 _MARGIN = 54  # points: three quarters of an inch
 _BODY, _SMALL = 9, 7.5  # sizes of letters in points
