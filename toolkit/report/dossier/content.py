@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toolkit.report.document.portable import portable
 from toolkit.report.dossier.traces import Figure, Node
 from toolkit.tasks.task import Task
 
@@ -252,4 +253,4 @@ def _block(block: Block) -> dict[str, Any]:
 def _cell(cell: Cell) -> dict[str, Any]:
     if isinstance(cell, str):
         return {"text": cell}
-    return {"text": cell.text, "file": cell.node.file, "key": cell.node.key, "value": cell.node.value}
+    return {"text": cell.text, "file": cell.node.file, "key": cell.node.key, "value": portable(cell.node.value)}

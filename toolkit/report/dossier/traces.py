@@ -101,8 +101,11 @@ def measure(node: Node, unit: str, signed: bool = False) -> Figure:
 
 def estimate(node: Node, unit: str, signed: bool = False) -> Figure:
     """Show a metric with its interval; the node is a mapping with `value`, `low` and `high`."""
-    empty = node.value is None or node.value.get("value") is None
-    return Figure(NOTHING if empty else formats.estimate(node.value, unit, signed), node)
+    found = node.value or {}
+    if found.get("value") is None:
+        return Figure(NOTHING, node)
+    ends = {name: found.get(name) for name in ("value", "low", "high")}
+    return Figure(formats.estimate(ends, unit, signed), Node(node.file, node.key, ends))
 
 
 def size(node: Node) -> Figure:
