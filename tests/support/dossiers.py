@@ -29,6 +29,11 @@ def documented(run: Path, **words: Any) -> dict[str, Any]:
             value = {name: value[name] for name in ("value", "low", "high")}
         assert figure["value"] == portable(value) or (figure["value"] in (None, "", [], {}) and not value), figure
         _check_text(figure["text"], value, figure)
+    for point in content["points"]:
+        for entry in point["entries"]:
+            rows = [row for block in entry["content"] for row in block.get("rows", ())]
+            assert bool(rows) == (entry["state"] == "from the run"), entry
+            assert ("command" in entry) == (entry["state"] == "not measured"), entry
     return content
 
 
@@ -95,7 +100,7 @@ def _check_number(text: str, value: float | None, figure: dict[str, Any]) -> Non
         assert value < 0.001, figure
         return
     shown, scale = _NUMBER.findall(text), 1.0
-    units = [unit for unit in re.findall(r"[A-Za-z%]+", re.sub(r"\de[-+]\d", "", text))]
+    units = re.findall(r"[A-Za-z%]+", re.sub(r"\de[-+]\d", "", text))
     if any(unit in ("%", "points") for unit in units):
         scale = 100.0
     elif units and units[0] in _BYTES:

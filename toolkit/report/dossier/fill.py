@@ -15,6 +15,7 @@ from toolkit.report.dossier.content import (
     Entry,
     Evidence,
     Gap,
+    Table,
     Text,
 )
 from toolkit.report.dossier.points import POINTS
@@ -52,7 +53,9 @@ def _given(blank: Blank, extra: CardExtra) -> Entry:
 
 def _automatic(entry: Automatic, evidence: Evidence) -> Entry:
     content = entry.fill(evidence)
-    if not isinstance(content, Gap):
+    if not isinstance(content, Gap) and any(isinstance(block, Table) for block in content):
         return Entry(entry.number, entry.title, MEASURED, content)
+    if not isinstance(content, Gap):
+        content = Gap("The files of the run have nothing on this.")
     state = UNMEASURED if content.command else MEANINGLESS
     return Entry(entry.number, entry.title, state, [Text(content.reason)], command=str(portable(content.command)))

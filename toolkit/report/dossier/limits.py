@@ -31,7 +31,7 @@ def shortcomings(evidence: Evidence) -> Sequence[Block] | Gap:
         [str(row["id"].value), plain(row["evidence"]), plain(row["advice"])] for row in evidence.report["advice"]
     ]
     if not rows:
-        return [Text("The report found no symptom of a problem for which it has advice.")]
+        return Gap("The report found no symptom of a problem for which it has advice.")
     return [Table(["Symptom", "Evidence", "Advice"], rows)]
 
 

@@ -51,13 +51,19 @@ class Node:
         return ((name, self[name]) for name in self.value) if isinstance(self.value, dict) else iter(())
 
     def __bool__(self) -> bool:
-        """Whether there is a value, which may be 0 or false."""
-        return self.value not in (None, "", [], {})
+        """Whether there is a value, which may be 0 or false, in it or anywhere below."""
+        return _has_value(self.value)
 
     @property
     def source(self) -> str:
         """File and key."""
         return f"{self.file}: {self.key}" if self.key else self.file
+
+
+def _has_value(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_has_value, value.values() if isinstance(value, dict) else value))
+    return value not in (None, "")
 
 
 @dataclass(frozen=True)
