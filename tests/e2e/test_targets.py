@@ -17,6 +17,7 @@ import pytest
 from tests.support.cards import card_errors
 from tests.support.checkpoints import TINY
 from tests.support.cli import Outcome, environment, several
+from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 from toolkit.commands import push
@@ -183,6 +184,10 @@ def test_the_report_has_the_metrics_of_the_kind(home: Home) -> None:
             assert metric["low"] <= metric["value"] <= metric["high"], metric
     assert len(report["baselines"]) >= 3
     assert all(baseline["difference"] for baseline in report["baselines"])
+
+
+def test_documentation_has_the_figures_of_the_files(home: Home) -> None:
+    assert documented(home.path / "run", output=home.path / "documents")["counts"]["from the run"] >= 18
 
 
 def test_it_learns(home: Home) -> None:

@@ -103,6 +103,8 @@ def collect(run: runs.Run, target: str, recipe_name: str | None = None) -> Evide
     named = model_metadata.recipe_of(card, run.model, recipe_name, trusted=False)
     task = loading.load(str(named), (card.get("data") or {}).get("target")).task
     task = Task(task.learned(card.get("inputs") or {}))
+    applies = {check.key: check.applies(task) for check in all_checks()}
+    applies["faithfulness"] = task.explained_by is not None or applies["writing"]  # of generated texts by alignment
     own = [] if str(named) in catalogue.available() else ["--recipe", str(named)]
     looks = run.path / LOOKS
     return Evidence(
@@ -114,8 +116,7 @@ def collect(run: runs.Run, target: str, recipe_name: str | None = None) -> Evide
         model_files=_files(run, [*_inside(run, "model"), *_inside(run, "adapter"), *_inside(run, "exports")]),
         records=_files(run, [run.path / name for name in _RECORDS]),
         task=task,
-        applies={check.key: check.applies(task) for check in all_checks()}
-        | {"faithfulness": task.explained_by is not None},
+        applies=applies,
         target=shlex.join([target, *own]),
     )
 

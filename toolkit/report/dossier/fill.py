@@ -53,7 +53,7 @@ def _given(blank: Blank, extra: CardExtra) -> Entry:
 
 def _automatic(entry: Automatic, evidence: Evidence) -> Entry:
     content = entry.fill(evidence)
-    if not isinstance(content, Gap) and any(isinstance(block, Table) for block in content):
+    if not isinstance(content, Gap) and any(isinstance(block, Table) and block.rows for block in content):
         return Entry(entry.number, entry.title, MEASURED, content)
     if not isinstance(content, Gap):
         content = Gap("The files of the run have nothing on this.")

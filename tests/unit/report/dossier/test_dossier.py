@@ -1,15 +1,12 @@
 """The technical documentation of a stored run: traced figures, blanks, escaping, and what is refused."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 import toolkit
-from tests.support.dossiers import documented, entry_of, states
+from tests.support.dossiers import documented, entry_of, make_run, states
 from tests.support.errors import refused
 from tests.support.reports import sample
 from toolkit import runs
@@ -18,7 +15,6 @@ from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.report.dossier.content import Automatic, Blank, source_of
 from toolkit.report.dossier.points import POINTS
 from toolkit.report.dossier.traces import Figure, Node
-from toolkit.runs import checksums
 
 ENTRIES = [entry for point in POINTS for entry in point.entries]
 LETTERS = [
@@ -38,33 +34,6 @@ LETTERS = [
     "2(f)",
 ]
 NUMBERS = [*LETTERS, "2(g)", "2(h)", "3", "4", "5", "6", "7", "8", "9"]
-Make = Callable[..., Path]
-
-
-def make_run(folder: Path, report: dict[str, Any], **facts: Any) -> Path:
-    """Write the files of a run of the recipe `sentiment` that a report could be of."""
-    run = runs.Run(folder / "run")
-    data = {name: report["data"][name] for name in ("source", "origin", "fingerprint", "splits")}
-    runs.write_json(
-        run.path / "run.json",
-        {
-            "status": "complete",
-            "command": report["command"],
-            "recipe": "sentiment",
-            "created": report["created"],
-            "finished": report["created"],
-            "model": report["model"]["origin"],
-            "data": data,
-            "environment": report["environment"],
-            **facts,
-        },
-    )
-    runs.write_text(run.path / "config.yaml", yaml.safe_dump(report["config"]))
-    runs.write_json(run.path / "report.json", report)
-    runs.write_json(run.model / runs.CARD, {"recipe": "sentiment", "labels": ["negative", "positive"]})
-    runs.write_text(run.model / "model.safetensors", "weights")
-    checksums.record(run.path, ["report.json", "model/model.safetensors"])
-    return run.path
 
 
 @pytest.fixture
@@ -237,7 +206,7 @@ def test_every_automatic_entry_survives_an_empty_report(tmp_path: Path):
     report["training"] = None
     report["baselines"] = []
     run = make_run(tmp_path, report)
-    content = toolkit.dossier(run, progress=False).content
+    content = documented(run, least=20)
     automatic = sum(isinstance(entry, Automatic) for entry in ENTRIES)
     counts = content["counts"]
     assert counts["from the run"] + counts["not measured"] + counts["does not apply"] == automatic

@@ -10,9 +10,9 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 import toolkit
+from tests.support.dossiers import make_run
 from tests.support.errors import refused
 from tests.support.reports import many_classes, sample
-from tests.unit.report.dossier.test_dossier import make_run
 from toolkit.errors import ConfigError
 
 
