@@ -184,10 +184,10 @@ def operating_points(evidence: Evidence) -> Sequence[Block] | Gap:
     keys = ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value")
     rows: Rows = [
         [str(point["name"].value), measure(point["threshold"], "score"),
-         *(estimate(point[key], "fraction") for key in keys)]
+         *(estimate(point[key], "fraction") for key in keys), plain(point["missed"])]
         for point in section["points"]
     ]  # fmt: skip
-    columns = ["Chosen for", "Threshold", *(key.replace("_", " ").capitalize() for key in keys)]
+    columns = ["Chosen for", "Threshold", *(key.replace("_", " ").capitalize() for key in keys), "Missed"]
     return [facts(("Positive class", plain(section["positive"]))), Table(columns, rows)]
 
 

@@ -10,7 +10,7 @@ from tests.support.dossiers import documented, entry_of, make_run, states
 from tests.support.errors import refused
 from tests.support.reports import sample
 from toolkit import runs
-from toolkit.config.card_extra import CardExtra
+from toolkit.config.card_extra import CardExtra, about
 from toolkit.errors import ConfigError, ModelError, SourceError
 from toolkit.report.dossier.content import Automatic, Blank, source_of
 from toolkit.report.dossier.points import POINTS
@@ -211,3 +211,12 @@ def test_every_automatic_entry_survives_an_empty_report(tmp_path: Path):
     counts = content["counts"]
     assert counts["from the run"] + counts["not measured"] + counts["does not apply"] == automatic
     assert counts["not measured"] >= 8
+
+
+def test_the_page_lists_every_key():
+    page = Path(__file__).parents[4] / "docs" / "dossier.md"
+    text = page.read_text(encoding="utf-8")
+    for entry in ENTRIES:
+        if isinstance(entry, Blank):
+            assert f"| {entry.number} | `{entry.key}` | {about(entry.key)} |" in text
+    assert f"have {len(ENTRIES)} entries" in text
