@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from toolkit.api.compare import compare
+    from toolkit.api.dossier import dossier
     from toolkit.api.evaluate import evaluate
     from toolkit.api.explain import explain
     from toolkit.api.export import export
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Run",
     "compare",
+    "dossier",
     "evaluate",
     "explain",
     "export",

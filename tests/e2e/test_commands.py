@@ -22,6 +22,7 @@ COMMANDS = (
     ["recipes", "--help"],
     ["predict", "--help"],
     ["push", "--help"],
+    ["dossier", "--help"],
     ["inspect", "--help"],
     ["doctor", "--help"],
 )

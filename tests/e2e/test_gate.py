@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.support import checkpoints
+from tests.support import checkpoints, recomputed
 from tests.support.cli import Outcome, toolkit
 from toolkit.report.document.schema import REPORT, faults
 
@@ -46,6 +46,13 @@ def judged(cwd: Path, old: str, new: str, rules: str) -> tuple[Outcome, dict, di
     suite = ElementTree.parse(cwd / "gate.xml").getroot()
     failures = {case.get("classname", ""): next((part.get("type") for part in case), None) for case in suite}
     return outcome, report["gate"], failures
+
+
+def test_figures_agree_with_other_libraries(runs: Path) -> None:
+    for run in ("of-good", "of-noise"):
+        names = {name.rpartition(": ")[2] for name in recomputed.check(runs / run)}
+        assert {"accuracy", "f1", "matthews", "auroc", "average_precision"} <= names
+        assert {"brier", "log_loss", "ece_equal_width", "wilson", "mcnemar"} <= names
 
 
 def test_same_model_passes(runs: Path) -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "compare": "compare {t} good --output {t}-compared",
     "prune-heads": "prune-heads {t} --rows 8 --output {t}-pruned",
     "push": "push {t} acme/model --dry-run",
+    "dossier": "dossier {t} --output {t}-dossier",
     "serve": "serve {t} --port 0",
     "app": "app {t} --port 0 --no-browser",
     "attend": "attend {t} film",

@@ -11,6 +11,7 @@ import pytest
 from tests.support import pictures
 from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.cli import Outcome, several, toolkit
+from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from tests.support.service import serving
 from toolkit.report.document.schema import REPORT, faults
@@ -57,6 +58,10 @@ def test_image_run_learns_and_reports(made: Made) -> None:
     for example in report["evaluation"]["label_errors"]["examples"]:
         assert example["picture"].startswith("data:image/png;base64,")
     assert str(made.cwd) not in (made.run / "report.json").read_text(encoding="utf-8")
+
+
+def test_documentation_has_the_figures_of_the_files(made: Made) -> None:
+    assert documented(made.run, output=made.cwd / "documents")["counts"]["from the run"] >= 18
 
 
 def test_run_is_evaluated_without_the_picture_folder(made: Made, tmp_path: Path) -> None:

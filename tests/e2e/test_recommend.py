@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.cli import Outcome, several, toolkit
+from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from tests.support.interactions import log
 from tests.support.service import post, serving
@@ -47,6 +48,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(home: Path) -> Any:
     return json.loads((home / "run" / "report.json").read_text(encoding="utf-8"))
+
+
+def test_documentation_has_the_figures_of_the_files(home: Path) -> None:
+    assert documented(home / "run", output=home / "documents")["counts"]["from the run"] >= 18
 
 
 def metric(section: Any, name: str) -> dict[str, float]:

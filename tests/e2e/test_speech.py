@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import recordings
 from tests.support.cli import several, toolkit
+from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 from toolkit.report.document.schema import REPORT, faults
@@ -47,6 +48,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert [outcome.code for outcome in outcomes] == [0] * 5, outcomes[-1].text
     assert "low/broken.wav" in outcomes[0].err
     return folder
+
+
+def test_documentation_has_the_figures_of_the_files(home: Path) -> None:
+    assert documented(home / "run", output=home / "documents")["counts"]["from the run"] >= 18
 
 
 def test_run_learns_and_reports(home: Path) -> None:

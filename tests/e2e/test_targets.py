@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support import recomputed
 from tests.support.cards import card_errors
 from tests.support.checkpoints import TINY
 from tests.support.cli import Outcome, environment, several
+from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 from toolkit.commands import push
@@ -183,6 +185,16 @@ def test_the_report_has_the_metrics_of_the_kind(home: Home) -> None:
             assert metric["low"] <= metric["value"] <= metric["high"], metric
     assert len(report["baselines"]) >= 3
     assert all(baseline["difference"] for baseline in report["baselines"])
+
+
+def test_documentation_has_the_figures_of_the_files(home: Home) -> None:
+    assert documented(home.path / "run", output=home.path / "documents")["counts"]["from the run"] >= 18
+
+
+def test_figures_agree_with_other_libraries(home: Home) -> None:
+    names = {name.rpartition(": ")[2] for name in recomputed.check(home.path / "run")}
+    missing = {"within_one"} if home.kind == "stars" else set()
+    assert set(KINDS[home.kind].metrics) - missing <= names
 
 
 def test_it_learns(home: Home) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import checkpoints
 from tests.support.cli import several
+from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 
@@ -81,6 +82,10 @@ def home(tmp_path_factory: pytest.TempPathFactory, hub: LocalHub) -> Path:
 
 def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_documentation_has_the_figures_of_the_files(home: Path) -> None:
+    assert documented(home / "run", output=home / "documents")["counts"]["from the run"] >= 18
 
 
 def test_report_of_entities(home: Path) -> None:

@@ -12,6 +12,7 @@ import soundfile
 
 from tests.support import recordings
 from tests.support.cli import several, toolkit
+from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 from toolkit.report.document.schema import REPORT, faults
@@ -70,6 +71,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outcomes = several(commands, folder)
     assert [outcome.code for outcome in outcomes] == [0] * len(commands), outcomes[-1].text
     return folder
+
+
+def test_documentation_has_the_figures_of_the_files(home: Path) -> None:
+    assert documented(home / "run", output=home / "documents")["counts"]["from the run"] >= 18
 
 
 def report_of(run: Path) -> dict:

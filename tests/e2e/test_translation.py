@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from tests.support import bitext
 from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.cli import several, start, toolkit
+from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from toolkit.report.document.schema import REPORT, faults
 
@@ -68,6 +69,10 @@ def test_report_has_sacrebleu_metrics_and_signatures(run: Path) -> None:
         page = (run / name).read_text(encoding="utf-8").replace("\\", "")
         assert "tok:13a" in page
         assert "tok:tercom" in page
+
+
+def test_documentation_has_the_figures_of_the_files(run: Path) -> None:
+    assert documented(run, output=run.parent / "documents")["counts"]["from the run"] >= 18
 
 
 def test_generation_settings_are_saved(run: Path) -> None:

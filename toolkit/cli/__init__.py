@@ -12,7 +12,7 @@ import typer
 from toolkit import __version__, environment
 from toolkit.cli.analysis import attend, compare, evaluate, explain, select, watch
 from toolkit.cli.console import INTERRUPTED, report_failure, say_failure_as_json
-from toolkit.cli.deployment import export, predict, prune_heads, push, serve
+from toolkit.cli.deployment import dossier, export, predict, prune_heads, push, serve
 from toolkit.cli.own_options import WithOwnOptions
 from toolkit.cli.preparation import doctor, inspect, recipes
 from toolkit.cli.streams import OutputLost, prepare_streams
@@ -45,6 +45,7 @@ app.command("predict", cls=WithOwnOptions)(predict.predict)
 app.command("prune-heads")(prune_heads.prune_heads)
 app.command("export")(export.export)
 app.command("push")(push.push)
+app.command("dossier")(dossier.dossier)
 app.command("serve")(serve.serve)
 app.command("app")(serve.app)
 app.command("inspect", cls=WithOwnOptions)(inspect.inspect)

@@ -17,7 +17,7 @@ from toolkit.events import Note, Observe, Stage
 from toolkit.hub import benchmarks, destinations, upload
 from toolkit.hub.destinations import Destination
 from toolkit.report.document.portable import portable, quoted, without_examples
-from toolkit.report.document.schema import REPORT, faults
+from toolkit.report.document.schema import read_report
 from toolkit.report.pages import usage
 from toolkit.report.pages.model_card import Publication, to_card, to_eval_results
 from toolkit.report.pages.render import to_html
@@ -116,7 +116,7 @@ def pack(
     Raises:
         ToolkitError: The push is not possible.
     """
-    run = _run(target)
+    run = runs.finished(target)
     exists = _repository_exists(destination, observe, dry=dry)
     observe(Stage("Collecting the files"))
     roots = _roots(run)
@@ -172,52 +172,18 @@ def push(plan: UploadPlan, observe: Observe) -> upload.Pushed:
     return upload.publish(plan.files, plan.destination, plan.title)
 
 
-def _run(target: str) -> runs.Run:
-    path = Path(target)
-    if not runs.is_run(path):
-        if not path.exists():
-            raise SourceError(
-                f"There is no run directory {target}.",
-                "Give a folder that `toolkit finetune` wrote.",
-                id="run.not-found",
-            )
-        raise SourceError(
-            f"{target} is not a run directory, so there is no report for the model card.",
-            "Give the folder that `toolkit finetune` wrote, with run.json in it.",
-            id="run.not-a-run",
-        )
-    run = runs.Run(path)
-    runs.check_whole(run)
-    return run
-
-
 def _report(run: runs.Run) -> dict[str, Any]:
     """Read the run's report, or that of a later evaluation on the same rows, which may contain more checks."""
     own, later = run.path / "report.json", run.path / "evaluations" / "held-out" / "report.json"
     checksums.check(own, "Undo the change, or copy the run directory again.")
-    report = _read_report(own)
+    report = read_report(own)
     if not later.is_file():
         return report
     checksums.check(later, f"`toolkit evaluate {run.path}` writes it again.")
-    again = _read_report(later)
+    again = read_report(later)
     same = again["evaluation"]["metrics"] == report["evaluation"]["metrics"]
     kept = {key: report[key] for key in ("command", "created", "title", "training", "config", "environment", "model")}
     return {**again, **kept} if same else report
-
-
-def _read_report(file: Path) -> dict[str, Any]:
-    """Read a report, and refuse one in which parts that the card needs are missing or invalid."""
-    report = runs.read_object(file)
-    needed = ("command", "created", "title", "config", "environment", "model", "data", "evaluation", "verdict")
-    lacking = [key for key in needed if not report.get(key)]
-    wrong = [f"{key} is missing" for key in lacking] or [
-        fault for fault in faults(REPORT, report) if not fault.endswith("is not in the schema")
-    ]
-    if wrong:
-        raise SourceError(
-            f"{file} is not a complete report: {wrong[0]}.", "Copy the complete run directory again.", id="run.damaged"
-        )
-    return report
 
 
 def _model_files(run: runs.Run, roots: list[str]) -> dict[str, upload.Content]:

@@ -33,12 +33,21 @@ def record_weights(run: runs.Run) -> None:
 
 def is_recorded(file: Path) -> bool:
     """Whether the digest of a file is recorded, in its folder or the parent folder."""
-    return _expected(file) is not None
+    return recorded(file) is not None
+
+
+def recorded(file: Path) -> str | None:
+    """Return the digest of a file that was recorded, in its folder or the parent folder; None where none was."""
+    for folder in (file.parent, file.parent.parent):
+        digest = _recorded(folder).get(file.relative_to(folder).as_posix())
+        if digest is not None:
+            return digest
+    return None
 
 
 def is_changed(file: Path) -> bool:
     """Whether a file differs from its recorded digest."""
-    expected = _expected(file)
+    expected = recorded(file)
     return expected is not None and file.is_file() and runs.digest(file) != expected
 
 
@@ -84,14 +93,6 @@ def _names_files(column: Any) -> bool:
     if "bytes" in {field.name for field in column.type}:
         named = pc.and_(named, pc.is_null(pc.struct_field(column, "bytes")))
     return bool(pc.any(named).as_py())
-
-
-def _expected(file: Path) -> str | None:
-    for folder in (file.parent, file.parent.parent):
-        recorded = _recorded(folder).get(file.relative_to(folder).as_posix())
-        if recorded is not None:
-            return recorded
-    return None
 
 
 def _recorded(folder: Path) -> dict[str, str]:

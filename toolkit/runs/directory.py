@@ -232,6 +232,29 @@ def check_whole(run: Run) -> None:
         )
 
 
+def finished(target: str) -> Run:
+    """Return a run directory of which a report exists.
+
+    Raises:
+        SourceError: It is none, or damaged.
+        ModelError: The run did not finish, or a part of it is missing.
+    """
+    path = Path(target)
+    if not path.exists():
+        raise SourceError(
+            f"There is no run directory {target}.", "Give a folder that `toolkit finetune` wrote.", id="run.not-found"
+        )
+    if not is_run(path):
+        raise SourceError(
+            f"{target} is not a run directory, so it has no report.",
+            "Give the folder that `toolkit finetune` wrote, with run.json in it.",
+            id="run.not-a-run",
+        )
+    run = Run(path)
+    check_whole(run)
+    return run
+
+
 def newest(home: Path = HOME) -> Run:
     """Return the newest complete run under `home`.
 

@@ -5,11 +5,17 @@ In a shape a type is a value, [x] a list of x, a dictionary is its keys, and {} 
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from toolkit import runs
+from toolkit.errors import SourceError
 from toolkit.report.shapes import EVALUATION, INTERVAL, METRIC, PLACE
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+# Parts without which later pages cannot be written.
+_NEEDED = ("command", "created", "title", "config", "environment", "model", "data", "evaluation", "verdict")
 
 _DIFFERENCE = {
     "metric": str,
@@ -197,3 +203,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, int | float):
         return value if abs(value) < 1e100 else None
     return _UNPRINTABLE.sub("\ufffd", str(value))
+
+
+def read_report(file: Path) -> dict[str, Any]:
+    """Read the report of an evaluation, and refuse one in which parts that later pages need are missing or invalid.
+
+    Raises:
+        SourceError: It is missing, damaged or incomplete.
+    """
+    report = runs.read_object(file)
+    wrong = [f"{key} is missing" for key in _NEEDED if not report.get(key)] or [
+        fault for fault in faults(REPORT, report) if not fault.endswith("is not in the schema")
+    ]
+    if wrong:
+        raise SourceError(
+            f"{file} is not a complete report: {wrong[0]}.", "Copy the complete run directory again.", id="run.damaged"
+        )
+    return report

@@ -1,0 +1,1 @@
+"""Technical documentation of a model, filled from the files of its run."""
