@@ -59,6 +59,29 @@ def findings() -> dict[str, Any]:
                 "reason": "it lowers the log loss of rows that it was not fitted on",
             },
         },
+        "promises": {
+            "confidence": 0.95,
+            "promise_confidence": 0.992857,
+            "doubt": 0.1,
+            "validation_rows": 258,
+            "curve": [
+                {"threshold": 1 - 0.05 * n, "answered": 0.1 * n, "error": _interval(0.016 * n, 0.02)}
+                for n in range(1, 11)
+            ],
+            "answers": [
+                {"promised": 0.01, "threshold": None, "answered": {}, "error": {}, "broken": False},
+                {
+                    "promised": 0.1,
+                    "threshold": 0.8,
+                    "answered": _interval(0.5),
+                    "error": _interval(0.15),
+                    "broken": True,
+                },
+            ],
+            "sets": [
+                {"promised": 0.9, "limit": 0.2, "covered": _interval(0.91), "size": _interval(1.2), "broken": False}
+            ],
+        },
         "slices": {
             "confidence": 0.95,
             "accuracy": 0.839,

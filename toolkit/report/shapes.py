@@ -237,6 +237,15 @@ _SCREENING = {
     ],
 }
 
+_PROMISES = {
+    **dict.fromkeys(("confidence", "promise_confidence", "doubt", "validation_rows"), float),
+    "curve": [{"threshold": float, "answered": float, "error": INTERVAL}],
+    "answers": [
+        {**dict.fromkeys(("promised", "threshold"), float), "answered": INTERVAL, "error": INTERVAL, "broken": bool}
+    ],
+    "sets": [{**dict.fromkeys(("promised", "limit"), float), "covered": INTERVAL, "size": INTERVAL, "broken": bool}],
+}
+
 _GROUPING = {
     **dict.fromkeys(("column", "metric"), str),
     **dict.fromkeys(("groups", "largest", "effective_groups", "design_effect", "effective_rows"), float),
@@ -261,6 +270,7 @@ EVALUATION: dict[str, Any] = {
     "confusion": {"labels": [str], "matrix": [[float]]},
     "errors": [_ERROR],
     "calibration": _CALIBRATION,
+    "promises": _PROMISES,
     "slices": _SLICES,
     "label_errors": _LABEL_ERRORS,
     "near_duplicates": _NEAR_DUPLICATES,

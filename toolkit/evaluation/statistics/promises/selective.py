@@ -19,6 +19,7 @@ DOUBT = 0.1  # probability that the promise on errors does not hold, over draws 
 MOST = 5000  # validation rows that are kept
 STARTS = 4  # of the sequences of tests
 STEPS = 60  # thresholds that are tested
+DECIMALS = 6  # of scores
 _ROUNDING = 1e-9  # of a limit
 
 
@@ -42,9 +43,9 @@ def kept(
         chosen = np.random.default_rng(seed).choice(len(labels), MOST, replace=False)
         table, labels, groups = table[chosen], labels[chosen], clusters_.kept(groups, chosen)
     rows = {
-        "score": np.round(table.max(axis=1), 6).tolist(),
+        "score": np.round(table.max(axis=1), DECIMALS).tolist(),
         "right": (table.argmax(axis=1) == labels).astype(int).tolist(),
-        "true": np.round(table[np.arange(len(labels)), labels], 6).tolist(),
+        "true": np.round(table[np.arange(len(labels)), labels], DECIMALS).tolist(),
         "label": labels.tolist(),
     }
     return {**rows, "group": groups.tolist()} if groups is not None else rows
