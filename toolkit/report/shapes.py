@@ -157,6 +157,8 @@ _BIAS = {
             **dict.fromkeys(("category", "source"), str),
             **dict.fromkeys(("texts", "versions", "terms", "claims", "degrees", "gap_confidence"), float),
             "flipped": INTERVAL,
+            "groups": [str],
+            "means": [{"label": str, "terms": [float], "scores": [[float]]}],
             "gaps": [{"label": str, "group": str, "versus": str, "score": INTERVAL, "clear": bool}],
             "failures": [{**_CHANGED, "groups": str}],
         }
@@ -211,13 +213,15 @@ _RECOMMENDATIONS = {
 _COST = {
     "device": str,
     "timed": str,
-    "threads": float,
-    "bytes_on_disk": float,
+    **dict.fromkeys(("confidence", "threads", "bytes_on_disk"), float),
     "energy": str,
     "timings": [
-        dict.fromkeys(
-            ("batch_size", "length", "passes", "p50_ms", "p99_ms", "examples_per_second", "joules_per_example"), float
-        )
+        {
+            **dict.fromkeys(("batch_size", "length", "passes"), float),
+            **dict.fromkeys(("p50_ms", "p99_ms", "examples_per_second", "joules_per_example"), float),
+            "median_ms": INTERVAL,
+            "rounds_ms": [float],
+        }
     ],
 }
 

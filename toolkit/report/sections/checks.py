@@ -271,7 +271,7 @@ def cost(result: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
         [
             Cell(formats.count(row["batch_size"])),
             *([Cell(formats.count(row["length"]))] if lengths else []),
-            Cell(f"{row['p50_ms']:.1f} ms"),
+            _median(row),
             Cell(f"{row['p99_ms']:.1f} ms" if row["p99_ms"] is not None else "–"),
             Cell(formats.count(round(row["examples_per_second"] or 0, 1))),
             *([Cell(f"{row['joules_per_example'] or 0:.3g} J")] if energy else []),
@@ -284,6 +284,13 @@ def cost(result: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
     lead += f" with {formats.count(result['threads'])} threads; " if result["threads"] is not None else "; "
     lead += f"{result['timed'] or 'forward passes'} on real examples; preprocessing is not included. "
     return [Section("cost", "Cost of a prediction", f"{lead}Energy: {result['energy'] or 'not measured'}.", [table])]
+
+
+def _median(row: Mapping[str, Any]) -> Cell:
+    """The typical median of a round with its interval; of reports without rounds the median of all passes."""
+    median = row["median_ms"]
+    value = row["p50_ms"] if median["value"] is None else median["value"]
+    return Cell(f"{value:.1f} ms", formats.interval(median["low"], median["high"], "points"))
 
 
 def untested(evaluation: Mapping[str, Any]) -> list[Section]:
