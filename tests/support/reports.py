@@ -175,7 +175,8 @@ def findings() -> dict[str, Any]:
                 {"name": "Scots", "rows": 90, "accuracy": _interval(0.8), "rates": {"selection_rate": 0.4}},
                 {"name": "Welsh", "rows": 80, "accuracy": _interval(0.9), "rates": {"selection_rate": 0.6}},
             ],
-            "gaps": [{"figure": "selection_rate", "value": 0.2, "p": 0.01}],
+            "gaps": [{"figure": "selection_rate", "value": 0.2, "low": 0.05, "high": 0.35, "p": 0.01}],
+            "gaps_confidence": 0.95,
         },
         "screening": {
             "positive": "negative",

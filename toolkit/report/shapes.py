@@ -171,7 +171,8 @@ _FAIRNESS = {
     **dict.fromkeys(("confidence", "claims_confidence", "smallest"), float),
     "left_out": [str],
     "groups": [{"name": str, "rows": float, "accuracy": INTERVAL, "rates": {}}],
-    "gaps": [{"figure": str, "value": float, "p": float}],
+    "gaps": [{"figure": str, **INTERVAL, "p": float}],
+    "gaps_confidence": float,
 }
 
 _WRITTEN = {**PLACE, **dict.fromkeys(("source", "reference", "written", "remark"), str)}

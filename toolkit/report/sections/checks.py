@@ -243,7 +243,7 @@ def fairness(result: Mapping[str, Any]) -> list[Section]:
         Table("Groups", [result["column"], "Rows", "Accuracy", *(_RATES[name] for name in rates)], rows)
     ]
     gaps = [
-        [Cell(_RATES.get(gap["figure"], gap["figure"])), Cell(_rate(gap["value"])), Cell(formats.p_value(gap["p"]))]
+        [Cell(_RATES.get(gap["figure"], gap["figure"])), estimated(gap), Cell(formats.p_value(gap["p"]))]
         for gap in result["gaps"]
     ]
     if gaps:
@@ -252,6 +252,8 @@ def fairness(result: Mapping[str, Any]) -> list[Section]:
         f"By the column {result['column']}; groups of fewer than {formats.count(result['smallest'])} rows are omitted"
     )
     lead += f" ({', '.join(result['left_out'])})." if result["left_out"] else "."
+    if gaps and result["gaps_confidence"] is not None:
+        lead += f" The intervals of the gaps hold jointly (each at {100 * result['gaps_confidence']:.4g} %)."
     return [Section("fairness", "Fairness between groups", lead, blocks)]
 
 
