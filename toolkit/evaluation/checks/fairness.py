@@ -156,7 +156,8 @@ def _chance(hits: Any, counted: Any, codes: Integers, seed: int, clusters: Integ
     if clusters is not None:
         added = np.zeros((count(clusters), len(sizes)))
         np.add.at(added, (clusters, codes), (hits - hits.mean()) / sizes[codes])
-        return np.ptp(flips(count(clusters), SHUFFLES, seed) @ added[:, held], axis=1)
+        ranges: Floats = np.ptp(flips(count(clusters), SHUFFLES, seed) @ added[:, held], axis=1)
+        return ranges
     shuffled = (np.bincount(random.permutation(codes), hits, len(sizes)) for _ in range(SHUFFLES))
     return np.array([np.ptp(sums[held] / sizes[held]) for sums in shuffled])
 
