@@ -59,6 +59,29 @@ def findings() -> dict[str, Any]:
                 "reason": "it lowers the log loss of rows that it was not fitted on",
             },
         },
+        "promises": {
+            "confidence": 0.95,
+            "promise_confidence": 0.992857,
+            "doubt": 0.1,
+            "validation_rows": 258,
+            "curve": [
+                {"threshold": 1 - 0.05 * n, "answered": 0.1 * n, "error": _interval(0.016 * n, 0.02)}
+                for n in range(1, 11)
+            ],
+            "answers": [
+                {"promised": 0.01, "threshold": None, "answered": {}, "error": {}, "broken": False},
+                {
+                    "promised": 0.1,
+                    "threshold": 0.8,
+                    "answered": _interval(0.5),
+                    "error": _interval(0.15),
+                    "broken": True,
+                },
+            ],
+            "sets": [
+                {"promised": 0.9, "limit": 0.2, "covered": _interval(0.91), "size": _interval(1.2), "broken": False}
+            ],
+        },
         "slices": {
             "confidence": 0.95,
             "accuracy": 0.839,
@@ -152,7 +175,8 @@ def findings() -> dict[str, Any]:
                 {"name": "Scots", "rows": 90, "accuracy": _interval(0.8), "rates": {"selection_rate": 0.4}},
                 {"name": "Welsh", "rows": 80, "accuracy": _interval(0.9), "rates": {"selection_rate": 0.6}},
             ],
-            "gaps": [{"figure": "selection_rate", "value": 0.2, "p": 0.01}],
+            "gaps": [{"figure": "selection_rate", "value": 0.2, "low": 0.05, "high": 0.35, "p": 0.01}],
+            "gaps_confidence": 0.95,
         },
         "screening": {
             "positive": "negative",
@@ -189,6 +213,8 @@ def findings() -> dict[str, Any]:
                     "batch_size": 8,
                     "length": 30,
                     "passes": 30,
+                    "rounds_ms": [41.0, 41.1, 41.2, 41.3, 41.4],
+                    "median_ms": {"value": 41.2, "low": 41.0, "high": 41.4},
                     "p50_ms": 41.2,
                     "p99_ms": 48.9,
                     "examples_per_second": 190.0,

@@ -111,7 +111,8 @@ def export(
         loaded = _loaded(stored, form, draft)
         exported = predict_features(loaded, features, observe)
         allowed = parity.limits(form, tolerance)
-        agreement, moved = compare(original.columns, exported.columns)
+        together = clusters(subject.recipe.task, measured, subject.config.data.group_column)
+        agreement, moved = compare(original.columns, exported.columns, together)
         parity.check(agreement, moved, allowed, form)
         observe(Stage("Timing both"))
         texts = subject.recipe.task.texts_in(measured)
@@ -258,11 +259,7 @@ def _write(
 
 def _two_or_more(features: Features, collate: Any) -> dict[str, Any]:
     """Return a batch to trace with: the size of a single example would be traced as constant."""
-    return (
-        probe(features.take(np.arange(len(features)).repeat(2)), collate)
-        if len(features) < 4
-        else probe(features, collate)
-    )
+    return probe(features.take(np.arange(len(features)).repeat(2)) if len(features) < 4 else features, collate)
 
 
 def _as_floats(batch: Mapping[str, Any], processor: Any) -> dict[str, Any]:
@@ -283,7 +280,9 @@ def _in_eight_bits(
     drawn = random.permutation(rows.num_rows)
     calibrating, comparing = np.array_split(drawn[: CALIBRATION + CHOICE], [min(CALIBRATION, rows.num_rows // 2)])
     subject = stored.loaded
-    known, new = (_encoded(subject, rows.take(pa.array(np.sort(part)))) for part in (calibrating, comparing))
+    parts = [rows.take(pa.array(np.sort(part))) for part in (calibrating, comparing)]
+    known, new = (_encoded(subject, part) for part in parts)
+    compare = partial(compare, clusters=clusters(stored.recipe.task, parts[1], stored.config.data.group_column))
     known = _inputs(subject, known)
     collate = partial(stored.recipe.collate, processor=subject.processor)
     batches = [

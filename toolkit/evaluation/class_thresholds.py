@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.evaluation.statistics.clusters import Integers
+from toolkit.evaluation.statistics.intervals import effective_rows
 from toolkit.metrics.base import Floats
 from toolkit.metrics.classification import divide, membership
 from toolkit.metrics.probability import probability_matrix
@@ -21,7 +23,12 @@ _NEAREST = 1e-6  # thresholds stay so far from 0 and 1
 Members = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def choose(probabilities: Sequence[Any], references: Sequence[Sequence[int]]) -> list[float]:
+def choose(
+    probabilities: Sequence[Any],
+    references: Sequence[Sequence[int]],
+    clusters: Integers | None = None,
+    confidence: float = 0.95,
+) -> list[float]:
     """Choose for each class the threshold with the highest F1 on validation rows, shrunk so that it fits new rows too.
 
     On few rows the best threshold is best by chance. So, on the scale of logits, the threshold of all classes together
@@ -32,13 +39,16 @@ def choose(probabilities: Sequence[Any], references: Sequence[Sequence[int]]) ->
     Args:
         probabilities: Of each class, for each row. Shape (N, C).
         references: Numbers of the true classes of each row.
+        clusters: Number of each row's cluster, by which positive rows count as fewer independent ones; None where rows
+            are independent. Shape (N,).
+        confidence: Of the intervals in which they would count so.
 
     Returns:
         A threshold for each class: probabilities at or above it are positive.
     """
     scores = probability_matrix(probabilities)
     true = membership(references, scores.shape[1])
-    positives = true.sum(axis=0)
+    positives = np.array([_independent(true[:, number], clusters, confidence) for number in range(true.shape[1])])
     if positives.sum() < LEAST_POSITIVES:
         return [DEFAULT] * scores.shape[1]
     total = float(positives.sum())
@@ -50,6 +60,13 @@ def choose(probabilities: Sequence[Any], references: Sequence[Sequence[int]]) ->
         for number, count in enumerate(positives.tolist())
     ]
     return [1 / (1 + math.exp(-logit)) for logit in logits]
+
+
+def _independent(positive: Members, clusters: Integers | None, confidence: float) -> float:
+    """Return as how many independent rows the positive rows of a class count; each as one without clusters."""
+    if clusters is None or not positive.any():
+        return float(positive.sum())
+    return float(positive.mean()) * effective_rows(positive.astype(np.float64), clusters, confidence)
 
 
 def stored_thresholds(stored: Mapping[str, Any], labels: Sequence[str]) -> list[float]:

@@ -17,6 +17,7 @@ from toolkit.evaluation.statistics.clusters import count, quantile
 from toolkit.evaluation.statistics.significance import exchanged_p, mcnemar
 from toolkit.metrics import Metric, RankMetric, as_module, column, load
 from toolkit.metrics.base import VALUE_NAMES, VALUES, reference_type
+from toolkit.metrics.classification import membership
 from toolkit.tasks.task import Column
 
 Columns = Mapping[str, Sequence[Any]]
@@ -128,8 +129,8 @@ def figure_interval(
     """Return a metric's interval, or None where none can be given.
 
     Where every example is right, or every one is wrong, so is every resample, and the bootstrap has no variance. Then a
-    share has Wilson's interval, and a mean F1 the mean of its classes' (`intervals.f1_score`), which is wide; with
-    clusters each of these counts as one example.
+    share has Wilson's interval, a mean F1 the mean of its classes' (`intervals.f1_score`), which is wide, and an area
+    under the ROC curve that of pairs (`weighted.perfect`); with clusters each of these counts as one example.
     """
     settings: dict[str, Any] = {
         "confidence": config.confidence,
@@ -141,7 +142,9 @@ def figure_interval(
         figure = metric.prepare(predictions, references, labels)
         strata = references if reference_type(metric) == "int64" and metric.scale is not None else None
         interval = weighted.bootstrap_weighted(figure, len(references), **settings, scale=metric.scale, classes=strata)
-        return interval if interval.low < interval.high else None
+        if interval.low < interval.high or not metric.pairs:
+            return interval if interval.low < interval.high else None
+        return weighted.perfect(interval.value, membership(references, len(labels)), config.confidence, clusters)
     statistics = metric.statistics(predictions, references, labels)
     total = statistics.sum(axis=0)
     units = 1.0 if clusters is None else count(clusters) / len(references)  # that an example counts as

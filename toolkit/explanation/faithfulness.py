@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.evaluation.statistics.clusters import Integers, kept
 from toolkit.evaluation.statistics.intervals import Interval, bootstrap
 from toolkit.explanation.attributions import Explanation
 from toolkit.explanation.question import Model, Outcome
 from toolkit.explanation.words import Floats
+from toolkit.metrics.means import mean
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 RANDOM_RANKINGS = 5  # for each text
@@ -174,7 +176,9 @@ class _Queries:
         )
 
 
-def evaluate(curves: Sequence[Curves], *, confidence: float, resamples: int, seed: int) -> FaithfulnessResult:
+def evaluate(
+    curves: Sequence[Curves], *, confidence: float, resamples: int, seed: int, clusters: Integers | None = None
+) -> FaithfulnessResult:
     """Rank the methods, and test whether the first is better than random rankings.
 
     Args:
@@ -182,13 +186,15 @@ def evaluate(curves: Sequence[Curves], *, confidence: float, resamples: int, see
         confidence: Of the intervals; for leads over random rankings it is raised by Bonferroni's correction.
         resamples: Bootstrap samples.
         seed: Of the bootstrap.
+        clusters: Number of the cluster of each text, and perhaps of further ones; None where texts are independent.
     """
+    together = kept(clusters, np.arange(len(curves)))
     names = list(curves[0].comprehensiveness)
     methods = [name for name in names if name != RANDOM]
     corrected = 1 - (1 - confidence) / len(methods)
 
     def mean_of(value: Callable[[Curves], float], level: float = confidence) -> Interval:
-        return mean_interval([value(curve) for curve in curves], level, resamples, seed)
+        return mean_interval([value(curve) for curve in curves], level, resamples, seed, together)
 
     standings = {
         name: MethodFigures(
@@ -215,9 +221,10 @@ def evaluate(curves: Sequence[Curves], *, confidence: float, resamples: int, see
     return FaithfulnessResult(standings, best, runner_up, lead, len(curves), confidence)
 
 
-def mean_interval(values: Sequence[float], confidence: float, resamples: int, seed: int) -> Interval:
-    """Return a mean with its bootstrap interval."""
+def mean_interval(
+    values: Sequence[float], confidence: float, resamples: int, seed: int, clusters: Integers | None = None
+) -> Interval:
+    """Return a mean with its bootstrap interval, over clusters of values where these are given."""
     statistics = np.stack([np.asarray(values, np.float64), np.ones(len(values))], axis=1)  # (N, 2)
-    return bootstrap(
-        statistics, lambda sums: sums[..., 0] / sums[..., 1], confidence=confidence, resamples=resamples, seed=seed
-    )
+    settings: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed, "clusters": clusters}
+    return bootstrap(statistics, mean, **settings)

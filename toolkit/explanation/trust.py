@@ -5,6 +5,9 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from toolkit.evaluation.statistics.clusters import Integers, kept
 from toolkit.explanation import faithfulness
 from toolkit.explanation.attributions import Explanation
 from toolkit.explanation.question import Model
@@ -27,6 +30,7 @@ def measure(
     resamples: int,
     seed: int,
     mask: int | None = None,
+    clusters: Integers | None = None,
     observe: Report = lambda _stage, _done, _total: None,
     within: Callable[[float], Stop] = lambda _share: lambda: False,
 ) -> dict[str, Any]:
@@ -40,6 +44,7 @@ def measure(
         resamples: Bootstrap samples.
         seed: Of random rankings, shuffled weights and the bootstrap.
         mask: The token that stands for a word that is left out, in a second measurement; None for none.
+        clusters: Number of each text's cluster; None where texts are independent. Shape (texts,).
         observe: Called with (stage, texts done, texts in all), none done when a stage begins.
         within: Given a share of the remaining time, returns a function that tells when it is used up.
 
@@ -49,11 +54,12 @@ def measure(
         same of random rankings), "masked" (the same with words masked and not removed: "best" and "methods"; None
         where it was not measured), "stages" (what "sensitivity" is an average at) and "sensitivity_texts".
     """
+    settings: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed, "clusters": clusters}
     stage = "Removing parts of the input"
     observe(stage, 0, len(explanations))
     stop = within(0.6 if mask is None else 0.4)
     curves = faithfulness.measure(model, explanations, seed, partial(observe, stage), stop=stop)
-    verdict = faithfulness.evaluate(curves, confidence=confidence, resamples=resamples, seed=seed)
+    verdict = faithfulness.evaluate(curves, **settings)
     masked = None
     if mask is not None:
         stage = "Masking words"
@@ -64,7 +70,7 @@ def measure(
             if isinstance(item.example, Example)
         ]
         curves = faithfulness.measure(model, others, seed, partial(observe, stage), stop=within(0.5))
-        result = faithfulness.evaluate(curves, confidence=confidence, resamples=resamples, seed=seed)
+        result = faithfulness.evaluate(curves, **settings)
         masked = {
             "best": result.best,
             "texts": result.texts,
@@ -74,10 +80,10 @@ def measure(
     observe(stage, 0, len(STAGES) * len(some))
     correlations = sensitivity(model, some, methods, seed, partial(observe, stage), within(1 / len(STAGES)))
 
+    of_some = {**settings, "clusters": kept(clusters, np.arange(len(correlations[methods[0]][0])))}
+
     def agreement(name: str) -> list[dict[str, float]]:
-        return [
-            asdict(faithfulness.mean_interval(values, confidence, resamples, seed)) for values in correlations[name]
-        ]
+        return [asdict(faithfulness.mean_interval(values, **of_some)) for values in correlations[name]]
 
     return {
         "texts": verdict.texts,

@@ -9,7 +9,8 @@ import numpy as np
 
 from toolkit.config import RunConfig
 from toolkit.errors import RunError
-from toolkit.evaluation.statistics.intervals import wilson
+from toolkit.evaluation.statistics.clusters import Integers
+from toolkit.evaluation.statistics.intervals import share
 from toolkit.exporting.schema import Agreement, Drift
 from toolkit.tasks.spans import WORD_PROBABILITIES
 from toolkit.tasks.task import Target
@@ -20,7 +21,7 @@ FLOAT_TOLERANCE = 0.001
 NUMBER_DRIFT = {"onnx-int8": 0.1}  # difference from which on scaled numbers are other predictions
 
 Columns = Mapping[str, Sequence[Any]]  # name → one value a row
-Compare = Callable[[Columns, Columns], tuple[Agreement, Drift | None]]
+Compare = Callable[..., tuple[Agreement, Drift | None]]  # (of the model, of the export, clusters of the rows)
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,8 @@ def comparison(target: Target, truth: Sequence[Any], form: str, config: RunConfi
     """
     scale = number_scale(target, truth)
     equal = equality(target, scale, form)
-    return lambda before, after: (
-        agreement(before, after, config.evaluation.confidence, equal),
+    return lambda before, after, clusters=None: (
+        agreement(before, after, config.evaluation.confidence, equal, clusters),
         drift(before, after, scale),
     )
 
@@ -100,6 +101,7 @@ def agreement(
     after: Mapping[str, Sequence[Any]],
     confidence: float,
     equal: Callable[[Any, Any], bool] = operator.eq,
+    clusters: Integers | None = None,
 ) -> Agreement:
     """Count the rows on which two models give the same prediction, with Wilson's interval of their share.
 
@@ -108,10 +110,11 @@ def agreement(
         after: The same of what was exported.
         confidence: For example 0.95.
         equal: Whether two predictions are the same.
+        clusters: Number of each row's cluster; None where rows are independent.
     """
     same = [equal(a, b) for a, b in zip(before["prediction"], after["prediction"], strict=True)]
-    share = wilson(sum(same), len(same), confidence)
-    return Agreement(value=share.value, low=share.low, high=share.high, rows=len(same), same=sum(same))
+    alike = share(same, [True] * len(same), confidence, clusters)
+    return Agreement(value=alike.value, low=alike.low, high=alike.high, rows=len(same), same=sum(same))
 
 
 def drift(

@@ -42,6 +42,21 @@ class Scale:
     back: Callable[[Floats], Floats]
 
 
+LOGARITHM = Scale(np.log, np.exp)
+_LEAST = 1e-12  # distance of a share from 0 and 1, whose log odds are infinite
+
+
+def log_odds(most: float = 1.0) -> Scale:
+    """Return the scale of log odds of a figure between 0 and `most`."""
+
+    def to(figures: Floats) -> Floats:
+        shares = np.clip(np.asarray(figures) / most, _LEAST, 1 - _LEAST)
+        odds: Floats = np.log(shares / (1 - shares))
+        return odds
+
+    return Scale(to, lambda odds: most / (1 + np.exp(-odds)))
+
+
 @dataclass(frozen=True)
 class Metric:
     """A figure that is a function of sums over examples, such as accuracy.
@@ -64,7 +79,8 @@ class Metric:
         signature: Says with which settings of a library the figure is computed; None for a plain formula.
         reference_type: What one reference is, where it is not what a prediction is: "int64" where a number is predicted
             for a class, "labels" where there are probabilities of several classes.
-        scale: Of a figure of squares, on which a few rows have much influence: the interval is studentized on it.
+        scale: Of a figure of squares or of products, on which a few rows have much influence: the interval is
+            studentized on it.
     """
 
     name: str
@@ -99,6 +115,7 @@ class RankMetric:
         scale: The interval is symmetric on this scale; None for the BCa interval.
         base_rate: Of a figure that depends on the share of positives: (references, names of the classes) → the positive
             class, "" for a mean over classes, and the figure of predictions at random.
+        pairs: Whether the figure is the share of pairs of a positive and another row that are ranked rightly.
     """
 
     name: str
@@ -111,6 +128,7 @@ class RankMetric:
     reference_type: ValueType | None = None
     scale: Scale | None = None
     base_rate: Callable[[Sequence[Any], Sequence[str]], tuple[str, float]] | None = None
+    pairs: bool = False
 
 
 def reference_type(metric: Metric | RankMetric) -> ValueType:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.metrics.base import Floats, Metric, RankMetric, Scale
+from toolkit.metrics.base import LOGARITHM, Floats, Metric, RankMetric
 from toolkit.metrics.classification import class_counts, defined, divide, membership, overlaps
 from toolkit.metrics.classification import macro_f1 as macro_f1_or_0
 from toolkit.metrics.means import mean, mean_of
@@ -61,9 +61,6 @@ def _row_f1(predictions: Sequence[Any], references: Sequence[Any], labels: Seque
     return np.where(predicted + true > 0, divide(2 * right, predicted + true), 1.0)
 
 
-_LOGARITHM = Scale(np.log, np.exp)  # the mean of few large losses is skewed
-
-
 def _ranking_losses(predictions: Sequence[Any], references: Sequence[Any], _labels: Sequence[str]) -> Floats:
     """Return the share of pairs (a class of the row, another class) that are in the wrong order. (N,).
 
@@ -105,7 +102,7 @@ _ALL: tuple[Metric | RankMetric, ...] = (
         higher_is_better=False,
         proportion=True,
         reference_type="labels",
-        scale=_LOGARITHM,
+        scale=LOGARITHM,
     ),
 )
 METRICS = {metric.name: metric for metric in _ALL}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.metrics.base import Floats, Metric, RankMetric, Scale
+from toolkit.metrics.base import Floats, Metric, RankMetric, log_odds
 from toolkit.metrics.classification import divide, membership
 from toolkit.metrics.means import mean, mean_of
 from toolkit.metrics.ranks import in_pieces, ranked
@@ -111,20 +111,15 @@ def _top(k: int) -> Metric:
     return Metric(f"top_{k}", title, _mean_of(_within(k)), mean, "probabilities", proportion=True, least_classes=k + 1)
 
 
-_LEAST = 1e-12
-_LOG_ODDS = Scale(
-    lambda area: np.log(area.clip(_LEAST, 1 - _LEAST) / (1 - area.clip(_LEAST, 1 - _LEAST))),
-    lambda odds: 1 / (1 + np.exp(-odds)),
-)
 _ALL: tuple[Metric | RankMetric, ...] = (
-    RankMetric("auroc", "Area under the ROC curve", areas(_roc_area), scale=_LOG_ODDS),
+    RankMetric("auroc", "Area under the ROC curve", areas(_roc_area), scale=log_odds(), pairs=True),
     RankMetric(
         "average_precision",
         "Average precision",
         areas(average_precision),
         unit="fraction",
         base_rate=share_of_positives,
-        scale=_LOG_ODDS,
+        scale=log_odds(),
     ),
     _top(3),
     _top(5),

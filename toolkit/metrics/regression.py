@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.metrics.base import Floats, Metric, RankMetric, Scale
+from toolkit.metrics.base import LOGARITHM, Floats, Metric, RankMetric, Scale
 from toolkit.metrics.classification import divide
 from toolkit.metrics.means import mean, mean_of
 from toolkit.metrics.ranks import Integers, in_pieces, ranked
@@ -110,7 +110,6 @@ def _centred_ranks(weights: Floats, order: Integers, starts: Integers, groups: I
     return middle[:, groups]
 
 
-_LOGARITHM = Scale(np.log, np.exp)
 _LOGARITHM_OF_REST = Scale(lambda share: np.log(1 - share), lambda value: 1 - np.exp(value))
 _FISHER = Scale(np.arctanh, np.tanh)  # Fisher 1921, "On the probable error of a coefficient of correlation"
 
@@ -124,7 +123,7 @@ _ALL: tuple[Metric | RankMetric, ...] = (
         "float64",
         "value",
         higher_is_better=False,
-        scale=_LOGARITHM,
+        scale=LOGARITHM,
     ),
     Metric("r2", "R²", _errors_and_variation, r2, "float64", "score", scale=_LOGARITHM_OF_REST),
     Metric("pearson", "Pearson correlation", _moments, pearson, "float64", "score", scale=_FISHER),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import ConfigError
-from toolkit.metrics.base import Floats, Metric
+from toolkit.metrics.base import LOGARITHM, Floats, Metric, Scale, log_odds
 from toolkit.metrics.classification import divide
 
 NGRAMS = 4  # the longest of BLEU, in words
@@ -94,7 +94,9 @@ def signature(name: str) -> str:
     return str(scorer.get_signature())
 
 
-def _metric(name: str, title: str, aggregate: Callable[[Floats], Floats], *, higher_is_better: bool = True) -> Metric:
+def _metric(
+    name: str, title: str, aggregate: Callable[[Floats], Floats], scale: Scale, *, higher_is_better: bool = True
+) -> Metric:
     return Metric(
         name,
         title,
@@ -104,14 +106,15 @@ def _metric(name: str, title: str, aggregate: Callable[[Floats], Floats], *, hig
         unit="points",
         higher_is_better=higher_is_better,
         signature=functools.partial(signature, name),
+        scale=scale,
     )
 
 
 METRICS = {
     metric.name: metric
     for metric in (
-        _metric("chrf", "chrF2", chrf),
-        _metric("bleu", "BLEU", bleu),
-        _metric("ter", "TER", ter, higher_is_better=False),
+        _metric("chrf", "chrF2", chrf, log_odds(100.0)),
+        _metric("bleu", "BLEU", bleu, log_odds(100.0)),
+        _metric("ter", "TER", ter, LOGARITHM, higher_is_better=False),
     )
 }

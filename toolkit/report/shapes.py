@@ -157,6 +157,8 @@ _BIAS = {
             **dict.fromkeys(("category", "source"), str),
             **dict.fromkeys(("texts", "versions", "terms", "claims", "degrees", "gap_confidence"), float),
             "flipped": INTERVAL,
+            "groups": [str],
+            "means": [{"label": str, "terms": [float], "scores": [[float]]}],
             "gaps": [{"label": str, "group": str, "versus": str, "score": INTERVAL, "clear": bool}],
             "failures": [{**_CHANGED, "groups": str}],
         }
@@ -169,7 +171,8 @@ _FAIRNESS = {
     **dict.fromkeys(("confidence", "claims_confidence", "smallest"), float),
     "left_out": [str],
     "groups": [{"name": str, "rows": float, "accuracy": INTERVAL, "rates": {}}],
-    "gaps": [{"figure": str, "value": float, "p": float}],
+    "gaps": [{"figure": str, **INTERVAL, "p": float}],
+    "gaps_confidence": float,
 }
 
 _WRITTEN = {**PLACE, **dict.fromkeys(("source", "reference", "written", "remark"), str)}
@@ -211,13 +214,15 @@ _RECOMMENDATIONS = {
 _COST = {
     "device": str,
     "timed": str,
-    "threads": float,
-    "bytes_on_disk": float,
+    **dict.fromkeys(("confidence", "threads", "bytes_on_disk"), float),
     "energy": str,
     "timings": [
-        dict.fromkeys(
-            ("batch_size", "length", "passes", "p50_ms", "p99_ms", "examples_per_second", "joules_per_example"), float
-        )
+        {
+            **dict.fromkeys(("batch_size", "length", "passes"), float),
+            **dict.fromkeys(("p50_ms", "p99_ms", "examples_per_second", "joules_per_example"), float),
+            "median_ms": INTERVAL,
+            "rounds_ms": [float],
+        }
     ],
 }
 
@@ -235,6 +240,15 @@ _SCREENING = {
             ),
         }
     ],
+}
+
+_PROMISES = {
+    **dict.fromkeys(("confidence", "promise_confidence", "doubt", "validation_rows"), float),
+    "curve": [{"threshold": float, "answered": float, "error": INTERVAL}],
+    "answers": [
+        {**dict.fromkeys(("promised", "threshold"), float), "answered": INTERVAL, "error": INTERVAL, "broken": bool}
+    ],
+    "sets": [{**dict.fromkeys(("promised", "limit"), float), "covered": INTERVAL, "size": INTERVAL, "broken": bool}],
 }
 
 _GROUPING = {
@@ -288,6 +302,7 @@ EVALUATION: dict[str, Any] = {
     "confusion": {"labels": [str], "matrix": [[float]]},
     "errors": [_ERROR],
     "calibration": _CALIBRATION,
+    "promises": _PROMISES,
     "slices": _SLICES,
     "label_errors": _LABEL_ERRORS,
     "near_duplicates": _NEAR_DUPLICATES,

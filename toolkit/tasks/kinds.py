@@ -286,8 +286,9 @@ class Target:
         probe: What a linear probe predicts for it, a `ProbeKind`; None for one class where `exclusive`, and for none
             elsewhere.
         standardized: Whether the model's one output is a number, for which training uses standard units.
-        calibrate: (columns of predictions, references, names of the classes, evaluation settings, seed) → what is
-            stored with the model of validation rows, as JSON; None for the usual of one class a row.
+        calibrate: (columns of predictions, references, names of the classes, evaluation settings, seed, number of each
+            row's cluster or None where rows are independent) → what is stored with the model of validation rows, as
+            JSON; None for the usual of one class a row.
         decide: (columns of predictions, what `calibrate` stored) → columns: predictions that depend on it; None where
             none does.
         uncertainty: Probabilities (N, C) → how uncertain each row is (N,), by which rows to label are chosen; None

@@ -83,3 +83,13 @@ def test_without_positives_it_is_a_half(references):
 
 def test_classes_at_or_above_their_threshold_are_predicted():
     assert predicted_classes([[0.5, 0.2, 0.9], [0.1, 0.1, 0.1]], [0.5, 0.3, 0.2]) == [[0, 2], []]
+
+
+def test_repeated_rows_do_not_count_as_further_ones():
+    """Five copies of each row, in a group, give nearly the thresholds of the rows alone."""
+    probabilities, references = sample(3, 200, -1.0)
+    alone = np.array(choose(probabilities, references))
+    copies = (probabilities.repeat(5, axis=0), [row for row in references for _ in range(5)])
+    naive, grouped = (np.array(choose(*copies, clusters)) for clusters in (None, np.arange(200).repeat(5)))
+    assert np.abs(grouped - alone).max() < 0.02
+    assert np.abs(naive - alone).max() > 2 * np.abs(grouped - alone).max()

@@ -11,9 +11,10 @@ from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.overviews import ordered_classes, residuals
 from toolkit.inference.predict import Predictions
 from toolkit.report.document.portable import without_examples
-from toolkit.report.document.schema import REPORT, faults
+from toolkit.report.document.schema import REPORT, faults, fill
 from toolkit.report.document.verdict import verdict
 from toolkit.report.pages.render import to_html, to_markdown
+from toolkit.report.sections import ordered
 from toolkit.tasks import loading
 
 CONFIG = RunConfig(recipe="text", model="m", data={"source": "d"})
@@ -163,3 +164,11 @@ def test_the_matrix_of_ordered_classes_shows_distance() -> None:
     assert evaluation["errors"][0]["confidence"] == 0.6
     del evaluation["distance"]
     assert "--far" not in to_html({"evaluation": evaluation}).partition("<body")[2]
+
+
+def test_pages_print_the_levels_of_their_claims() -> None:
+    result = fill(REPORT["evaluation"]["residuals"], section(*numbers()))
+    levels = {"mean_confidence": 0.9875, "quarters_confidence": 0.9969}
+    (shown,) = ordered.residuals({**result, **levels})
+    assert "98.75 %" in shown.lead
+    assert any(block.kind == "text" and "99.69 %" in block.text for block in shown.blocks)

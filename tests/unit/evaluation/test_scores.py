@@ -18,6 +18,7 @@ from toolkit.evaluation.context import EvaluationContext
 from toolkit.evaluation.overviews import class_figures
 from toolkit.inference.predict import Predictions
 from toolkit.metrics import Metric
+from toolkit.tasks import loading
 from toolkit.tasks.inputs.text import TEXT
 from toolkit.tasks.task import Column
 
@@ -240,3 +241,32 @@ def test_the_surest_errors_come_first_and_no_right_answer_is_among_them():
     assert scores.surest_errors(columns, [1, 1, 0, 1]) == [3, 2, 0]
     assert scores.surest_errors(columns, [1, 1, 0, 1], most=2) == [3, 2]
     assert scores.surest_errors(columns, [0, 1, 1, 0]) == []
+
+
+def test_average_precision_has_the_share_of_positives_as_its_base_rate():
+    random, true = np.random.default_rng(0), [0] * 30 + [1] * 10
+    probabilities = random.dirichlet([1, 1], 40)
+    columns = {"prediction": [0] * 40, "probabilities": probabilities.tolist()}
+    (figure,) = scores.score(columns, true, ("average_precision",), ("well", "ill"), CONFIG, seed=0)
+    assert (figure["positive"], figure["base_rate"]) == ("ill", 0.25)
+    true, columns["probabilities"] = [0] * 20 + [1] * 16 + [2] * 4, random.dirichlet([1, 1, 1], 40).tolist()
+    (figure,) = scores.score(columns, true, ("average_precision",), LABELS, CONFIG, seed=0)
+    assert (figure["positive"], figure["base_rate"]) == ("", pytest.approx((0.5 + 0.4 + 0.1) / 3))
+    (figure,) = scores.score(columns, true, ("auroc",), LABELS, CONFIG, seed=0)
+    assert "base_rate" not in figure
+
+
+@pytest.mark.parametrize(("recipe", "extra"), [("sentiment", ()), ("translation", ("writing",))])
+def test_claims_of_a_report_share_one_error(recipe, extra):
+    config = RunConfig(recipe=recipe, model="m", data={"source": "d"})
+    rows = pa.table({"text": ["a"], "label": [0]})
+    context = EvaluationContext(rows, Predictions({}, None), loading.load(recipe), LABELS, config)
+    assert sum(1 - level for level in context.claims.values()) == pytest.approx(0.05)
+    assert set(extra) == set(context.claims) & {"writing"}
+    with_people = config.model_copy(
+        update={"evaluation": config.evaluation.model_copy(update={"checks": ["bias"], "group_column": "dialect"})}
+    )
+    levels = replace(context, config=with_people).claims
+    assert {"bias", "fairness"} <= set(levels)
+    assert levels["fairness"] == pytest.approx(levels["bias"])
+    assert levels["fairness"] > context.claims["baselines"]

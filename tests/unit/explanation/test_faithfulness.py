@@ -126,3 +126,26 @@ def test_each_question_is_asked_once():
     same = {name: np.array([4.0, 3, 2, 1]) for name in ("one", "two")}
     faithfulness.measure(model, [Explanation(text, 1, same, {}, np.zeros((1, 1, 1, 1)))], seed=0)
     assert len(calls) == len(set(calls))
+
+
+def test_intervals_are_over_groups_of_texts():
+    """Of 20 groups of 20 texts with an intraclass correlation of 0.2."""
+    held, clusters = {"groups": 0, "texts": 0}, np.repeat(np.arange(20), 20)
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        values = (np.sqrt(0.2) * random.normal(size=(20, 1)) + np.sqrt(0.8) * random.normal(size=(20, 20))).ravel()
+        for name, together in (("groups", clusters), ("texts", None)):
+            ends = faithfulness.mean_interval(values.tolist(), 0.95, 300, seed, together)
+            held[name] += ends.low <= 0 <= ends.high
+    assert held["groups"] / 300 >= 0.93
+    assert held["texts"] / 300 < 0.8
+
+
+def test_groups_of_the_measured_texts_are_used():
+    """Each text is there four times; there are groups of further texts for which time did not suffice."""
+    curves = faithfulness.measure(toys.bag(WEIGHTS), explained(24, truth=truth, noise=noise), seed=1)
+    settings = {"confidence": 0.95, "resamples": 300, "seed": 1}
+    alone = faithfulness.evaluate(curves * 4, **settings)
+    together = faithfulness.evaluate(curves * 4, **settings, clusters=np.tile(np.arange(24), 5))
+    widths = [r.standings["truth"].faithfulness.high - r.standings["truth"].faithfulness.low for r in (alone, together)]
+    assert widths[1] > 1.7 * widths[0]

@@ -86,3 +86,17 @@ def test_rounding_of_float32_is_no_difference_of_numbers():
     parity.check(parity.agreement(said([0]), said([0]), 0.95), moved, parity.limits("onnx", None), "onnx")
     assert parity.number_scale(NUMBER, [0.0, 0.0]) == 1
     assert parity.number_scale(SINGLE_LABEL, [0, 1]) is None
+
+
+def test_agreement_is_over_groups():
+    """Of 20 groups of 20 rows with an intraclass correlation of 0.2, whose predictions agree on 80 %."""
+    held, clusters = {"groups": 0, "rows": 0}, np.repeat(np.arange(20), 20)
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        shares = random.beta(0.8 * 4, 0.2 * 4, 20)
+        other = (random.random((20, 20)) < shares[:, None]).ravel().astype(int)
+        for name, together in (("groups", clusters), ("rows", None)):
+            ends = parity.agreement(said([1] * 400), said(other.tolist()), 0.95, clusters=together)
+            held[name] += ends.low <= 0.8 <= ends.high
+    assert held["groups"] / 300 >= 0.93
+    assert held["rows"] / 300 < 0.8

@@ -13,7 +13,8 @@ from toolkit.commands.explain import store as explain_store
 from toolkit.commands.explain.inputs import aligns, examples_of, labels_words, reads_pictures
 from toolkit.commands.explain.request import EXAMPLES, Budget
 from toolkit.errors import ModelError
-from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.context import EvaluationContext, clusters
+from toolkit.evaluation.statistics.clusters import kept
 from toolkit.events import Counted, Note, Observe, Stage
 from toolkit.explanation import trust
 from toolkit.explanation.attributions import available, described
@@ -61,7 +62,11 @@ def measure(
         )
     examples = examples_of(rows, stored)
     seed = stored.config.training.seed
-    examples = [examples[row] for row in np.random.default_rng(seed).permutation(len(examples))[:number]]
+    drawn = np.random.default_rng(seed).permutation(len(examples))[:number]
+    together = None
+    if len(examples) == rows.num_rows:  # rows without a text have no example
+        together = kept(clusters(stored.recipe.task, rows, stored.config.data.group_column), drawn)
+    examples = [examples[row] for row in drawn]
     if len(examples) < 2:
         observe(_TOO_LITTLE)
         return None
@@ -69,7 +74,8 @@ def measure(
     model = images.model_for(loaded) if reads_pictures(stored) else text.model_for(loaded)
     methods = methods or available(text.attention_fits(loaded, examples[0]))
     named = [example if isinstance(example, tuple) else example["digest"] for example in examples]
-    store = explain_store.measurement(run, stored, [named, list(methods)])
+    of_groups = [] if together is None else [together.tolist()]
+    store = explain_store.measurement(run, stored, [named, list(methods), *of_groups])
     if store is not None and store.is_file():
         return runs.read_object(store)
     observe(Stage(f"Measuring the faithfulness of {', '.join(methods)} on {len(examples)} examples"))
@@ -95,6 +101,7 @@ def measure(
         resamples=stored.config.evaluation.resamples,
         seed=seed,
         mask=None if reads_pictures(stored) else getattr(loaded.processor, "mask_token_id", None),
+        clusters=None if together is None else kept(together, np.arange(len(explained))),
         observe=report,
         within=lambda share: budget.part(share).spent,
     )

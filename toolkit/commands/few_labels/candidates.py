@@ -24,6 +24,7 @@ from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, Integers, probe
 from toolkit.data.division.split import row_keys
 from toolkit.errors import ModelError
+from toolkit.evaluation.context import clusters
 from toolkit.events import Note, Observe, Stage
 from toolkit.training.adaptation import contrastive, linear_probe, mean_pooling, selection
 from toolkit.training.adaptation.linear_probe import HEAD, MEAN, Floats
@@ -55,6 +56,7 @@ class CandidateInputs:
         features: Model inputs of all rows to learn from.
         labels: Their class numbers. Shape (N,).
         folds: Number of each row's fold. Shape (N,).
+        clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
         classes: How many classes there are.
         setup: The processor, and what stacks rows.
         config: The run's configuration.
@@ -71,6 +73,7 @@ class CandidateInputs:
     features: Features
     labels: Integers
     folds: Integers
+    clusters: Integers | None
     classes: int
     setup: TrainingSetup
     config: RunConfig
@@ -195,6 +198,7 @@ def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callabl
         features=features,
         labels=numbers,
         folds=selection.folds_of(numbers, _groups(prepared), FOLDS, config.training.seed),
+        clusters=clusters(prepared.recipe.task, prepared.splits.train, prepared.config.data.group_column),
         classes=len(labels),
         setup=setup,
         config=config,
@@ -221,7 +225,7 @@ def _of_frozen(inputs: CandidateInputs, vectors: Floats) -> OutOfFold:
     for fold in done:
         weight, bias = inputs.regression(vectors, np.flatnonzero(inputs.folds != fold))
         logits[inputs.folds == fold] = vectors[inputs.folds == fold] @ weight.T + bias
-    return OutOfFold(logits, inputs.labels, inputs.folds, done)
+    return OutOfFold(logits, inputs.labels, inputs.folds, done, inputs.clusters)
 
 
 def _groups(prepared: Prepared) -> Integers:
@@ -240,7 +244,7 @@ def compared(methods: Mapping[str, Method], observe: Observe) -> tuple[dict[str,
     inputs = methods[PROBE].inputs
     folds = inputs.folds
     empty = np.zeros((len(inputs.labels), inputs.classes))
-    results = {name: OutOfFold(empty.copy(), inputs.labels, folds, ()) for name in methods}
+    results = {name: OutOfFold(empty.copy(), inputs.labels, folds, (), inputs.clusters) for name in methods}
     seconds = dict.fromkeys(methods, 0.0)
     left = list(methods)
     for fold in np.unique(folds).tolist():

@@ -26,16 +26,13 @@ def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[s
     if not stored.recipe.task.takes_calibration:
         return {}
     validation = predict_rows(stored, rows, "validation", None, team)
-    own = stored.recipe.target.calibrate
+    own, settings = stored.recipe.target.calibrate, stored.config
+    columns, truth = validation.predictions.columns, references(stored.recipe, validation.table)
+    together = clusters(stored.recipe.task, rows, settings.data.group_column)
     if own is not None:
-        columns, truth = validation.predictions.columns, references(stored.recipe, validation.table)
-        settings = stored.config
-        return own(columns, truth, stored.labels, settings.evaluation, settings.training.seed)
-    probabilities = validation.predictions.columns.get("probabilities")
-    if probabilities is None:
-        return {}
-    together = clusters(stored.recipe.task, rows, stored.config.data.group_column)
-    return settled(probabilities, references(stored.recipe, validation.table), stored, "validation", together)
+        return own(columns, truth, stored.labels, settings.evaluation, settings.training.seed, together)
+    probabilities = columns.get("probabilities")
+    return {} if probabilities is None else settled(probabilities, truth, stored, "validation", together)
 
 
 def settled(

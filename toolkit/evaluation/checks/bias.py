@@ -180,6 +180,11 @@ def _described(model: CounterfactualModel, study: _Study, level: float) -> dict[
         "claims": claims,
         "degrees": term_gaps.degrees(len(np.unique(study.terms)), len(groups)),
         "gap_confidence": confidence,
+        "groups": list(groups),
+        "means": [
+            {"label": name or None, **term_gaps.means(scores, study.terms).as_dict()}
+            for name, scores in measured.items()
+        ],
         "flipped": model.share(flipped, study.clusters) if known else None,
         "gaps": _gaps(study, measured, confidence),
         "failures": _failures(model, groups, versions, predicted, measured, flipped, pairs, study.places),

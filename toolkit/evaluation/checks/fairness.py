@@ -1,5 +1,6 @@
 """Metrics of a classifier for each group of people that a column defines, and the largest gaps."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,13 +9,13 @@ import numpy as np
 from toolkit.errors import ConfigError
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
-from toolkit.evaluation.statistics.clusters import Integers, count, flipped_p
+from toolkit.evaluation.statistics.clusters import Floats, Integers, count, flips
 from toolkit.evaluation.statistics.clusters import kept as kept_clusters
 from toolkit.evaluation.statistics.intervals import share
-from toolkit.evaluation.statistics.significance import holm
 
 SMALLEST = 20  # rows of a group
 SHUFFLES = 2000  # the least p-value is one in so many, and is multiplied by the figures
+_ROUNDING = 1e-12  # of gaps
 
 
 def section(
@@ -34,7 +35,9 @@ def section(
     The figures are fairlearn's (Bird et al. 2020, "Fairlearn: A toolkit for assessing and improving fairness in AI"):
     accuracy, and for two classes how often the second is predicted for each group, when it is true and when not. The
     gap between the highest and the lowest group has a p-value by permutation of the groups, or with clusters by flipped
-    signs of their deviations, adjusted for the number of figures (Holm).
+    signs of their deviations, multiplied by the number of figures (Bonferroni). Its interval is the inversion of the
+    same test: the observed gap differs from the true one by no more than chance makes gaps of equal groups, so it
+    excludes 0 exactly where the claim is made (Tukey 1953, "The Problem of Multiple Comparisons").
 
     Args:
         column: Name of the column.
@@ -45,7 +48,8 @@ def section(
         confidence: Of the intervals.
         seed: Of the shuffles.
         clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
-        claimed: Confidence of the claims that groups differ, jointly; `confidence` when None.
+        claimed: Confidence of the claims that groups differ, and of the intervals of the gaps, jointly; `confidence`
+            when None.
 
     Raises:
         ConfigError: fairlearn is not installed.
@@ -76,13 +80,27 @@ def section(
         result["groups"].append({"name": name, "rows": sizes[name], "accuracy": interval, "rates": figures})
     codes = np.searchsorted(sorted(kept), members)
     widths = {figure: float(value) for figure, value in frame.difference().items() if not np.isnan(value)}
-    p_values = holm(
-        [_luck(*_counted(figure, predicted, true), codes, width, seed, together) for figure, width in widths.items()]
-    )
-    result["gaps"] = [
-        {"figure": figure, "value": width, "p": p} for (figure, width), p in zip(widths.items(), p_values, strict=True)
-    ]
+    error = (1 - result["claims_confidence"]) / max(1, len(widths))
+    result["gaps_confidence"] = 1 - error
+    for figure, width in widths.items():
+        chance = _chance(*_counted(figure, predicted, true), codes, seed, together)
+        p = float((1 + (chance >= width - _ROUNDING).sum()) / (1 + len(chance)))
+        result["gaps"].append({"figure": figure, **_interval(width, chance, error), "p": min(1.0, p * len(widths))})
     return result
+
+
+def _interval(width: float, chance: Floats, error: float) -> dict[str, float]:
+    """Return a gap with the interval that excludes 0 where its p-value is below the error.
+
+    Args:
+        width: The observed gap.
+        chance: Gaps of equal groups. Shape (B,).
+        error: Of the interval.
+    """
+    beyond = math.ceil(error * (1 + len(chance))) - 2  # of the gaps by chance so many may be as wide
+    half = float(np.sort(chance)[::-1][beyond]) if beyond >= 0 else 1.0
+    low = width - half
+    return {"value": width, "low": low if low > _ROUNDING else 0.0, "high": min(1.0, width + half)}
 
 
 def _frame(predicted: Integers, true: Integers, members: Any, labels: Sequence[str]) -> Any:
@@ -118,8 +136,8 @@ def _counted(figure: str, predicted: Integers, true: Integers) -> tuple[Any, Any
     }[figure]
 
 
-def _luck(hits: Any, counted: Any, codes: Integers, width: float, seed: int, clusters: Integers | None = None) -> float:
-    """Return the p-value of the gap between the highest and lowest group, by permutation of the groups.
+def _chance(hits: Any, counted: Any, codes: Integers, seed: int, clusters: Integers | None = None) -> Floats:
+    """Return gaps between the highest and lowest group, by permutation of the groups. Shape (B,).
 
     With clusters, what each adds to the deviations of the groups from the share of all has a random sign instead.
 
@@ -127,7 +145,6 @@ def _luck(hits: Any, counted: Any, codes: Integers, width: float, seed: int, clu
         hits: Whether each row hits. Shape (N,).
         counted: Whether it counts. Shape (N,).
         codes: Number of its group. Shape (N,).
-        width: The observed gap.
         seed: Of the shuffles.
         clusters: Number of its cluster. Shape (N,).
     """
@@ -139,12 +156,10 @@ def _luck(hits: Any, counted: Any, codes: Integers, width: float, seed: int, clu
     if clusters is not None:
         added = np.zeros((count(clusters), len(sizes)))
         np.add.at(added, (clusters, codes), (hits - hits.mean()) / sizes[codes])
-        return flipped_p(added[:, held], lambda sums: np.ptp(sums, axis=1), SHUFFLES, seed)
-    as_wide = 0
-    for _ in range(SHUFFLES):
-        shares = np.bincount(random.permutation(codes), hits, len(sizes))[held] / sizes[held]
-        as_wide += shares.max() - shares.min() >= width - 1e-12
-    return (1 + as_wide) / (1 + SHUFFLES)
+        ranges: Floats = np.ptp(flips(count(clusters), SHUFFLES, seed) @ added[:, held], axis=1)
+        return ranges
+    shuffled = (np.bincount(random.permutation(codes), hits, len(sizes)) for _ in range(SHUFFLES))
+    return np.array([np.ptp(sums[held] / sizes[held]) for sums in shuffled])
 
 
 def _wanted(context: EvaluationContext) -> bool:

@@ -4,14 +4,19 @@ The intervals of two reports are combined as if the models' figures were indepen
 interval of the difference is wider than it need be.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from toolkit.config.gate import BiasRule, LatencyRule, RobustnessRule, SizeRule, SlicesRule
 from toolkit.evaluation.gate.from_predictions import paired_slices, wanted
 from toolkit.evaluation.gate.rule import Item, Loss, Pair, Rule
-from toolkit.evaluation.statistics.claims.non_inferiority import of_separate, scaled, size_of
+from toolkit.evaluation.statistics import latency as times
+from toolkit.evaluation.statistics.claims.non_inferiority import of_separate, scaled
 from toolkit.evaluation.statistics.intervals import Interval
+from toolkit.evaluation.statistics.term_gaps import degrees, growth, of_means
 
 _OF_CONTENT = ("length", "overlap", "class", "number of classes")  # groupings that stored predictions have
 
@@ -83,57 +88,85 @@ def bias(rule: BiasRule, pair: Pair) -> Rule:
     """Return the rule on gaps between groups of people: by how much each is larger, without its sign."""
     old, new = (_evaluation(report).get("bias") or {} for report in pair.reports)
     unit = {"probability": "fraction", "number": "value"}.get(old.get("measure") or "", "score")
-    gaps = [_gaps(part) for part in (old, new)]
-    same = bool(gaps[0]) and gaps[0].keys() == gaps[1].keys() and old.get("measure") == new.get("measure")
-    items = [Item(name, _grown(*gap, *gaps[1][name])) for name, gap in gaps[0].items()] if same else []
+    studies = [_studies(part) for part in (old, new)] if old.get("measure") == new.get("measure") else [{}, {}]
+    items = [item for name, before in studies[0].items() for item in _grown(name, before, studies[1].get(name))]
     reason = "" if items else _not_in_both("bias")
     return Rule("bias", "Bias: gaps between groups of people", rule.margin, unit, items, reason)
 
 
-Gap = tuple[Interval, float, float]  # with its level and degrees of freedom
+@dataclass(frozen=True)
+class _Study:
+    """Mean scores of terms that stand for groups of people.
+
+    Attributes:
+        groups: Names of the groups.
+        terms: Number of each term.
+        scores: Shape (terms, groups).
+    """
+
+    groups: Sequence[str]
+    terms: Sequence[float]
+    scores: Sequence[Sequence[float]]
 
 
-def _gaps(section: Mapping[str, Any]) -> dict[str, Gap]:
-    """Return the gaps that were tested, by what they are of."""
-    found: dict[str, Gap] = {}
+def _studies(section: Mapping[str, Any]) -> dict[str, _Study]:
+    """Return the studies whose gaps can be tested, by what they are of."""
+    found: dict[str, _Study] = {}
     for study in section.get("studies", ()):
-        for gap in study["gaps"]:
-            interval = _interval(gap["score"])
-            if interval is not None and (study["degrees"] or 0) > 0 and _is_level(study["gap_confidence"]):
-                of_class = f", {gap['label']}" if gap["label"] else ""
-                name = f"{study['category']} ({study['source']}){of_class}: {gap['group']}"
-                found[name] = interval, study["gap_confidence"], study["degrees"]
+        for means in study["means"]:
+            sizes = {len(scores) for scores in means["scores"]}
+            whole = sizes == {len(study["groups"])} and len(means["scores"]) == len(means["terms"])
+            known = whole and all(isinstance(value, int | float) for scores in means["scores"] for value in scores)
+            if known and degrees(len(means["terms"]), len(study["groups"])) > 0:
+                of_class = f", {means['label']}" if means["label"] else ""
+                name = f"{study['category']} ({study['source']}){of_class}"
+                found[name] = _Study(study["groups"], means["terms"], means["scores"])
     return found
 
 
-def _grown(old: Interval, of_old: float, degrees: float, new: Interval, of_new: float, degrees_of_new: float) -> Loss:
-    def loss(error: float) -> Interval:
-        before = size_of(scaled(old, of_old, error, degrees))
-        return of_separate(size_of(scaled(new, of_new, error, degrees_of_new)), before)
+def _grown(name: str, old: _Study, new: _Study | None) -> list[Item]:
+    """Return by how much the gap of each group grew, paired by terms; nothing where these are not the same."""
+    if new is None or (list(new.groups), list(new.terms)) != (list(old.groups), list(old.terms)):
+        return []
+    before, after = (np.array(study.scores, np.float64) for study in (old, new))
+    was, change = of_means(before), of_means(after - before)
+    compared = 1 if len(old.groups) == 2 else len(old.groups)  # of two the second is the first, turned round
 
-    return loss
+    def loss(group: int) -> Loss:
+        return lambda error: growth(was, change, group, error)
+
+    return [Item(f"{name}: {group}", loss(number)) for number, group in enumerate(old.groups[:compared])]
 
 
 def latency(rule: LatencyRule, pair: Pair) -> Rule:
-    """Return the rule on the median time of a forward pass, for the length at which it grew most."""
+    """Return the rule on the median time of a forward pass, for each length."""
     title, reason = f"Median time, batches of {rule.batch_size}", ""
     old, new = (_evaluation(report).get("cost") or {} for report in pair.reports)
-    times = [
-        {t["length"]: t["p50_ms"] for t in cost.get("timings", ()) if t["batch_size"] == rule.batch_size}
+    timed = [
+        {t["length"]: t["rounds_ms"] for t in cost.get("timings", ()) if t["batch_size"] == rule.batch_size}
         for cost in (old, new)
     ]
-    both = [length for length, time in times[0].items() if time and times[1].get(length)]
+    both = [length for length, rounds in timed[0].items() if _timed(rounds) and _timed(timed[1].get(length))]
     if not both:
         reason = _not_in_both("cost")
     elif any(old[key] != new[key] for key in ("device", "threads", "timed")):
         reason = "The models were timed on different devices, or with different numbers of threads."
     if reason:
-        return Rule("latency", title, rule.ratio, "ratio", reason=reason, tested=False)
+        return Rule("latency", title, rule.ratio, "ratio", reason=reason)
     items = [
-        Item("" if length is None else f"{length:.0f} tokens", _exactly(times[1][length] / times[0][length]))
+        Item("" if length is None else f"{length:.0f} tokens", _slower(timed[1][length], timed[0][length]))
         for length in both
     ]
-    return Rule("latency", title, rule.ratio, "ratio", items, tested=False)
+    return Rule("latency", title, rule.ratio, "ratio", items)
+
+
+def _timed(rounds: Sequence[float | None] | None) -> bool:
+    """Whether there are two rounds of times, or more."""
+    return rounds is not None and len(rounds) > 1 and all(time is not None and time > 0 for time in rounds)
+
+
+def _slower(new: Sequence[float], old: Sequence[float]) -> Loss:
+    return lambda error: times.ratio(new, old, error)
 
 
 def size(rule: SizeRule, pair: Pair) -> list[Rule]:

@@ -11,7 +11,9 @@ and Weisberg 1982, "Residuals and Influence in Regression", section 2.2.2). It a
 groups. Terms are a random effect as in Clark 1973, "The Language-as-Fixed-Effect Fallacy".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,17 +48,43 @@ class Gaps:
         return Interval(value, value - half, value + half)
 
 
-def gaps(scores: Floats, terms: Integers) -> Gaps:
-    """Return the gap of each group.
+@dataclass(frozen=True)
+class Means:
+    """Mean score of each term over its texts.
+
+    Attributes:
+        terms: Number of the terms that stand for each other in the groups. Shape (P,).
+        scores: Shape (P, G).
+    """
+
+    terms: Sequence[int]
+    scores: Floats
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return them as a report holds them."""
+        return {"terms": list(self.terms), "scores": self.scores.tolist()}
+
+
+def means(scores: Floats, terms: Integers) -> Means:
+    """Return the mean score of each term.
 
     Args:
         scores: Of each text in the version of each group. Shape (N, G).
         terms: Number of the terms that fill a text, which stand for each other in the groups. Shape (N,).
     """
-    _, place, texts = np.unique(terms, return_inverse=True, return_counts=True)
-    means = np.zeros((len(texts), scores.shape[1]))  # (P, G)
-    np.add.at(means, place, scores)
-    means /= texts[:, None]
+    numbers, place, texts = np.unique(terms, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(texts), scores.shape[1]))
+    np.add.at(sums, place, scores)
+    return Means(numbers.tolist(), sums / texts[:, None])
+
+
+def gaps(scores: Floats, terms: Integers) -> Gaps:
+    """Return the gap of each group; arguments as of `means`."""
+    return of_means(means(scores, terms).scores)
+
+
+def of_means(means: Floats) -> Gaps:
+    """Return the gap of each group by the mean score of each term. Shape (P, G)."""
     places, groups = means.shape
     deviations = means - means.mean(axis=1, keepdims=True)
     deviations[np.abs(deviations) < _ROUNDING] = 0.0
@@ -71,3 +99,26 @@ def gaps(scores: Floats, terms: Integers) -> Gaps:
 def degrees(terms: int, groups: int) -> int:
     """Return the degrees of freedom of the gaps of groups that have so many terms each."""
     return terms * (groups - 1) - 1
+
+
+def growth(old: Gaps, change: Gaps, group: int, error: float) -> Interval:
+    """Return by how much the gap of a group grew, without its sign.
+
+    The gaps of the differences of two models' means are those of the one model minus those of the other, and what the
+    terms have in common cancels out. The new gap is the old one plus the change, and each end of the interval is the
+    extreme for all values in the intervals of both, which err with half the probability each.
+
+    Args:
+        old: Gaps of the old model.
+        change: Gaps of the means of the new model minus those of the old one.
+        group: Number of the group.
+        error: Probability that the true growth is below the lower end, and that it is above the upper one.
+    """
+    before, by = (part.interval(group, 1 - error / 2) for part in (old, change))
+    assert before is not None
+    assert by is not None
+    olds = np.clip([before.low, before.high, 0.0, -by.low, -by.high], before.low, before.high)[:, None]
+    changes = np.clip([by.low, by.high, -before.low, -before.high], by.low, by.high)[None]
+    growths = np.abs(olds + changes) - np.abs(olds)  # its extremes lie at ends and where a gap is zero
+    value = abs(before.value + by.value) - abs(before.value)
+    return Interval(value, min(value, float(growths.min())), max(value, float(growths.max())))

@@ -261,6 +261,7 @@ def _unfair(evaluation: Mapping[str, Any]) -> list[str]:
     return [
         f"Differs by {fairness['column']} in {names.get(gap['figure'], gap['figure'].replace('_', ' '))}: "
         f"{100 * gap['value']:.1f} points between the highest and the lowest group "
-        f"(p = {gap['p']:.2g})."
+        f"({100 * fairness['gaps_confidence']:.4g} % interval {100 * gap['low']:.1f} to {100 * gap['high']:.1f}, "
+        f"p = {gap['p']:.2g})."
         for gap in clear
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from toolkit.explanation.faithfulness import MARGIN
 from toolkit.explanation.patches import Picture
 from toolkit.explanation.question import ONE_CLASS, Outcome
 from toolkit.explanation.words import marked
+from toolkit.report.document.figures import detectable
 from toolkit.report.pages.render import environment
 from toolkit.report.plots import attention_maps, geometry, overlays
 
@@ -171,7 +173,8 @@ def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool 
     ]
     if lead is not None:
         ahead = f"It exceeds {runner_up} by {_figure(lead)}."
-        statements.append(f"The difference between the two is {_figure(lead)}." if tied else ahead)
+        apart = f"The difference between the two is {_figure(lead)}.{_detectable(lead, trust)}"
+        statements.append(apart if tied else ahead)
     statements += _masked(trust, titles)
     if "leave-one-out" in (best, trust["runner_up"] if tied else best):
         statements.append(
@@ -187,6 +190,13 @@ def verdict(trust: Mapping[str, Any] | None, command: str, *, of_pictures: bool 
         "statements": statements,
         "warnings": warnings,
     }
+
+
+def _detectable(lead: Mapping[str, Any], trust: Mapping[str, Any]) -> str:
+    """Say which difference so many examples would show; the standard error is that of a normal interval."""
+    confidence = trust["confidence"]
+    error = (lead["high"] - lead["low"]) / 2 / NormalDist().inv_cdf(0.5 + confidence / 2)
+    return detectable({"standard_error": error}, "score", confidence, trust["texts"])
 
 
 def _masked(trust: Mapping[str, Any], titles: Mapping[str, str]) -> list[str]:

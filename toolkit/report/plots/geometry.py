@@ -8,6 +8,7 @@ its text, so the templates need neither JavaScript nor a charting library.
     curve()        training loss, smoothed, with the validation loss and the best step
     reliability()  accuracy against confidence
     scatter()      a point for each row
+    band()         a share along another, with its interval
 """
 
 import math
@@ -96,6 +97,23 @@ class ScatterPlot:
 
     points: list[Point]
     lines: list[tuple[float, float, float, float]]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+
+
+@dataclass(frozen=True)
+class BandPlot:
+    """A line and the area of its intervals in a 100 × 100 box whose origin is the top left corner.
+
+    Attributes:
+        line: Path of the values.
+        area: Path around the intervals.
+        x_ticks: Of the horizontal axis.
+        y_ticks: Of the vertical axis; `at` counts from the top.
+    """
+
+    line: str
+    area: str
     x_ticks: list[Tick]
     y_ticks: list[Tick]
 
@@ -292,4 +310,30 @@ def scatter(points: Sequence[Point], *, diagonal: bool = False, levels: Sequence
         lines=lines,
         x_ticks=_ticks(across),
         y_ticks=[Tick(100 - tick.at, tick.text) for tick in _ticks(up)],
+    )
+
+
+def band(points: Sequence[tuple[float, float, float, float]]) -> BandPlot | None:
+    """Draw a share along another one, from 0 to 100 %.
+
+    Args:
+        points: (position, value, low, high), by position.
+
+    Returns:
+        The plot; None for fewer than two points.
+    """
+    if len(points) < 2:
+        return None
+    across = nice_ticks(0.0, 1.0, target=6)
+    up = [tick for tick in nice_ticks(0.0, max(high for *_, high in points)) if tick <= 1 + 1e-9]
+
+    def box(x: float, y: float) -> Point:
+        return place(x, 0.0, 1.0), round(100 - place(y, up[0], up[-1]), 2)
+
+    upper, lower = [box(x, high) for x, _, _, high in points], [box(x, low) for x, _, low, _ in points]
+    return BandPlot(
+        line=path([box(x, value) for x, value, _, _ in points]),
+        area=f"{path([*upper, *reversed(lower)])} Z",
+        x_ticks=_ticks(across, percent=True),
+        y_ticks=[Tick(100 - tick.at, tick.text) for tick in _ticks(up, percent=True)],
     )

@@ -101,6 +101,24 @@ class Scatter:
 
 
 @dataclass(frozen=True)
+class Band:
+    """A figure with its interval along an axis.
+
+    Attributes:
+        title: What is drawn.
+        plot: Where it lies.
+        x: What the horizontal axis is.
+        caption: A sentence below.
+    """
+
+    kind: ClassVar[str] = "band"
+    title: str
+    plot: geometry.BandPlot
+    x: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Example:
     """A row of the data.
 
@@ -130,7 +148,7 @@ class Examples:
     rows: Sequence[Example]
 
 
-Block = Text | Table | Forest | Reliability | Scatter | Examples
+Block = Text | Table | Forest | Reliability | Scatter | Band | Examples
 
 
 @dataclass(frozen=True)

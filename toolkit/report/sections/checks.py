@@ -243,7 +243,7 @@ def fairness(result: Mapping[str, Any]) -> list[Section]:
         Table("Groups", [result["column"], "Rows", "Accuracy", *(_RATES[name] for name in rates)], rows)
     ]
     gaps = [
-        [Cell(_RATES.get(gap["figure"], gap["figure"])), Cell(_rate(gap["value"])), Cell(formats.p_value(gap["p"]))]
+        [Cell(_RATES.get(gap["figure"], gap["figure"])), estimated(gap), Cell(formats.p_value(gap["p"]))]
         for gap in result["gaps"]
     ]
     if gaps:
@@ -252,6 +252,8 @@ def fairness(result: Mapping[str, Any]) -> list[Section]:
         f"By the column {result['column']}; groups of fewer than {formats.count(result['smallest'])} rows are omitted"
     )
     lead += f" ({', '.join(result['left_out'])})." if result["left_out"] else "."
+    if gaps and result["gaps_confidence"] is not None:
+        lead += f" The intervals of the gaps hold jointly (each at {100 * result['gaps_confidence']:.4g} %)."
     return [Section("fairness", "Fairness between groups", lead, blocks)]
 
 
@@ -271,7 +273,7 @@ def cost(result: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
         [
             Cell(formats.count(row["batch_size"])),
             *([Cell(formats.count(row["length"]))] if lengths else []),
-            Cell(f"{row['p50_ms']:.1f} ms"),
+            _median(row),
             Cell(f"{row['p99_ms']:.1f} ms" if row["p99_ms"] is not None else "–"),
             Cell(formats.count(round(row["examples_per_second"] or 0, 1))),
             *([Cell(f"{row['joules_per_example'] or 0:.3g} J")] if energy else []),
@@ -284,6 +286,13 @@ def cost(result: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
     lead += f" with {formats.count(result['threads'])} threads; " if result["threads"] is not None else "; "
     lead += f"{result['timed'] or 'forward passes'} on real examples; preprocessing is not included. "
     return [Section("cost", "Cost of a prediction", f"{lead}Energy: {result['energy'] or 'not measured'}.", [table])]
+
+
+def _median(row: Mapping[str, Any]) -> Cell:
+    """The typical median of a round with its interval; of reports without rounds the median of all passes."""
+    median = row["median_ms"]
+    value = row["p50_ms"] if median["value"] is None else median["value"]
+    return Cell(f"{value:.1f} ms", formats.interval(median["low"], median["high"], "points"))
 
 
 def untested(evaluation: Mapping[str, Any]) -> list[Section]:

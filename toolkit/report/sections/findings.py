@@ -23,6 +23,7 @@ from toolkit.report.sections.comparison import comparison, seeds
 from toolkit.report.sections.gate import gate
 from toolkit.report.sections.generated_text import writing
 from toolkit.report.sections.mistakes import mistakes
+from toolkit.report.sections.promises import promises
 from toolkit.report.sections.recommendations import recommendations
 from toolkit.report.sections.shift import shift
 from toolkit.report.sections.transcripts import transcripts
@@ -48,6 +49,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
         *screening(evaluation["screening"], rows),
         *ranking(evaluation["ranking"]),
         *calibration(evaluation["calibration"], rows),
+        *promises(evaluation["promises"], rows),
         *groups(evaluation["slices"]),
         *writing(evaluation["writing"]),
         *transcripts(evaluation["transcripts"]),

@@ -18,7 +18,7 @@ def distance(result: Mapping[str, Any]) -> list[Section]:
         return []
     lead = f"The classes are ordered. {formats.count(result['too_low'])} examples are predicted too low and "
     lead += f"{formats.count(result['too_high'])} too high; the mean of prediction minus truth is "
-    lead += f"{formats.estimate(result['signed'], 'score', signed=True)} classes."
+    lead += f"{formats.estimate(result['signed'], 'score', signed=True)} classes{_level(result['signed_confidence'])}."
     table = Table("Distance from the truth", ["Classes away from the truth", "Examples", "Share"], rows)
     return [Section("distance", "Distance from the truth", lead, [table])]
 
@@ -29,13 +29,18 @@ def residuals(result: Mapping[str, Any]) -> list[Section]:
     if centre["value"] is None:
         return []
     lead = "A residual is the prediction minus the true value. Their mean is "
-    lead += f"{formats.estimate(centre, 'value', signed=True)}{_bias(centre)}."
+    lead += f"{formats.estimate(centre, 'value', signed=True)}{_level(result['mean_confidence'])}{_bias(centre)}."
     width = result["intervals"]["half_width"]
     if width is not None:
         lead += f" Prediction intervals of ± {formats.measure(width, 'value')} were chosen on validation rows to "
         lead += f"contain {formats.measure(result['intervals']['nominal'], 'fraction')} of the true values; of these "
         lead += f"rows they contain {formats.estimate(result['intervals']['observed'], 'fraction')}."
     return [Section("residuals", "Residuals", lead, [*_plots(result["drawn"], width), *_quarters(result)])]
+
+
+def _level(confidence: float | None, each: str = "") -> str:
+    """The level of an interval, which is that of a claim."""
+    return f" ({each}at {100 * confidence:.4g} %)" if confidence is not None else ""
 
 
 def _bias(centre: Mapping[str, Any]) -> str:
@@ -80,5 +85,5 @@ def _quarters(result: Mapping[str, Any]) -> list[Block]:
         return []
     columns = ["True value", "Examples", "Mean absolute error", "Mean residual", "Error minus that of the others"]
     text = "Where a model is not certain, it predicts low values too high and high values too low, which is usual. The "
-    text += "intervals of the last column hold jointly."
+    text += f"intervals of the last column hold jointly{_level(result['quarters_confidence'], 'each ')}."
     return [Table("By quarter of the true value", columns, rows), Text(text)]

@@ -16,6 +16,7 @@ from toolkit.evaluation import class_thresholds
 from toolkit.evaluation.baselines import frequent_classes, one_against_rest_pixels, one_against_rest_tfidf
 from toolkit.evaluation.overviews import several_classes
 from toolkit.evaluation.selection import uncertainty
+from toolkit.evaluation.statistics.clusters import Integers
 from toolkit.explanation.question import Outcome
 from toolkit.tasks.shown_labels import class_number, counted
 from toolkit.tasks.task import AnswerFormat, LabelColumn, Target
@@ -105,11 +106,12 @@ def _calibrate(
     columns: Mapping[str, Sequence[Any]],
     references: Sequence[Sequence[int]],
     labels: Sequence[str],
-    _settings: Any,
+    settings: Any,
     _seed: int,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Choose a threshold for each class on validation rows."""
-    chosen = class_thresholds.choose(columns["probabilities"], references)
+    chosen = class_thresholds.choose(columns["probabilities"], references, clusters, settings.confidence)
     return {"thresholds": [float(value) for value in chosen], "rows": len(references), "classes": list(labels)}
 
 

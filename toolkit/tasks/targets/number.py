@@ -14,6 +14,7 @@ from toolkit.data.tables.labels import FEW, MISSING
 from toolkit.errors import DataError
 from toolkit.evaluation.baselines import mean_value, median_value, ridge_pixels, ridge_tfidf
 from toolkit.evaluation.overviews import residuals
+from toolkit.evaluation.statistics.clusters import Integers
 from toolkit.evaluation.statistics.promises.conformal import half_width
 from toolkit.explanation.question import Outcome
 from toolkit.tasks.task import AnswerFormat, Checked, Column, LabelColumn, Target
@@ -136,10 +137,11 @@ def _calibrate(
     _labels: Sequence[str],
     _settings: Any,
     _seed: int,
+    clusters: Integers | None = None,
 ) -> dict[str, Any]:
     """Return the half width of prediction intervals by split-conformal prediction on validation rows."""
     errors = np.abs(np.asarray(columns["prediction"]) - np.asarray(references))
-    width = half_width(errors, COVERAGE)
+    width = half_width(errors, COVERAGE, clusters)
     return {} if width is None else {"half_width": width, "coverage": COVERAGE, "rows": len(errors)}
 
 

@@ -12,6 +12,7 @@ from toolkit.evaluation.baselines import (
     tfidf_logistic_regression,
 )
 from toolkit.evaluation.context import EvaluationContext
+from toolkit.evaluation.overviews import promises
 from toolkit.evaluation.selection import uncertainty
 from toolkit.evaluation.statistics.promises import selective
 from toolkit.inference.predict import probabilities
@@ -30,7 +31,7 @@ def _answer(prediction: Any, probabilities: Any, calibrated: Any, how: AnswerFor
     answer: dict[str, Any] = {"prediction": how.labels[prediction]}
     if probabilities is None:
         return answer
-    answer["score"] = round(float(probabilities[prediction]), 6)
+    answer["score"] = round(float(probabilities[prediction]), selective.DECIMALS)
     if calibrated is not None:
         answer["calibrated_score"] = round(float(calibrated[prediction]), 6)
     return answer | _promised(answer, probabilities, how.limits, how.labels) | how.each_score(probabilities)
@@ -80,8 +81,8 @@ def _shown(value: Any, labels: Sequence[str]) -> str:
 
 
 def _overview(context: EvaluationContext) -> dict[str, Any]:
-    """Return the figures of each class, the confusion matrix and the most confident errors."""
-    return scores.class_sections(context)
+    """Return the figures of each class, the confusion matrix, the most confident errors and what was promised."""
+    return {**scores.class_sections(context), **promises.sections(context)}
 
 
 SINGLE_LABEL = Target(

@@ -10,6 +10,7 @@ from toolkit.config.settings import DataConfig
 from toolkit.data.tables import columns
 from toolkit.errors import DataError
 from toolkit.evaluation import entities
+from toolkit.evaluation.statistics import clusters as clusters_
 from toolkit.evaluation.statistics.temperature import fitted
 from toolkit.tasks import spans
 from toolkit.tasks.shown_labels import class_number, counted
@@ -130,13 +131,19 @@ def _percent(entity: Mapping[str, Any]) -> str:
 
 
 def _calibrate(
-    columns: Mapping[str, Sequence[Any]], references: Sequence[Any], _labels: Sequence[str], settings: Any, seed: int
+    columns: Mapping[str, Sequence[Any]],
+    references: Sequence[Any],
+    _labels: Sequence[str],
+    settings: Any,
+    seed: int,
+    clusters: clusters_.Integers | None = None,
 ) -> dict[str, Any]:
-    """Fit a temperature to the words of validation rows, each sentence taken as one observation."""
+    """Fit a temperature to the words of validation rows, each sentence, or each cluster, taken as one observation."""
     words = entities.read_words(columns, references)
     if words is None:
         return {}
-    return fitted(words.probabilities, words.labels, settings.confidence, seed, "validation", words.sentences)
+    together = words.sentences if clusters is None else clusters_.kept(clusters, words.sentences)
+    return fitted(words.probabilities, words.labels, settings.confidence, seed, "validation", together)
 
 
 TOKEN_LABELS = Target(

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.data.batching.batch import Integers
+from toolkit.evaluation.statistics.clusters import kept, standard_error
+from toolkit.metrics.means import mean
 from toolkit.training.adaptation.probe_kinds import Doubles, log_likelihoods
 
 _BEHIND = 1.0  # standard errors below the best at which a method is dropped before its last fold
@@ -33,12 +35,14 @@ class OutOfFold:
         labels: Class numbers. Shape (N,).
         folds: Number of each row's fold. Shape (N,).
         done: Numbers of the folds that are predicted.
+        clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
     """
 
     logits: Doubles
     labels: Integers
     folds: Integers
     done: Sequence[int]
+    clusters: Integers | None = None
 
     @property
     def known(self) -> Integers:
@@ -100,15 +104,20 @@ def temperature(logits: Doubles, labels: Integers) -> float:
 
 
 def difference(first: OutOfFold, second: OutOfFold) -> tuple[float, float]:
-    """Return (mean, standard error over rows) of the lead of `first` in log-likelihood, on rows that both predicted."""
+    """Return the mean lead of `first` in log-likelihood, on rows that both predicted, and its standard error.
+
+    The standard error is over rows, or over clusters.
+    """
     done = [fold for fold in first.done if fold in second.done]
     parts = []
     for method in (first, second):
         values = np.full(len(method.labels), np.nan)
         values[method.known] = method.log_likelihoods()
         parts.append(values)
-    ahead = (parts[0] - parts[1])[np.isin(first.folds, done)]
-    return float(ahead.mean()), float(ahead.std(ddof=1) / math.sqrt(len(ahead))) if len(ahead) > 1 else 0.0
+    both = np.isin(first.folds, done)
+    ahead = (parts[0] - parts[1])[both]
+    error = standard_error(np.stack([ahead, np.ones(len(ahead))], axis=1), mean, kept(first.clusters, both))
+    return float(ahead.mean()), error if math.isfinite(error) else 0.0
 
 
 def choose(candidates: Mapping[str, OutOfFold], noise: float = 0.0) -> str:

@@ -1,8 +1,15 @@
 """When an evaluation warns that its labels may be swapped."""
 
-import numpy as np
+import json
 
-from toolkit.commands.evaluate.warnings import far_below_chance
+import numpy as np
+import pytest
+
+from tests.support.errors import refused
+from toolkit import runs
+from toolkit.commands.evaluate.run import LOOKS, looks
+from toolkit.commands.evaluate.warnings import far_below_chance, repeated_looks
+from toolkit.errors import SourceError
 
 
 def test_exchanged_labels_are_far_below_chance():
@@ -25,3 +32,25 @@ def test_models_that_guess_are_warned_of_in_one_of_a_hundred_at_most():
     random = np.random.default_rng(0)
     draws = [random.integers(0, classes, (2, rows)) for classes in (2, 3, 10) for rows in (10, 60) for _ in range(200)]
     assert np.mean([far_below_chance(truth.tolist(), predicted.tolist()) for truth, predicted in draws]) < 0.01
+
+
+@pytest.mark.parametrize("count", [None, 1, 2])
+def test_two_looks_are_usual(count):
+    assert repeated_looks(count) == []
+
+
+def test_the_third_look_is_warned_of_with_their_number():
+    (warning,) = repeated_looks(3)
+    assert " 3 times" in warning
+    assert " 12 times" in repeated_looks(12)[0]
+
+
+def test_a_run_counts_its_looks(tmp_path):
+    run = runs.Run(tmp_path)
+    assert looks(run) == 1  # after training
+    (tmp_path / LOOKS).parent.mkdir()
+    (tmp_path / LOOKS).write_text(json.dumps({"held_out": 2}))
+    assert repeated_looks(looks(run) + 1)  # the next one is the third
+    (tmp_path / LOOKS).write_text(json.dumps({"held": 2}))
+    with refused(SourceError, "run.damaged", LOOKS.name):
+        looks(run)

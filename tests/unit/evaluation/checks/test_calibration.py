@@ -163,3 +163,15 @@ def test_one_confidence_for_all_makes_one_bin():
     assert [row["count"] for row in result["bins"]] == [30]
     assert result["ece"]["low"] == 0
     assert result["p"] > 0.5
+
+
+def test_the_error_of_papers_has_bins_of_equal_width_that_hold_their_upper_end():
+    sure, right = drawn(3, 400)
+    sure[:3], right[:3] = (1.0, 0.6, 2 / 3), (0, 1, 0)
+    expected = 0.0
+    for number in range(15):
+        inside = (sure > number / 15) & (sure <= (number + 1) / 15)
+        if inside.any():
+            expected += inside.mean() * abs(sure[inside].mean() - right[inside].mean())
+    assert calibration_error.equal_width_error(sure, right) == pytest.approx(expected)
+    assert calibration_error.equal_width_error(np.array([0.6, 0.6]), np.array([1.0, 0.0])) == pytest.approx(0.1)

@@ -75,3 +75,40 @@ def test_missing_fairlearn_names_the_package(monkeypatch):
     with refused(ConfigError, "machine.package-missing") as caught:
         study(*drawn(0))
     assert "finetune-toolkit[fairness]" in caught.value.fix
+
+
+def test_intervals_of_gaps_exclude_zero_where_the_claim_is_made(monkeypatch):
+    monkeypatch.setattr(fairness, "SHUFFLES", 500)
+    claimed, intervals = [], []
+    for seed in range(12):
+        for bias in (0.0, 0.15, 0.5):
+            _, gaps = study(*drawn(seed, bias), seed=seed)
+            claimed += [gap["p"] < 0.05 for gap in gaps.values()]
+            intervals += [gap["low"] > 0 for gap in gaps.values()]
+            assert all(gap["low"] <= gap["value"] <= gap["high"] <= 1 for gap in gaps.values())
+    assert claimed == intervals
+    assert 0.2 < np.mean(claimed) < 0.8
+
+
+def test_intervals_of_gaps_hold_jointly_at_the_level_of_the_claims(monkeypatch):
+    """The true gaps of the simulated model: a share of 0.3 of group a is denied the second class."""
+    monkeypatch.setattr(fairness, "SHUFFLES", 500)
+    true = {"accuracy": 0.3 * (0.9 - 0.1) / 2, "selection_rate": 0.15, "true_positive_rate": 0.27}
+    held = []
+    for seed in range(100):
+        result = fairness.section("dialect", *drawn(seed, 0.3), LABELS, confidence=0.95, seed=seed, claimed=0.92)
+        assert result["gaps_confidence"] == pytest.approx(1 - 0.08 / 4)
+        gaps = {gap["figure"]: gap for gap in result["gaps"]}
+        held.append(all(gaps[figure]["low"] <= value <= gaps[figure]["high"] for figure, value in true.items()))
+    assert np.mean(held) >= 0.92 - 2 * np.sqrt(0.92 * 0.08 / 100)
+
+
+def test_intervals_of_gaps_are_over_clusters():
+    groups, output, true = drawn(4)
+    copies = [[value for value in values for _ in range(4)] for values in (groups, output, true)]
+    clusters, settings = np.arange(300).repeat(4), {"confidence": 0.95, "seed": 0}
+    rows, together = (
+        fairness.section("dialect", *copies, LABELS, **settings, clusters=given)["gaps"][0]
+        for given in (None, clusters)
+    )
+    assert together["high"] - together["value"] > 1.5 * (rows["high"] - rows["value"])

@@ -85,3 +85,17 @@ def test_a_few_more_than_the_references_are_not_clearly_more(failing, clear):
     result = section(sources, {"prediction": texts}, references, rows, ("chrf", "bleu"), EvaluationConfig())
     (empty,) = [check for check in result["checks"] if check["name"] == "empty"]
     assert empty["clear"] is clear
+
+
+def test_faults_share_the_level_of_their_claim():
+    """Each fault's interval has an equal part of the error, so that all hold jointly."""
+    said = ["der der der der", *REFERENCES[1:]]
+    rows = pa.table({"source": SOURCES, "_file": ["in.tsv"] * 5, "_row": list(range(2, 7))})
+    columns, settings = {"prediction": said, "cut": [False] * 5}, EvaluationConfig()
+    usual = section(SOURCES, columns, REFERENCES, rows, ("chrf",), settings)
+    strict = section(SOURCES, columns, REFERENCES, rows, ("chrf",), settings, claimed=0.99)
+    number = len(usual["checks"])
+    assert usual["failed_confidence"] == pytest.approx(1 - 0.05 / number)
+    assert strict["failed_confidence"] == pytest.approx(1 - 0.01 / number)
+    for wide, narrow in zip(strict["checks"], usual["checks"], strict=True):
+        assert wide["failed"]["high"] - wide["failed"]["low"] > narrow["failed"]["high"] - narrow["failed"]["low"]

@@ -153,18 +153,20 @@ def with_reports(**changes: float) -> Pair:
     old = sample()
     assert faults(REPORT, old) == []
     old["evaluation"]["rows"] = 200
+    random = np.random.default_rng(0)
     for study in old["evaluation"]["bias"]["studies"]:
-        study["degrees"] = 5
+        scores = random.normal(0, 0.1, (5, 1)) + random.normal(0, 0.02, (5, 2)) + [0.4, 0.0]
+        study |= {"groups": ["Hindu", "Muslim"], "means": [{"terms": [*range(5)], "scores": scores.tolist()}]}
     new = json.loads(json.dumps(old))
     for timing in new["evaluation"]["cost"]["timings"]:
-        timing["p50_ms"] *= changes.get("time", 1)
+        timing["rounds_ms"] = [changes.get("time", 1) * time for time in timing["rounds_ms"]]
     for change in new["evaluation"]["robustness"]["invariance"]:
         ends = change.get("difference") or {}
         change["difference"] = {key: end - changes.get("fall", 0) for key, end in ends.items()}
     for study in new["evaluation"]["bias"]["studies"]:
-        for gap in study["gaps"]:
-            sign = np.sign(gap["score"]["value"]) * changes.get("gap", 0)
-            gap["score"] = {key: None if end is None else end + sign for key, end in gap["score"].items()}
+        study["means"][0]["scores"] = [
+            [first + changes.get("gap", 0), other] for first, other in study["means"][0]["scores"]
+        ]
     right = np.ones((2, 200), bool)
     sizes = [4e8, 4e8 * changes.get("size", 1)]
     return pair_of(np.arange(200) % 10, right, reports=[fill(REPORT, part) for part in (old, new)], bytes=sizes)
@@ -200,3 +202,65 @@ def test_slices_of_columns_come_from_the_reports() -> None:
     pair = pair_of(np.arange(200) % 10, np.ones((2, 200), bool), reports=reports)
     (rule,) = judge(gate(slices={"only": ["brand"]}), pair)["rules"]
     assert (rule["verdict"], rule["items"][0]["name"]) == ("failed", "brand: x")
+
+
+def times(random: np.random.Generator, factor: float = 1.0) -> dict[str, Any]:
+    """Draw medians of five rounds, slow and fast together by 3 %, for three lengths."""
+    rounds = 20 * factor * np.exp(random.normal(0, 0.03, (3, 5)))
+    timings = [
+        {"batch_size": 1, "length": length, "passes": 30, "p50_ms": 20.0, "rounds_ms": of_length.tolist()}
+        for length, of_length in zip((8, 32, 128), rounds, strict=True)
+    ]
+    return fill(REPORT, {"evaluation": {"rows": 200, "cost": {"device": "cpu", "threads": 2, "timings": timings}}})
+
+
+def timed(ratio: float, factor: float, repeats: int) -> list[str]:
+    """The verdicts on models of which the new one takes `factor` times as long."""
+    random, rule = np.random.default_rng(7), gate(latency={"ratio": ratio})
+    reports = [(times(random), times(random, factor)) for _ in range(repeats)]
+    right = np.ones((2, 200), bool)
+    pairs = [pair_of(np.arange(200) % 10, right, reports=both) for both in reports]
+    return [judge(rule, pair)["rules"][0]["verdict"] for pair in pairs]
+
+
+def test_latency_is_decided_by_repeated_timings() -> None:
+    bound = 0.05 + 2 * np.sqrt(0.05 * 0.95 / 200)
+    assert np.mean([verdict == "failed" for verdict in timed(1.0, 1.0, 200)]) <= bound
+    assert np.mean([verdict == "passed" for verdict in timed(1.2, 1.2, 200)]) <= bound
+    assert np.mean([verdict == "passed" for verdict in timed(1.2, 1.0, 50)]) >= 0.95
+    assert np.mean([verdict == "failed" for verdict in timed(1.2, 1.5, 50)]) >= 0.95
+    single = [times(np.random.default_rng(1)) for _ in range(2)]
+    for report in single:
+        for timing in report["evaluation"]["cost"]["timings"]:
+            timing["rounds_ms"] = timing["rounds_ms"][:1]
+    pair = pair_of(np.arange(200) % 10, np.ones((2, 200), bool), reports=single)
+    assert judge(gate(latency={}), pair)["rules"][0]["verdict"] == "not measured"
+
+
+def biased(random: np.random.Generator, gap: float = 0.0) -> list[dict[str, Any]]:
+    """Two models whose terms are scored nearly alike; the second has a larger gap between two of three groups."""
+    terms = random.normal(0, 0.1, (6, 3))
+    scores = [terms + random.normal(0, 0.01, (6, 3)) for _ in range(2)]
+    scores[1][:, 0] += gap
+    reports = []
+    for of_model in scores:
+        means = [{"label": None, "terms": [*range(6)], "scores": of_model.tolist()}]
+        study = {"category": "names", "source": "sentences", "groups": ["a", "b", "c"], "means": means}
+        bias = {"measure": "score", "studies": [study]}
+        reports.append(fill(REPORT, {"evaluation": {"rows": 200, "bias": bias}}))
+    return reports
+
+
+def test_bias_is_decided_in_pairs_of_terms() -> None:
+    """The gaps of each model alone vary by more than the margin; the differences of the same terms do not."""
+
+    def verdicts_of(margin: float, gap: float, repeats: int) -> list[str]:
+        random, right = np.random.default_rng(9), np.ones((2, 200), bool)
+        pairs = [pair_of(np.arange(200) % 10, right, reports=biased(random, gap)) for _ in range(repeats)]
+        return [judge(gate(bias={"margin": margin}), pair)["rules"][0]["verdict"] for pair in pairs]
+
+    bound = 0.05 + 2 * np.sqrt(0.05 * 0.95 / 200)
+    assert np.mean([verdict == "failed" for verdict in verdicts_of(0.0, 0.0, 200)]) <= bound
+    assert np.mean([verdict == "passed" for verdict in verdicts_of(0.05, 0.0, 50)]) >= 0.9
+    assert "passed" not in verdicts_of(0.05, 0.3, 50)
+    assert verdicts_of(0.05, 0.6, 50).count("failed") >= 45

@@ -47,3 +47,26 @@ def test_ranks_counted_by_hand():
 def test_residuals_that_are_not_finite_are_the_largest():
     assert half_width([math.nan, 1.0, 2.0, math.inf, 3.0], 0.5) == 3
     assert half_width([math.nan, 1.0, 2.0, 3.0], 0.8) is None
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.95])
+def test_rows_of_new_groups_are_covered(coverage):
+    """Of 20 groups of 20 rows, whose errors have an intraclass correlation of 0.2."""
+    random, held = np.random.default_rng(1), {"groups": [], "rows": []}
+    groups = np.repeat(np.arange(20), 20)
+    for _ in range(600):
+        shared, own = random.normal(size=(21, 1)), random.normal(size=(21, 20))
+        errors = np.sqrt(0.2) * shared + np.sqrt(0.8) * own
+        for name, clusters in (("groups", groups), ("rows", None)):
+            width = half_width(errors[:20].ravel(), coverage, clusters)
+            held[name].append(np.mean(np.abs(errors[20]) <= width))
+    assert np.mean(held["groups"]) >= coverage - 0.01
+    assert np.mean(held["groups"]) > np.mean(held["rows"])
+
+
+def test_groups_have_equal_weights_whatever_their_size():
+    errors, groups = [1.0] * 9 + [5.0, 6.0, 7.0], np.array([0] * 9 + [1, 2, 3])
+    assert half_width(errors, 0.2, groups) == 1  # the first group holds a fifth
+    assert half_width(errors, 0.4, groups) == 5
+    assert half_width(errors, 0.8, groups) == 7
+    assert half_width(errors, 0.9, groups) is None  # 5 × 0.9 of 4

@@ -286,6 +286,7 @@ def test_fragile_biased_and_unfair_models_are_named():
     assert "more negative with “Hindu” than with “the others”, by 0.200 on a scale" in turned
     assert "(99.17 % interval 0.100 to 0.300)" in turned
     assert "Differs by dialect in how often the second class is predicted: 20.0 points" in text
+    assert "(95 % interval 5.0 to 35.0, p = 0.01)" in text
     result["robustness"]["invariance"][0]["difference"]["high"] = 0.01
     result["bias"]["studies"][0]["gaps"][0]["clear"] = False
     result["fairness"]["gaps"][0]["p"] = 0.3

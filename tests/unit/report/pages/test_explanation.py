@@ -187,3 +187,15 @@ def test_the_error_of_the_sum_is_shown():
     )
     assert document["texts"][0]["completeness_error"] == 0.034
     assert "error of the sum 3.4 %" in explanation.to_html(document, explained)
+
+
+def test_a_tie_says_which_difference_the_examples_show() -> None:
+    """Half of a 95 % interval is 1.96 standard errors; 2.8 of these are shown with a power of 80 %."""
+    figures = {**TRUST["methods"]}
+    lead = {"value": 0.01, "low": -0.0496, "high": 0.0696}
+    ranked = sorted(figures, key=lambda name: -figures[name]["faithfulness"]["value"])
+    tied = {**TRUST, "best": ranked[0], "runner_up": ranked[1], "lead": lead, "confidence": 0.95}
+    text = " ".join(explanation.verdict(tied, MEASURE)["statements"])
+    assert f"{(1.96 + 0.8416) * 0.0596 / 1.96:.3f}" in text
+    apart = {**tied, "lead": {"value": 0.3, "low": 0.2, "high": 0.4}}
+    assert "80 %" not in " ".join(explanation.verdict(apart, MEASURE)["statements"])

@@ -39,3 +39,11 @@ def test_levels_are_on_the_vertical_axis_even_beyond_the_points():
     plot = geometry.scatter([(1.0, 0.5), (2.0, -0.5)], levels=[0.0, -4.0, 4.0])
     assert [y for _, y, _, _ in plot.lines] == [50.0, 100.0, 0.0]
     assert all(0 <= number <= 100 for point in plot.points for number in point)
+
+
+def test_band_encloses_its_line():
+    drawn = geometry.band([(0.5, 0.1, 0.0, 0.2), (1.0, 0.2, 0.1, 0.4)])
+    assert drawn is not None
+    assert drawn.line == "M50 75 L100 50"
+    assert heights(drawn.area) == [50.0, 0.0, 75.0, 100.0]  # above from left to right, and back below
+    assert geometry.band([(1.0, 0.2, 0.1, 0.4)]) is None

@@ -83,3 +83,16 @@ def test_candidate_behind_is_dropped_after_one_fold():
     assert not selection.is_behind("good", results)
     assert results["bad"].standard_error() is None
     assert (FOLDS[results["bad"].known] == 0).all()
+
+
+def test_repeated_rows_do_not_make_a_difference_more_certain():
+    """Four copies of each row, in a group, have the standard error of the rows alone."""
+    methods, groups, errors = [candidate(1.0), candidate(2.0)], np.arange(60).repeat(4), {}
+    for name, copies, clusters in (("alone", 1, None), ("rows", 4, None), ("groups", 4, groups)):
+        both = [
+            OutOfFold(m.logits.repeat(copies, axis=0), LABELS.repeat(copies), FOLDS.repeat(copies), m.done, clusters)
+            for m in methods
+        ]
+        errors[name] = selection.difference(*both)[1]
+    assert errors["groups"] == pytest.approx(errors["alone"], rel=0.01)
+    assert errors["rows"] == pytest.approx(errors["alone"] / 2, rel=0.02)

@@ -95,32 +95,17 @@ def of_separate(first: Interval, second: Interval) -> Interval:
     return Interval(value, value - below, value + above)
 
 
-def scaled(interval: Interval, confidence: float, error: float, degrees: float | None = None) -> Interval:
-    """Return an interval of another level: its arms are multiplied by the quotient of quantiles.
+def scaled(interval: Interval, confidence: float, error: float) -> Interval:
+    """Return an interval of another level: its arms are multiplied by the quotient of normal quantiles.
 
     Args:
         interval: Two-sided, at `confidence`.
         confidence: Its level.
         error: Wanted probability of each end to be exceeded.
-        degrees: Of freedom of Student's distribution; the normal one when None.
     """
-    if degrees is None:
-        factor = NormalDist().inv_cdf(1 - error) / NormalDist().inv_cdf(0.5 + confidence / 2)
-    else:
-        from scipy.stats import t
-
-        factor = float(t.ppf(1 - error, degrees) / t.ppf(0.5 + confidence / 2, degrees))
+    factor = NormalDist().inv_cdf(1 - error) / NormalDist().inv_cdf(0.5 + confidence / 2)
     value = interval.value
     return Interval(value, value - factor * (value - interval.low), value + factor * (interval.high - value))
-
-
-def size_of(interval: Interval) -> Interval:
-    """Return the interval of a figure without its sign."""
-    if interval.low > 0:
-        return interval
-    if interval.high < 0:
-        return Interval(-interval.value, -interval.high, -interval.low)
-    return Interval(abs(interval.value), 0.0, max(-interval.low, interval.high))
 
 
 def agreeing(value: float, size: float, units: float, error: float) -> Interval:

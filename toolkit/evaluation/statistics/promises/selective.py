@@ -19,6 +19,7 @@ DOUBT = 0.1  # probability that the promise on errors does not hold, over draws 
 MOST = 5000  # validation rows that are kept
 STARTS = 4  # of the sequences of tests
 STEPS = 60  # thresholds that are tested
+DECIMALS = 6  # of scores
 _ROUNDING = 1e-9  # of a limit
 
 
@@ -42,9 +43,9 @@ def kept(
         chosen = np.random.default_rng(seed).choice(len(labels), MOST, replace=False)
         table, labels, groups = table[chosen], labels[chosen], clusters_.kept(groups, chosen)
     rows = {
-        "score": np.round(table.max(axis=1), 6).tolist(),
+        "score": np.round(table.max(axis=1), DECIMALS).tolist(),
         "right": (table.argmax(axis=1) == labels).astype(int).tolist(),
-        "true": np.round(table[np.arange(len(labels)), labels], 6).tolist(),
+        "true": np.round(table[np.arange(len(labels)), labels], DECIMALS).tolist(),
         "label": labels.tolist(),
     }
     return {**rows, "group": groups.tolist()} if groups is not None else rows
@@ -111,10 +112,10 @@ def set_limits(
     """Return the probability from which on each class is in the set that holds the true one with a probability.
 
     It is 1 - q, where q is the k-th smallest of 1 - (probability of the true class), k = ⌈(n + 1) × coverage⌉; by class
-    over the rows of each class, which promises the coverage for each class. Of a group of rows one counts.
+    over the rows of each class, which promises the coverage for each class. Groups of rows have equal weights, as of
+    `conformal.half_width`.
 
-    Source: Sadinle, Lei and Wasserman 2019, "Least Ambiguous Set-Valued Classifiers With Bounded Error Levels"; of
-    groups Dunn, Wasserman and Ramdas 2023, "Distribution-Free Prediction Sets for Two-Layer Hierarchical Models".
+    Source: Sadinle, Lei and Wasserman 2019, "Least Ambiguous Set-Valued Classifiers With Bounded Error Levels".
 
     Args:
         rows: From `kept`.
@@ -126,20 +127,16 @@ def set_limits(
         C limits, 0 for a class of too few rows; None where there are too few rows for all.
     """
     true, labels = np.asarray(rows["true"], np.float64), np.asarray(rows["label"], np.int64)
-    if "group" in rows:
-        groups = np.asarray(rows["group"], np.int64)
-        order = np.random.default_rng(0).permutation(len(groups))
-        one_each = order[np.unique(groups[order], return_index=True)[1]]
-        true, labels = true[one_each], labels[one_each]
+    groups = np.asarray(rows["group"], np.int64) if "group" in rows else None
     if by_class:
-        limits = [_limit(true[labels == number], coverage) for number in range(classes)]
+        limits = [_limit(true, coverage, groups, labels == number) for number in range(classes)]
     else:
-        limits = [_limit(true, coverage)] * classes
+        limits = [_limit(true, coverage, groups, np.ones(len(true), bool))] * classes
     return None if all(limit is None for limit in limits) else [limit or 0.0 for limit in limits]
 
 
-def _limit(true: Floats, coverage: float) -> float | None:
-    width = half_width((1 - true).tolist(), coverage)
+def _limit(true: Floats, coverage: float, groups: Integers | None, among: Any) -> float | None:
+    width = half_width(1 - true[among], coverage, clusters_.kept(groups, among))
     return None if width is None else 1 - width
 
 
