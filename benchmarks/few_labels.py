@@ -128,7 +128,7 @@ def _ours(data: Path, seed: int) -> dict[str, Any]:
     from toolkit.commands.finetune.training.tokenize import encode_parts
     from toolkit.data.batching.batch import Features
     from toolkit.training.adaptation import selection
-    from toolkit.training.adaptation.linear_probe import HEAD
+    from toolkit.training.adaptation.feature_vectors import HEAD
 
     begun = time.process_time()
     values = {"model": MODEL, "data": {"source": str(data)}, "training": {"few_labels": "on", "seed": seed}}

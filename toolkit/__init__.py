@@ -14,21 +14,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from toolkit.api.compare import compare
-    from toolkit.api.dossier import dossier
-    from toolkit.api.evaluate import evaluate
-    from toolkit.api.explain import explain
-    from toolkit.api.export import export
-    from toolkit.api.finetune import finetune
-    from toolkit.api.inspect import inspect
-    from toolkit.api.load import load
-    from toolkit.api.predict import predict
-    from toolkit.api.push import push
-    from toolkit.api.repair import repair
+    from toolkit.api.analysis.compare import compare
+    from toolkit.api.analysis.evaluate import evaluate
+    from toolkit.api.analysis.explain import explain
+    from toolkit.api.analysis.select import select
+    from toolkit.api.analysis.watch import watch
+    from toolkit.api.deployment.dossier import dossier
+    from toolkit.api.deployment.export import export
+    from toolkit.api.deployment.load import load
+    from toolkit.api.deployment.predict import predict
+    from toolkit.api.deployment.push import push
+    from toolkit.api.preparation.inspect import inspect
     from toolkit.api.results import Run
-    from toolkit.api.select import select
-    from toolkit.api.tune import tune
-    from toolkit.api.watch import watch
+    from toolkit.api.training.finetune import finetune
+    from toolkit.api.training.repair import repair
+    from toolkit.api.training.tune import tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -49,12 +49,19 @@ __all__ = [
     "watch",
 ]
 
+_MODULES = {  # folder of `toolkit.api` → what is imported from its modules of these names
+    "analysis": ("compare", "evaluate", "explain", "select", "watch"),
+    "deployment": ("dossier", "export", "load", "predict", "push"),
+    "preparation": ("inspect",),
+    "training": ("finetune", "repair", "tune"),
+}
+
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module("toolkit.api.results" if name == "Run" else f"toolkit.api.{name}")
-    globals()[name] = getattr(module, name)
+    places = {verb: f"toolkit.api.{folder}.{verb}" for folder, verbs in _MODULES.items() for verb in verbs}
+    globals()[name] = getattr(import_module(places.get(name, "toolkit.api.results")), name)
     return globals()[name]
 
 

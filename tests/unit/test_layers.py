@@ -163,7 +163,7 @@ def test_the_command_line_does_print():
 KINDS_COMPARED = {
     "toolkit.commands.explain.inputs": (2, "explanations score words or patches"),
     "toolkit.commands.inspect_images": (1, "a contact sheet is of images"),
-    "toolkit.report.pages.explanation": (1, "a page draws words or patches"),
+    "toolkit.report.pages.attention.explanation": (1, "a page draws words or patches"),
     "toolkit.report.pages.usage": (3, "a program for each task that the Hub has"),
     "toolkit.report.sections.checks": (1, "reports hold the kind of input by name"),
     "toolkit.report.sections.findings": (1, "reports hold the kind of input by name"),

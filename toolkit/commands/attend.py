@@ -8,7 +8,7 @@ from toolkit.attention.implementations import sparse
 from toolkit.attention.walk import Walk, walk
 from toolkit.config import resolve
 from toolkit.config.settings import LoadingConfig
-from toolkit.report.pages import walkthrough
+from toolkit.report.pages.attention import walkthrough
 
 
 def attend(

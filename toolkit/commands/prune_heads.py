@@ -30,7 +30,7 @@ from toolkit.events import Counted, Note, Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel, StoredModel
 from toolkit.inference.predict_features import predict_features
-from toolkit.report.pages import pruning
+from toolkit.report.pages.attention import pruning
 from toolkit.report.plots import explanation_images
 from toolkit.runs import checksums
 

@@ -1,6 +1,5 @@
 """From a name to three clean tables: acquire, find the columns, number the labels, split, separate."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.config.settings import DataConfig
-from toolkit.data import corrections
+from toolkit.data import corrections, remarks
 from toolkit.data.division import groups as groups_
 from toolkit.data.division import over_time
 from toolkit.data.division import split as split_
@@ -177,8 +176,8 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
         "notes": [
             *table.notes,
             *grouped,
-            *_duplicate_notes(duplicates, removed=config.deduplicate),
-            *_selection_notes(parts),
+            *remarks.of_duplicates(duplicates, removed=config.deduplicate),
+            *remarks.of_selection(parts),
         ],
         **({"unreadable": list(table.unreadable)} if table.unreadable else {}),
         **({"time": timed} if timed else {}),
@@ -375,28 +374,3 @@ def part_facts(name: str, rows: pa.Table, label: str | None, labels: Sequence[st
         counted = np.bincount(numbers.to_numpy(), minlength=len(labels))
         facts["classes"] = {labels[i]: int(n) for i, n in enumerate(counted)}
     return facts
-
-
-def _selection_notes(parts: Mapping[str, pa.Table]) -> list[str]:
-    """Say how rows of each part were chosen to be labelled, where the data say so."""
-    notes = []
-    for part, rows in parts.items():
-        if columns_.SELECTED_BY not in rows.column_names:
-            continue
-        chosen = Counter(str(value) for value in rows[columns_.SELECTED_BY].to_pylist() if value)
-        if chosen:
-            of_each = ", ".join(f"{number:,} by {name}" for name, number in chosen.most_common())
-            notes.append(f"Rows of {part} that were chosen to be labelled: {of_each}; {rows.num_rows:,} rows in all.")
-    return notes
-
-
-def _duplicate_notes(counts: Mapping[str, int], *, removed: bool) -> list[str]:
-    notes = []
-    fate = "were removed from" if removed else "were left in"
-    if counts["train_in_held_out"]:
-        notes.append(f"{counts['train_in_held_out']:,} training rows that also occur in a held-out part {fate} train.")
-    if counts["validation_in_test"]:
-        notes.append(f"{counts['validation_in_test']:,} validation rows that also occur in test {fate} validation.")
-    if counts["repeated_in_train"]:
-        notes.append(f"{counts['repeated_in_train']:,} training rows duplicate another training row.")
-    return notes

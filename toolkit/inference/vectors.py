@@ -15,8 +15,8 @@ from toolkit.inference.model import LoadedModel
 from toolkit.inference.predict import Predictions
 from toolkit.inference.predict_features import predict_features
 from toolkit.tasks.contract import with_accepted
-from toolkit.training.adaptation import linear_probe
-from toolkit.training.adaptation.linear_probe import HEAD, MEAN
+from toolkit.training.adaptation import feature_vectors
+from toolkit.training.adaptation.feature_vectors import HEAD, MEAN
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 _VECTOR = "vector"  # column of predictions
@@ -39,10 +39,10 @@ def predict_with_vectors(
     recipe, config = loaded.recipe, loaded.config
     batch = probe(features, partial(recipe.collate, processor=loaded.processor))
     extract = with_accepted(recipe.predictions, processor=loaded.processor)
-    with linear_probe.capturing(loaded.model, linear_probe.output_layer(loaded.model, batch)) as captured:
+    with feature_vectors.capturing(loaded.model, feature_vectors.output_layer(loaded.model, batch)) as captured:
 
         def predictions(outputs: Any, inputs: Mapping[str, Any]) -> dict[str, list[Any]]:
-            pooled = linear_probe.pooled(captured, inputs, by_word=False)
+            pooled = feature_vectors.pooled(captured, inputs, by_word=False)
             captured.clear()
             return {**extract(outputs, inputs), _VECTOR: list(pooled[MEAN] if MEAN in pooled else pooled[HEAD])}
 

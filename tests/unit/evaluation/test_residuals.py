@@ -14,7 +14,7 @@ from toolkit.report.document.portable import without_examples
 from toolkit.report.document.schema import REPORT, faults, fill
 from toolkit.report.document.verdict import verdict
 from toolkit.report.pages.render import to_html, to_markdown
-from toolkit.report.sections import ordered
+from toolkit.report.sections.targets import ordered
 from toolkit.tasks import loading
 
 CONFIG = RunConfig(recipe="text", model="m", data={"source": "d"})

@@ -14,7 +14,7 @@ from toolkit.evaluation import prediction_store
 if TYPE_CHECKING:
     import pandas as pd
 
-    from toolkit.api.push import Pushed
+    from toolkit.api.deployment.push import Pushed
 
 
 class Evaluation:

@@ -52,7 +52,7 @@ def attend(
 
 def _lines(step: "Step") -> Iterator[str]:
     """Format the numbers of a step as a table, cut to the width of a terminal."""
-    from toolkit.report.pages.walkthrough import number
+    from toolkit.report.pages.attention.walkthrough import number
 
     wide = step.cut or len(step.columns) > _COLUMNS
     header = ("", *(_short(column) for column in step.columns[:_COLUMNS]), "…" if wide else "")

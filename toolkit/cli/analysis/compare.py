@@ -30,7 +30,7 @@ def compare(
 ) -> None:
     """Compare models on the rows that all of them were evaluated on: differences, agreement, disagreements."""
     given = dict(locals())
-    from toolkit.api import compare as api
+    from toolkit.api.analysis import compare as api
     from toolkit.report.pages.terminal import comparison_to_text
 
     with Watcher() as watch:

@@ -41,7 +41,7 @@ def evaluate(
     """Load a model and evaluate it on its run's held-out rows, or on your own data."""
     given = dict(locals())
     from toolkit import runs
-    from toolkit.api import evaluate as api
+    from toolkit.api.analysis import evaluate as api
 
     command = options.command_line()
     if run is None:

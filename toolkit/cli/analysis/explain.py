@@ -73,7 +73,7 @@ def explain(
     changes. It takes minutes, once for a run, and needs no input.
     """
     given = dict(locals())
-    from toolkit.api import explain as api
+    from toolkit.api.analysis import explain as api
 
     with Watcher() as watch:
         explanation = api.explain(**given, progress=options.caller(watch))
@@ -86,7 +86,7 @@ def explain(
 
 def _print(content: Mapping[str, Any]) -> None:
     """Print the top words by the first method, the most faithful of those shown, and its reliability."""
-    from toolkit.report.pages.explanation import top_words
+    from toolkit.report.pages.attention.explanation import top_words
 
     if content["unit"] == "link":
         _print_alignment(content)

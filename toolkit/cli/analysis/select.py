@@ -57,7 +57,7 @@ def select(
     """Choose the rows of a pool to label next, and predict what more labels would gain."""
     given = dict(locals())
     del given["as_json"]
-    from toolkit.api import select as api
+    from toolkit.api.analysis import select as api
     from toolkit.report.pages import selection
 
     with Watcher() as watch:

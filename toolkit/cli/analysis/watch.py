@@ -45,7 +45,7 @@ def watch(
     """
     given = dict(locals())
     del given["as_json"]
-    from toolkit.api import watch as api
+    from toolkit.api.analysis import watch as api
 
     with Watcher() as watcher:
         watched = api.watch(**given, progress=options.caller(watcher))

@@ -29,7 +29,7 @@ def dossier(
 ) -> None:
     """Write the technical documentation of a run, in the structure of Annex IV of the EU's AI Act."""
     given = {name: value for name, value in locals().items() if name != "as_json"}
-    from toolkit.api import dossier as api
+    from toolkit.api.deployment import dossier as api
 
     with Watcher() as watch:
         written = api.dossier(**given, progress=options.caller(watch))

@@ -41,7 +41,7 @@ def export(
     An export that disagrees on more than --tolerance is not written.
     """
     given = dict(locals())
-    from toolkit.api import export as api
+    from toolkit.api.deployment import export as api
 
     with Watcher() as watch:
         exported = api.export(**given, progress=options.caller(watch))

@@ -60,7 +60,7 @@ def predict(
     Repeat the command to resume after an interruption.
     """
     given = dict(locals())
-    from toolkit.api import predict as api
+    from toolkit.api.deployment import predict as api
 
     if str(output) == "-":
         given["output"] = _say_row

@@ -33,7 +33,7 @@ def prune_heads(
     from toolkit.commands.evaluate.prepare import prepare_evaluation
     from toolkit.commands.prune_heads import Pruning
     from toolkit.commands.prune_heads import prune_heads as prune
-    from toolkit.report.pages import pruning
+    from toolkit.report.pages.attention import pruning
 
     values = {"loading": {"trust_remote_code": True}} if trust_remote_code else {}
     wanted = Pruning(rows, tolerance, share, png)

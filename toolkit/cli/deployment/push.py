@@ -8,7 +8,7 @@ from toolkit.cli import options
 from toolkit.cli.console import Watcher, note, say, table
 
 if TYPE_CHECKING:
-    from toolkit.api.push import Pushed
+    from toolkit.api.deployment.push import Pushed
     from toolkit.commands.push import UploadPlan
 
 
@@ -37,7 +37,7 @@ def push(
 ) -> None:
     """Push a run to the Hugging Face Hub: weights, processor, report, and a model card generated from the report."""
     given = dict(locals())
-    from toolkit.api import push as api
+    from toolkit.api.deployment import push as api
 
     with Watcher() as watch:
         pushed = api.push(**given, progress=options.caller(watch))

@@ -34,7 +34,7 @@ def inspect(
 ) -> None:
     """Show rows, classes, lengths in tokens, truncation, duplicates and anomalies of a table."""
     given = dict(locals())
-    from toolkit.api import inspect as api
+    from toolkit.api.preparation import inspect as api
 
     with Watcher() as watch:
         inspection = api.inspect(**given, progress=options.caller(watch))

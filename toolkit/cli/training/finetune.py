@@ -126,7 +126,7 @@ def finetune(
     Options of a recipe, such as --source of translation, are listed by `toolkit recipes show RECIPE`.
     """
     given = dict(locals())
-    from toolkit.api import finetune as api
+    from toolkit.api.training import finetune as api
     from toolkit.events import Finished
 
     if not dry_run:

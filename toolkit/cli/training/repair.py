@@ -34,7 +34,7 @@ def repair(
     """Find doubtful training rows of a run, and train again on those that you corrected."""
     given = dict(locals())
     from toolkit import runs
-    from toolkit.api import repair as api
+    from toolkit.api.training import repair as api
     from toolkit.report.pages.repair import gain_to_text, to_text
 
     command = options.command_line()

@@ -46,7 +46,7 @@ def tune(
     set.
     """
     given = dict(locals())
-    from toolkit.api import tune as api
+    from toolkit.api.training import tune as api
 
     again = f"{options.command_line(without=['--trials'])} --trials {trials}"
     with Watcher() as watch:

@@ -15,7 +15,7 @@ from toolkit.evaluation.scores import shown_text, thumbnail
 from toolkit.explanation.attributions import BY_NAME, Explanation, described
 from toolkit.explanation.patches import Picture
 from toolkit.explanation.question import Outcome
-from toolkit.report.pages.explanation import Shown
+from toolkit.report.pages.attention.explanation import Shown
 from toolkit.report.plots import overlays
 from toolkit.tasks.task import Task
 

@@ -19,8 +19,8 @@ from toolkit.events import Counted, Note, Observe, Stage
 from toolkit.explanation import trust
 from toolkit.explanation.attributions import available, described
 from toolkit.inference.model import StoredModel
-from toolkit.report.pages.alignment import verdict as alignment_verdict
-from toolkit.report.pages.explanation import verdict
+from toolkit.report.pages.attention.alignment import verdict as alignment_verdict
+from toolkit.report.pages.attention.explanation import verdict
 
 Figures = dict[str, Any]
 

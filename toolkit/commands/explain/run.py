@@ -18,8 +18,8 @@ from toolkit.events import Note, Observe, Stage
 from toolkit.explanation.attributions import BY_NAME, Explanation, Method, available, described
 from toolkit.inference.model import LoadedModel
 from toolkit.report.document.head import head
-from toolkit.report.pages import explanation as document
-from toolkit.report.pages.explanation import Shown
+from toolkit.report.pages.attention import explanation as document
+from toolkit.report.pages.attention.explanation import Shown
 from toolkit.report.plots import explanation_images
 from toolkit.runs.lock import sole_writer
 

@@ -12,7 +12,7 @@ from toolkit.errors import ConfigError
 from toolkit.explanation.attributions import available, described
 from toolkit.explanation.patches import Picture
 from toolkit.inference.model import StoredModel
-from toolkit.report.pages.explanation import Shown, unmeasured, verdict
+from toolkit.report.pages.attention.explanation import Shown, unmeasured, verdict
 from toolkit.report.plots import overlays
 
 QUICK = "leave-one-out"  # works for every family, and needs one forward pass a word

@@ -35,7 +35,7 @@ from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel, StoredModel
 from toolkit.inference.predict_features import predict_features
 from toolkit.report.document.head import head
-from toolkit.report.pages import alignment as document
+from toolkit.report.pages.attention import alignment as document
 from toolkit.report.plots import explanation_images
 from toolkit.runs.lock import sole_writer
 

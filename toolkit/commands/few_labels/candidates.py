@@ -22,12 +22,12 @@ from toolkit.commands.finetune.training.setup import TrainingSetup, gather
 from toolkit.config import RunConfig
 from toolkit.config.settings import TrainingConfig
 from toolkit.data.batching.batch import Features, Integers, probe
-from toolkit.data.division.split import row_keys
+from toolkit.data.division import groups
 from toolkit.errors import ModelError
 from toolkit.evaluation.context import clusters
 from toolkit.events import Note, Observe, Stage
-from toolkit.training.adaptation import contrastive, linear_probe, mean_pooling, selection
-from toolkit.training.adaptation.linear_probe import HEAD, MEAN, Floats
+from toolkit.training.adaptation import contrastive, feature_vectors, linear_probe, mean_pooling, selection
+from toolkit.training.adaptation.feature_vectors import HEAD, MEAN, Floats
 from toolkit.training.adaptation.selection import OutOfFold
 from toolkit.training.loop.arguments import Callbacks, TrainingData
 from toolkit.training.loop.progress import Progress, Validation
@@ -89,7 +89,7 @@ class CandidateInputs:
     def vectors(self, features: Features) -> Mapping[str, Floats]:
         """Return vectors (rows, D) by pooling, in the order of the rows."""
         numbers, parts = zip(
-            *linear_probe.vectors(
+            *feature_vectors.vectors(
                 self.model,
                 self.layer,
                 features,
@@ -182,7 +182,7 @@ def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callabl
     accelerator = accelerator_for(config.training, autotune.configured(config.training, device).precision)
     model = setup.model.to(accelerator.device)
     batch = probe(features, setup.collate)
-    layer = linear_probe.output_layer(model, batch)
+    layer = feature_vectors.output_layer(model, batch)
     if layer is None:
         raise ModelError(
             f"{type(model).__name__} has no linear output layer, which the comparison of training methods needs.",
@@ -190,6 +190,8 @@ def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callabl
             id="model.no-linear-head",
         )
     numbers = np.asarray(features.columns["labels"], np.int64)
+    task, rows = prepared.recipe.task, prepared.splits.train
+    together = groups.of_folds(rows, config.data.group_column or task.clusters_in(rows), task.inputs_in(rows))
     made = CandidateInputs(
         model=model,
         layer=layer,
@@ -197,7 +199,7 @@ def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callabl
         frozen=np.zeros((0, 0), np.float32),
         features=features,
         labels=numbers,
-        folds=selection.folds_of(numbers, _groups(prepared), FOLDS, config.training.seed),
+        folds=selection.folds_of(numbers, together, FOLDS, config.training.seed),
         clusters=clusters(prepared.recipe.task, prepared.splits.train, prepared.config.data.group_column),
         classes=len(labels),
         setup=setup,
@@ -226,17 +228,6 @@ def _of_frozen(inputs: CandidateInputs, vectors: Floats) -> OutOfFold:
         weight, bias = inputs.regression(vectors, np.flatnonzero(inputs.folds != fold))
         logits[inputs.folds == fold] = vectors[inputs.folds == fold] @ weight.T + bias
     return OutOfFold(logits, inputs.labels, inputs.folds, done, inputs.clusters)
-
-
-def _groups(prepared: Prepared) -> Integers:
-    """Return a number for each row; equal texts, or rows of one group where there is a group column, share one."""
-    rows, group = prepared.splits.train, prepared.config.data.group_column
-    if group is not None and group in rows.column_names:
-        _, numbers = np.unique([str(value) for value in rows[group].to_pylist()], return_inverse=True)
-        return np.asarray(numbers, np.int64)
-    inputs = prepared.recipe.task.inputs_in(rows)
-    _, numbers = np.unique(row_keys(rows, inputs), return_inverse=True)
-    return np.asarray(numbers, np.int64)
 
 
 def compared(methods: Mapping[str, Method], observe: Observe) -> tuple[dict[str, OutOfFold], dict[str, float]]:

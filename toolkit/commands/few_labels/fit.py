@@ -28,7 +28,7 @@ from toolkit.events import Note, Observe, Stage
 from toolkit.tasks.contract import Recipe, with_accepted
 from toolkit.training.acceleration import autotune
 from toolkit.training.adaptation import probe_kinds, selection
-from toolkit.training.adaptation.linear_probe import HEAD, MEAN
+from toolkit.training.adaptation.feature_vectors import HEAD, MEAN
 from toolkit.training.adaptation.selection import OutOfFold
 from toolkit.training.loop import checkpoint
 from toolkit.training.loop.progress import Progress, Validation

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.training.setup import gather
 from toolkit.data.batching.batch import Integers, probe
-from toolkit.data.division.groups import numbered
-from toolkit.data.division.split import row_keys
+from toolkit.data.division import groups
 from toolkit.errors import ConfigError
 from toolkit.events import Note, Observe, Stage
-from toolkit.training.adaptation import linear_probe, probe_kinds
-from toolkit.training.adaptation.linear_probe import Doubles, Floats, Vectors
+from toolkit.training.adaptation import feature_vectors, linear_probe, probe_kinds
+from toolkit.training.adaptation.feature_vectors import Floats, Vectors
+from toolkit.training.adaptation.linear_probe import Doubles
 from toolkit.training.loss.objective import RATIONALE
 
 FOLDS = 5
@@ -67,10 +66,10 @@ def cross_fitted(prepared: Prepared, observe: Observe) -> CrossFitted:
     device = pick_device(config.training.device)
     accelerator = accelerator_for(config.training, autotune.configured(config.training, device).precision)
     model = setup.model.to(accelerator.device)
-    layer = linear_probe.output_layer(model, probe(features, setup.collate))
+    layer = feature_vectors.output_layer(model, probe(features, setup.collate))
     observe(Stage("Computing features of the training rows"))
     numbers, parts = zip(
-        *linear_probe.vectors(
+        *feature_vectors.vectors(
             *(model, layer, features, setup.collate, config.evaluation.batch_size, accelerator.autocast)
         ),
         strict=True,
@@ -82,7 +81,9 @@ def cross_fitted(prepared: Prepared, observe: Observe) -> CrossFitted:
     vectors = Vectors(pooled, np.concatenate([part.labels for part in parts])[order])
     observe(Stage("Predicting each training row by models of other rows"))
     classes = len(prepared.splits.labels)
-    folds = _folds(groups_of(prepared, train), seed)[rows]
+    task = prepared.recipe.task
+    together = groups.of_folds(train, config.data.group_column or task.clusters_in(train), task.inputs_in(train))
+    folds = _folds(together, seed)[rows]
     most = max(LEARNED, linear_probe.rows_for(classes))
     fitted = linear_probe.out_of_fold(vectors, folds, classes, kind, seed, most)
     if fitted is None:
@@ -95,21 +96,12 @@ def cross_fitted(prepared: Prepared, observe: Observe) -> CrossFitted:
     return CrossFitted(pooled[name], outputs, rows, words)
 
 
-def groups_of(prepared: Prepared, rows: pa.Table) -> Integers:
-    """Return a number for each row; rows of one group, or without groups those of equal inputs, share one."""
-    column = prepared.config.data.group_column or prepared.recipe.task.clusters_in(rows)
-    if column is not None and column in rows.column_names:
-        return numbered(rows, column)
-    _, numbers = np.unique(row_keys(rows, prepared.recipe.task.inputs_in(rows)), return_inverse=True)
-    return np.asarray(numbers, np.int64)
-
-
-def _folds(groups: Integers, seed: int) -> Integers:
+def _folds(together: Integers, seed: int) -> Integers:
     """Return the fold of each row: of about equally many rows, by whole groups. Shape (N,)."""
-    _, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    _, members, sizes = np.unique(together, return_inverse=True, return_counts=True)
     order = np.random.default_rng([seed, 8]).permutation(len(sizes))
     fold = np.zeros(len(sizes), np.int64)
-    fold[order] = (np.cumsum(sizes[order]) - sizes[order] / 2) * FOLDS // len(groups)
+    fold[order] = (np.cumsum(sizes[order]) - sizes[order] / 2) * FOLDS // len(together)
     spread: Integers = fold[members]
     return spread
 

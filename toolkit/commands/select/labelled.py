@@ -21,8 +21,8 @@ from toolkit.evaluation.selection import learning_curve
 from toolkit.evaluation.statistics.clusters import kept
 from toolkit.events import Counted, Observe, Stage
 from toolkit.tasks.contract import Recipe
-from toolkit.training.adaptation import linear_probe, probe_kinds
-from toolkit.training.adaptation.linear_probe import HEAD, MEAN
+from toolkit.training.adaptation import feature_vectors, linear_probe, probe_kinds
+from toolkit.training.adaptation.feature_vectors import HEAD, MEAN
 from toolkit.training.adaptation.probe_kinds import ProbeKind
 from toolkit.training.loss.objective import RATIONALE
 
@@ -142,9 +142,9 @@ def _vectors(prepared: Prepared, rows: pa.Table, observe: Observe) -> tuple[Any,
     device = pick_device(config.training.device)
     accelerator = accelerator_for(config.training, autotune.configured(config.training, device).precision)
     model = setup.model.to(accelerator.device)
-    layer = linear_probe.output_layer(model, probe(features, setup.collate))
+    layer = feature_vectors.output_layer(model, probe(features, setup.collate))
     observe(Stage("Computing features of the pretrained model"))
-    parts = linear_probe.vectors(
+    parts = feature_vectors.vectors(
         model, layer, features, setup.collate, config.evaluation.batch_size, accelerator.autocast
     )
     numbers, pieces = zip(*parts, strict=True)

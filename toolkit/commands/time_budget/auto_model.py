@@ -33,7 +33,7 @@ from toolkit.events import Note, Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel
 from toolkit.tasks.contract import Recipe
-from toolkit.training.adaptation import linear_probe
+from toolkit.training.adaptation import feature_vectors, linear_probe
 
 ENOUGH = 0.5  # share of a model's usual steps that has to fit into the budget
 CHOOSING = 0.15  # share of the budget that choosing may take
@@ -284,9 +284,9 @@ def _probed(subject: LoadedModel, splits: Splits, config: RunConfig) -> float | 
     rows = [timing.sample(table, most, config.training.seed) for table, most in tables]
     features = [encode_rows(part, subject) for part in rows]
     collate = partial(subject.recipe.collate, processor=subject.processor)
-    layer = linear_probe.output_layer(subject.model, probe(features[0], collate))
+    layer = feature_vectors.output_layer(subject.model, probe(features[0], collate))
     learned, held_out = (
-        linear_probe.collected(subject.model, layer, some, collate, config.evaluation.batch_size, nullcontext)
+        feature_vectors.collected(subject.model, layer, some, collate, config.evaluation.batch_size, nullcontext)
         for some in features
     )
     probes = linear_probe.fit(learned, held_out, len(splits.labels))

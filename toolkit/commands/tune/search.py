@@ -28,13 +28,13 @@ from toolkit.commands.finetune.training.fit import fit
 from toolkit.commands.finetune.training.validation import counted, higher_is_better, tolerance
 from toolkit.commands.tune import lead as tune_lead
 from toolkit.commands.tune.lead import Trial
+from toolkit.commands.tune.search_space import Space, nested, suggest
 from toolkit.config import leaves, merge
 from toolkit.config.files import to_yaml, values_to_yaml
 from toolkit.distributed.process_group import ALONE
 from toolkit.errors import ConfigError, Interrupted, RunError
 from toolkit.events import Note, Observe, Stage
 from toolkit.report.document.advice import Advice
-from toolkit.training.adaptation.search_space import Space, nested, suggest
 from toolkit.training.loop.progress import Progress, Validation
 
 _FOUND = ("command", "recipe", "from the model", "default")  # origins of values that the user did not set

@@ -18,7 +18,7 @@ from toolkit.events import Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel, StoredModel
 from toolkit.runs import checksums
-from toolkit.training.adaptation import linear_probe
+from toolkit.training.adaptation import feature_vectors
 
 FOLDER = "watch"  # in a run
 _CHUNK = 500  # rows in memory as inputs of the model
@@ -120,7 +120,7 @@ def vectors(loaded: LoadedModel, reference: pa.Table, new: pa.Table, observe: Ob
     made: Floats | None = None
     for start in range(0, len(order), _CHUNK):
         chunk = order[start : start + _CHUNK]
-        means = linear_probe.row_means(loaded.model, encode_rows(rows.take(pa.array(chunk)), loaded), collate, size)
+        means = feature_vectors.row_means(loaded.model, encode_rows(rows.take(pa.array(chunk)), loaded), collate, size)
         if means is None:
             return None
         made = np.zeros((rows.num_rows, means.shape[1])) if made is None else made

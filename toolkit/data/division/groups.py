@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.data.batching.batch import Integers
-from toolkit.data.division.split import classes_of
+from toolkit.data.division.split import classes_of, row_keys
 from toolkit.errors import DataError
 
 _HELD_OUT = ("test", "validation")  # in the order in which a group is kept
@@ -133,3 +133,17 @@ def numbered(rows: pa.Table, column: str) -> Integers:
     numbers[alone] = first + np.arange(alone.sum())
     whole_numbers: Integers = numbers.astype(np.int64)
     return whole_numbers
+
+
+def of_folds(rows: pa.Table, column: str | None, inputs: Sequence[str]) -> Integers:
+    """Return a number for each row; rows that have to be in one fold share it. Shape (rows,).
+
+    Args:
+        rows: The rows.
+        column: Of their groups; where there is none, rows with equal inputs are together.
+        inputs: Columns of the inputs.
+    """
+    if column is not None and column in rows.column_names:
+        return numbered(rows, column)
+    _, numbers = np.unique(row_keys(rows, inputs), return_inverse=True)
+    return np.asarray(numbers, np.int64)

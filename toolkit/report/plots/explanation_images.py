@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit import runs
 from toolkit.errors import ConfigError
-from toolkit.report.pages.pruning import relative
+from toolkit.report.pages.attention.pruning import relative
 
 _WORD_INCHES = 0.45
 _MAPS_INCHES = 1.6

@@ -5,7 +5,6 @@ from typing import Any
 
 from toolkit.report import formats
 from toolkit.report.plots import geometry
-from toolkit.report.sections import ordered, several_classes
 from toolkit.report.sections.blocks import (
     Block,
     Cell,
@@ -21,12 +20,13 @@ from toolkit.report.sections.blocks import (
 from toolkit.report.sections.checks import bias, cost, explanations, fairness, faithfulness, robustness, untested
 from toolkit.report.sections.comparison import comparison, seeds
 from toolkit.report.sections.gate import gate
-from toolkit.report.sections.generated_text import writing
 from toolkit.report.sections.mistakes import mistakes
 from toolkit.report.sections.promises import promises
-from toolkit.report.sections.recommendations import recommendations
 from toolkit.report.sections.shift import shift
-from toolkit.report.sections.transcripts import transcripts
+from toolkit.report.sections.targets import ordered, several_classes
+from toolkit.report.sections.targets.generated_text import writing
+from toolkit.report.sections.targets.recommendations import recommendations
+from toolkit.report.sections.targets.transcripts import transcripts
 
 LABELS = 10  # suspect labels that the page shows
 

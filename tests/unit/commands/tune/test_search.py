@@ -12,12 +12,12 @@ from tests.support.errors import refused
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.training.fit import Fitted
 from toolkit.commands.tune.search import folder_of, tune
+from toolkit.commands.tune.search_space import build
 from toolkit.config import resolve
 from toolkit.config.files import read_file
 from toolkit.errors import ConfigError, Interrupted, RunError
 from toolkit.events import Stage
 from toolkit.tasks import loading
-from toolkit.training.adaptation.search_space import build
 from toolkit.training.loop.progress import Validation
 
 module = sys.modules["toolkit.commands.tune.search"]

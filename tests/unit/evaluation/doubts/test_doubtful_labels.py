@@ -8,7 +8,7 @@ import pytest
 from toolkit.evaluation.doubts import labels as doubtful_labels
 from toolkit.evaluation.doubts.doubt import DUPLICATE, LABEL, OUTLIER, Doubt, merged
 from toolkit.training.adaptation import linear_probe, probe_kinds
-from toolkit.training.adaptation.linear_probe import MEAN, Vectors
+from toolkit.training.adaptation.feature_vectors import MEAN, Vectors
 
 ROWS, WIDTH, FOLDS = 800, 16, 5
 

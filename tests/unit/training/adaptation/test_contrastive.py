@@ -11,7 +11,7 @@ from tests.support import models
 from tests.support.training import train
 from tests.unit.training.adaptation.test_linear_probe import collate, texts
 from toolkit.config.settings import TrainingConfig
-from toolkit.training.adaptation import contrastive, linear_probe
+from toolkit.training.adaptation import contrastive, feature_vectors
 from toolkit.training.distributed.devices import accelerator_for
 
 
@@ -47,7 +47,7 @@ def test_batch_without_pairs_weighs_nothing():
 def test_model_without_output_layer_returns_features():
     model, features = models.bert().eval(), texts(6)
     inputs = {name: value for name, value in collate([features[i] for i in range(6)]).items() if name != "labels"}
-    layer = linear_probe.output_layer(model, inputs)
+    layer = feature_vectors.output_layer(model, inputs)
     with torch.no_grad():
         logits = model(**inputs).logits
         with contrastive.without_output_layer(model, layer):
@@ -68,7 +68,7 @@ def test_batches_follow_classes(classes, batch):
 def test_training_draws_classes_apart():
     torch.manual_seed(0)
     model, features = models.bert(), texts(24)
-    layer = linear_probe.output_layer(model, collate([features[0], features[1]]))
+    layer = feature_vectors.output_layer(model, collate([features[0], features[1]]))
     config = contrastive.plan(TrainingConfig(learning_rate=1e-2, best_metric="loss", dropout=0.0), 24, 2)
     config = config.model_copy(update={"epochs": 15.0, "early_stopping_patience": None})
     before = layer.weight.detach().clone()

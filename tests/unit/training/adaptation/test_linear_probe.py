@@ -8,8 +8,8 @@ import torch
 
 from tests.support import models
 from toolkit.data.batching.batch import Features, Ragged, pad
-from toolkit.training.adaptation import linear_probe, probe_kinds
-from toolkit.training.adaptation.linear_probe import HEAD, Vectors
+from toolkit.training.adaptation import feature_vectors, linear_probe, probe_kinds
+from toolkit.training.adaptation.feature_vectors import HEAD, Vectors
 
 RANDOM = np.random.default_rng(0)
 LABELS = np.arange(60) % 2
@@ -36,7 +36,7 @@ def collate(features):
 
 
 def take(model, layer, features):
-    batches = list(linear_probe.vectors(model, layer, features, collate, 16, nullcontext))
+    batches = list(feature_vectors.vectors(model, layer, features, collate, 16, nullcontext))
     return np.concatenate([rows for rows, _ in batches]), [vectors for _, vectors in batches]
 
 
@@ -54,10 +54,10 @@ def test_the_last_layer_answers_as_the_probe(family):
     torch.manual_seed(0)
     make, rows = FAMILIES[family]
     model, features = make(), rows()
-    layer = linear_probe.output_layer(model, collate([features[0], features[1]]))
+    layer = feature_vectors.output_layer(model, collate([features[0], features[1]]))
     numbers, batches = take(model, layer, features)
     assert sorted(numbers) == list(range(60))
-    taken = linear_probe.joined(batches)
+    taken = feature_vectors.joined(batches)
     assert set(taken.by_pooling) >= {HEAD, "mean"}
     probes = {probe.pooling: probe for probe in linear_probe.fit(taken, taken, 2)}
     linear_probe.install(layer, probes[HEAD])
@@ -116,7 +116,7 @@ def test_words_are_probed_one_by_one():
         vocab_size=models.WORDS, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
     model, features = BertForTokenClassification(config), texts(20, by_word=True)
-    layer = linear_probe.output_layer(model, collate([features[0], features[1]]))
+    layer = feature_vectors.output_layer(model, collate([features[0], features[1]]))
     numbers, batches = take(model, layer, features)
     tags = features.columns["labels"]
     words = {row: int((tags[row] >= 0).sum()) for row in range(20)}
@@ -134,7 +134,7 @@ def test_a_model_whose_scores_are_picked_from_many_has_no_last_layer():
     )
     features = texts(6)
     batch = collate([features[0], features[1]])
-    assert linear_probe.output_layer(model, batch) is None
+    assert feature_vectors.output_layer(model, batch) is None
     _, batches = take(model, None, features)
     assert "mean" in batches[0].by_pooling
 

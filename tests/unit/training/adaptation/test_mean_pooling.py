@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support import models
-from toolkit.training.adaptation import linear_probe, mean_pooling
+from tests.support import models, recordings
+from toolkit.training.adaptation import feature_vectors, linear_probe, mean_pooling
 
 POOLED = ("bert", "distilbert", "roberta", "electra")
 UNTOUCHED = ("albert", "modernbert")
@@ -36,7 +36,7 @@ def run(model, inputs):
 @pytest.mark.parametrize("family", POOLED)
 def test_saved_model_computes_regression_on_the_mean(family, tmp_path):
     model, inputs = make(family), batch()
-    layer = linear_probe.output_layer(model, inputs)
+    layer = feature_vectors.output_layer(model, inputs)
     hidden = run(model, inputs).hidden_states[-1].numpy()
     mask = inputs["attention_mask"].numpy()[:, :, None]
     mean = mean_pooling.normalised((hidden * mask).sum(axis=1) / mask.sum(axis=1))
@@ -44,7 +44,7 @@ def test_saved_model_computes_regression_on_the_mean(family, tmp_path):
     assert pooled is not None
     rng = np.random.default_rng(0)
     weight, bias = rng.standard_normal((2, mean.shape[1])).astype(np.float32), np.array([0.3, -0.2], np.float32)
-    probe = linear_probe.Probe(linear_probe.MEAN, weight, bias, 0.0, 0.0, 0.0)
+    probe = linear_probe.Probe(feature_vectors.MEAN, weight, bias, 0.0, 0.0, 0.0)
     linear_probe.install(layer, linear_probe.scaled(probe, pooled))
     model.save_pretrained(tmp_path)
     loaded = type(model).from_pretrained(tmp_path).eval()
@@ -55,7 +55,7 @@ def test_saved_model_computes_regression_on_the_mean(family, tmp_path):
 @pytest.mark.parametrize("family", POOLED)
 def test_the_added_layer_is_fixed_and_gradients_pass_it(family):
     model, inputs = make(family), batch()
-    layer = linear_probe.output_layer(model, inputs)
+    layer = feature_vectors.output_layer(model, inputs)
     before = sum(p.numel() for p in model.parameters() if p.requires_grad)
     mean_pooling.add(model, layer, inputs)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) <= before
@@ -67,9 +67,21 @@ def test_the_added_layer_is_fixed_and_gradients_pass_it(family):
 @pytest.mark.parametrize("family", UNTOUCHED)
 def test_a_family_that_cannot_is_left_as_it_was(family):
     model, inputs = make(family), batch()
-    layer = linear_probe.output_layer(model, inputs)
+    layer = feature_vectors.output_layer(model, inputs)
     before, layers = run(model, inputs).logits, model.config.num_hidden_layers
     assert mean_pooling.add(model, layer, inputs) is None
     assert torch.equal(run(model, inputs).logits, before)
     assert model.config.num_hidden_layers == layers
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_mask_of_samples_is_none_of_tokens(tmp_path):
+    from transformers import AutoModelForAudioClassification
+
+    folder = recordings.checkpoints(tmp_path)["wav2vec2"]
+    model = AutoModelForAudioClassification.from_pretrained(folder).eval()
+    inputs = {"input_values": torch.randn(3, 4000), "attention_mask": torch.ones(3, 4000, dtype=torch.long)}
+    layers = model.config.num_hidden_layers
+    layer = feature_vectors.output_layer(model, inputs)
+    assert mean_pooling.add(model, layer, inputs) is None
+    assert model.config.num_hidden_layers == layers

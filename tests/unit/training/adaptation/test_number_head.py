@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.training.adaptation import linear_probe, probe_kinds
+from toolkit.training.adaptation import feature_vectors, linear_probe, probe_kinds
 from toolkit.training.adaptation.number_head import Scale, Units
 
 
@@ -47,8 +47,8 @@ def test_a_ridge_probe_finds_a_linear_rule_and_can_be_standardized():
     random = np.random.default_rng(0)
     vectors = random.normal(size=(300, 5)).astype(np.float32)
     numbers = 1000 + 50 * vectors[:, 0] - 20 * vectors[:, 3]
-    train = linear_probe.Vectors({linear_probe.HEAD: vectors[:200]}, numbers[:200])
-    held_out = linear_probe.Vectors({linear_probe.HEAD: vectors[200:]}, numbers[200:])
+    train = feature_vectors.Vectors({feature_vectors.HEAD: vectors[:200]}, numbers[:200])
+    held_out = feature_vectors.Vectors({feature_vectors.HEAD: vectors[200:]}, numbers[200:])
     (probe,) = linear_probe.fit(train, held_out, 0, kind=probe_kinds.NUMBER)
     assert probe.accuracy > 0.99
     standardized = linear_probe.standardized(probe, 1000.0, 50.0)
@@ -61,8 +61,8 @@ def test_a_probe_of_several_classes_finds_each_of_them():
     vectors = random.normal(size=(400, 6)).astype(np.float32)
     labels = (vectors[:, :3] > 0.3).astype(np.float32)
     labels[:, 2] = 0.0  # a class without rows
-    train = linear_probe.Vectors({linear_probe.HEAD: vectors[:300]}, labels[:300])
-    held_out = linear_probe.Vectors({linear_probe.HEAD: vectors[300:]}, labels[300:])
+    train = feature_vectors.Vectors({feature_vectors.HEAD: vectors[:300]}, labels[:300])
+    held_out = feature_vectors.Vectors({feature_vectors.HEAD: vectors[300:]}, labels[300:])
     (probe,) = linear_probe.fit(train, held_out, 3, kind=probe_kinds.SEVERAL_CLASSES)
     assert probe.accuracy > 0.9
     assert all(2 not in row for row in probe.predictions(vectors))

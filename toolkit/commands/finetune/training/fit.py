@@ -36,7 +36,7 @@ from toolkit.inference.model import LoadedModel
 from toolkit.tasks.contract import Recipe
 from toolkit.training.acceleration import frozen_features
 from toolkit.training.acceleration.autotune import ComputeSettings
-from toolkit.training.adaptation import adapters, linear_probe
+from toolkit.training.adaptation import adapters, feature_vectors
 from toolkit.training.adaptation.number_head import Scale, Units
 from toolkit.training.loop import checkpoint, trackers
 from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, TrainingData
@@ -240,7 +240,7 @@ def _units(setup: TrainingSetup, prepared: Prepared) -> Units:
     """
     if not prepared.recipe.target.standardized:
         return Units()
-    layer = linear_probe.output_layer(setup.model, probe(setup.features[0].without(RATIONALE), setup.collate))
+    layer = feature_vectors.output_layer(setup.model, probe(setup.features[0].without(RATIONALE), setup.collate))
     if layer is None or layer.bias is None:
         raise ModelError(
             f"The last layer of {type(setup.model).__name__} is not a linear layer with a bias.",

@@ -17,8 +17,9 @@ from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import LoadedModel
 from toolkit.inference.predict_features import predict_features
 from toolkit.report.document.figures import shown
-from toolkit.training.adaptation import linear_probe, mean_pooling, number_head, probe_kinds
-from toolkit.training.adaptation.linear_probe import Probe, Vectors
+from toolkit.training.adaptation import feature_vectors, linear_probe, mean_pooling, number_head, probe_kinds
+from toolkit.training.adaptation.feature_vectors import Vectors
+from toolkit.training.adaptation.linear_probe import Probe
 from toolkit.training.loss import attention_loss, class_balance
 from toolkit.training.loss.objective import RATIONALE
 
@@ -93,7 +94,7 @@ def begin(
     train, validation = (features.without(RATIONALE) for features in setup.features)
     model = setup.model.to(accelerator.device)
     batch = probe(train, setup.collate)
-    layer = linear_probe.output_layer(model, batch)
+    layer = feature_vectors.output_layer(model, batch)
     reading = {
         "collate": setup.collate,
         "batch_size": config.evaluation.batch_size,
@@ -107,7 +108,7 @@ def begin(
     def fitted() -> list[Probe]:
         rows = np.random.default_rng([config.training.seed, 2]).permutation(len(train))
         some = train.take(np.sort(rows[:most]))
-        learned, held_out = (linear_probe.collected(model, layer, rows, **reading) for rows in (some, validation))
+        learned, held_out = (feature_vectors.collected(model, layer, rows, **reading) for rows in (some, validation))
         balance = _may_balance(config) and not by_word and recipe.target.objective is None
         return linear_probe.fit(learned, held_out, classes, config.training.seed, balance=balance, kind=kind)
 
@@ -140,7 +141,7 @@ def begin(
             with models.plainly(model):
                 predictions = predict_features(subject, test).columns["prediction"]
         else:
-            predictions = _predictions(best, linear_probe.vectors(model, layer, test, **reading), len(test))
+            predictions = _predictions(best, feature_vectors.vectors(model, layer, test, **reading), len(test))
             if recipe.target.probe is None:
                 predictions = [recipe.target.of_class(number, splits.labels) for number in predictions]
     observe(Note(_sentences(best, start, installed=installed, by_word=by_word)))
@@ -169,7 +170,7 @@ def _start(
     """Choose the initial output layer, and add mean pooling where it reads the mean."""
     best = probes[0]
     by_pooling = {probe.pooling: probe for probe in probes}
-    mean, head = by_pooling.get(linear_probe.MEAN), by_pooling.get(linear_probe.HEAD)
+    mean, head = by_pooling.get(feature_vectors.MEAN), by_pooling.get(feature_vectors.HEAD)
     decided = recorded or {"pooling_layer": pools and best is mean, "logit_adjustment": best.adjustment}
     pooled = mean_pooling.add(model, layer, batch) if decided["pooling_layer"] and mean is not None else None
     start = linear_probe.scaled(mean, pooled) if mean is not None and pooled is not None else head

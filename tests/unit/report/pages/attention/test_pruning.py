@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from toolkit.report.pages import pruning
+from toolkit.report.pages.attention import pruning
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 from toolkit.explanation.translations.error_rate import Gold
 from toolkit.explanation.translations.links import PairResult, Reading, links
 from toolkit.report.formats import estimate, measure
-from toolkit.report.pages.explanation import unmeasured
+from toolkit.report.pages.attention.explanation import unmeasured
 from toolkit.report.pages.render import environment
 from toolkit.report.plots import geometry
 

@@ -1,7 +1,7 @@
 """The section on recommended items."""
 
 from toolkit.report.document.schema import REPORT, fill
-from toolkit.report.sections.recommendations import recommendations
+from toolkit.report.sections.targets.recommendations import recommendations
 
 RESULT = {
     "users": 40,

@@ -8,7 +8,7 @@ import pytest
 from toolkit.explanation.translations.error_rate import Gold
 from toolkit.explanation.translations.links import Bitext, PairResult, Reading
 from toolkit.report.document.head import head
-from toolkit.report.pages import alignment
+from toolkit.report.pages.attention import alignment
 
 KNOWN = [Reading(0, False), Reading(0, True)]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.api.call import tables, words
 from toolkit.api.call.caller import Caller, called
-from toolkit.api.push import Pushed
+from toolkit.api.deployment.push import Pushed
 from toolkit.api.results import Run
 from toolkit.commands.finetune.prepare import Prepared, configure, plan, prepare
 from toolkit.commands.finetune.resume import unfinished

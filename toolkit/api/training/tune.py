@@ -9,10 +9,10 @@ from toolkit.api.call import tables, words
 from toolkit.api.call.caller import Caller, called
 from toolkit.commands.finetune.prepare import configure, prepare
 from toolkit.commands.tune import search as command
+from toolkit.commands.tune.search_space import build
 from toolkit.config.files import read_file
 from toolkit.errors import ConfigError
 from toolkit.events import Begun, Note
-from toolkit.training.adaptation.search_space import build
 
 
 def tune(

@@ -1,6 +1,6 @@
 """The section on generated texts."""
 
-from toolkit.report.sections.generated_text import writing
+from toolkit.report.sections.targets.generated_text import writing
 
 
 def test_glossary_terms_without_source_are_listed():

@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.support import models
 from toolkit.attention.walk import walk
-from toolkit.report.pages import walkthrough
+from toolkit.report.pages.attention import walkthrough
 from toolkit.report.plots import attention_maps
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support import toys
 from toolkit.explanation.attributions import BY_NAME, Explanation
 from toolkit.report.document.head import head
-from toolkit.report.pages import explanation
+from toolkit.report.pages.attention import explanation
 
 MEASURE = "toolkit explain runs/mine --measure"
 METHODS = [BY_NAME["attention"], BY_NAME["leave-one-out"], BY_NAME["rollout"]]

@@ -16,7 +16,7 @@ from toolkit.commands.explain.run import measure as measure_methods
 from toolkit.commands.explain.store import command as measuring_command
 from toolkit.commands.predict.inputs import examples
 from toolkit.errors import ConfigError, DataError, RunError
-from toolkit.report.pages.explanation import top_words
+from toolkit.report.pages.attention.explanation import top_words
 
 
 class Explanation:

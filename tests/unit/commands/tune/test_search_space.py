@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tests.support.errors import refused
 from toolkit.commands.finetune import defaults
+from toolkit.commands.tune.search_space import Choice, Range, build, nested, parse, suggest
 from toolkit.config import resolve
 from toolkit.errors import ConfigError
-from toolkit.training.adaptation.search_space import Choice, Range, build, nested, parse, suggest
 
 
 def resolved(**training):

@@ -1,0 +1,1 @@
+"""Functions of the commands that analyse models and rows."""

@@ -1,0 +1,1 @@
+"""Functions of the commands that use and ship models."""

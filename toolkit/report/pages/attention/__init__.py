@@ -1,0 +1,1 @@
+"""Pages of what attention and explanations show."""
