@@ -1,4 +1,4 @@
-"""Figures of a finished run, computed again from its stored predictions by scikit-learn and SciPy alone."""
+"""Figures of a finished run, computed again from its stored predictions by scikit-learn, SciPy and statsmodels alone."""
 
 import json
 from collections.abc import Iterator
@@ -90,25 +90,29 @@ def _check_calibration(section: dict[str, Any], truth: np.ndarray, probabilities
 
 
 def _check_wilson(evaluation: dict[str, Any]) -> list[str]:
-    """Compare the intervals of shares with Wilson's by SciPy; rows that belong to groups have others."""
+    """Compare the intervals of shares with Wilson's by statsmodels; rows that belong to groups have others."""
+    from statsmodels.stats.proportion import proportion_confint
+
     calibration, slices = evaluation.get("calibration") or {}, evaluation.get("slices") or {}
     shares = [(row["accuracy"], row["count"], calibration["confidence"]) for row in calibration.get("bins", ())]
     shares += [(row["accuracy"], row["rows"], slices["confidence"]) for row in slices.get("groups", ())]
     for share, rows, confidence in shares:
-        ends = stats.binomtest(round(share["value"] * rows), rows).proportion_ci(confidence, method="wilson")
-        assert (share["low"], share["high"]) == pytest.approx((ends.low, ends.high), **CLOSE), (share, rows)
+        ends = proportion_confint(round(share["value"] * rows), rows, 1 - confidence, method="wilson")
+        assert (share["low"], share["high"]) == pytest.approx(ends, **CLOSE), (share, rows)
     return ["wilson"] if shares else []
 
 
 def _check_mcnemar(baselines: list[dict[str, Any]], truth: list[int], predicted: dict[str, list]) -> list[str]:
-    """Compare McNemar's mid-p value for each baseline with the binomial distribution by SciPy."""
+    """Compare McNemar's mid-p value for each baseline: the exact one by statsmodels less half of the last term."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
     ours = np.equal(predicted[""], truth)
     for baseline in baselines:
         theirs = np.equal(predicted[baseline["name"]], truth)
         one, other = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
         test = baseline["difference"]["mcnemar"]
         assert (test["only_ours"], test["only_theirs"]) == (one, other)
-        exact = stats.binomtest(min(one, other), one + other).pvalue if one + other else 1.0
+        exact = mcnemar([[0, one], [other, 0]], exact=True).pvalue if one + other else 1.0
         middle = min(1.0, exact - stats.binom.pmf(min(one, other), one + other, 0.5)) if one != other else None
         if middle is not None:
             assert test["p"] == pytest.approx(middle, **CLOSE), baseline["name"]
