@@ -1,4 +1,4 @@
-"""Figures of a finished run, computed again from its stored predictions by scikit-learn, SciPy and statsmodels alone."""
+"""Figures of a finished run, computed again from its stored predictions by scikit-learn, SciPy and statsmodels."""
 
 import json
 from collections.abc import Iterator
