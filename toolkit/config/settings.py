@@ -174,7 +174,7 @@ class TrainingConfig(Section):
         gt=0,
         lt=1,
         description="Peak learning rate; 5e-5 × 768 / hidden size when not given, ten times that with "
-        "adapters, from scratch (2e-3 at most) and for T5",
+        "adapters, from scratch (2e-3 at most) and for T5, a fifth for a pretrained Vision Transformer",
     )
     schedule: Literal["linear", "cosine", "inverse-sqrt", "constant"] = Field(
         "linear", description="How the learning rate falls after the warm-up"

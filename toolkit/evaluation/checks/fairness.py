@@ -84,9 +84,14 @@ def section(
     result["gaps_confidence"] = 1 - error
     for figure, width in widths.items():
         chance = _chance(*_counted(figure, predicted, true), codes, seed, together)
-        p = float((1 + (chance >= width - _ROUNDING).sum()) / (1 + len(chance)))
-        result["gaps"].append({"figure": figure, **_interval(width, chance, error), "p": min(1.0, p * len(widths))})
+        p = min(1.0, _p_value(width, chance) * len(widths))
+        result["gaps"].append({"figure": figure, **_interval(width, chance, error), "p": p})
     return result
+
+
+def _p_value(width: float, chance: Floats) -> float:
+    """Return the share of the gaps by chance (B,) that are as wide as an observed one, which counts as one of them."""
+    return float((1 + (chance >= width - _ROUNDING).sum()) / (1 + len(chance)))
 
 
 def _interval(width: float, chance: Floats, error: float) -> dict[str, float]:

@@ -245,7 +245,8 @@ def test_gaps_between_people_are_tested_over_groups():
         codes = (people == "y").astype(np.int64)
         shares = [hit[codes == code].mean() for code in (0, 1)]
         width, counted = abs(shares[0] - shares[1]), np.ones(400, bool)
-        alarms.append([fairness._luck(hit, counted, codes, width, 0, together) < 0.05 for together in (together, None)])
+        gaps = [fairness._chance(hit, counted, codes, 0, clusters) for clusters in (together, None)]
+        alarms.append([fairness._p_value(width, chance) < 0.05 for chance in gaps])
     over_groups, over_rows = np.mean(alarms, axis=0)
     assert over_groups <= 0.13  # 0.05 and nearly three standard errors
     assert over_rows > 0.25
