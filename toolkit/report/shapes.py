@@ -248,7 +248,9 @@ _PROMISES = {
     "answers": [
         {**dict.fromkeys(("promised", "threshold"), float), "answered": INTERVAL, "error": INTERVAL, "broken": bool}
     ],
-    "sets": [{**dict.fromkeys(("promised", "limit"), float), "covered": INTERVAL, "size": INTERVAL, "broken": bool}],
+    "sets": [
+        {**dict.fromkeys(("promised", "limit", "least"), float), "covered": INTERVAL, "size": INTERVAL, "broken": bool}
+    ],
 }
 
 _GROUPING = {

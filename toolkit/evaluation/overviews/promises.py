@@ -68,7 +68,6 @@ def section(
         return result
     answers = [_answers(most, selective.threshold(validation, most), scores, wrong, level, clusters)
                for most in MOST_ERRORS]  # fmt: skip
-    limits = [(coverage, selective.set_limits(validation, coverage, table.shape[1])) for coverage in COVERAGES]
     settings: dict[str, Any] = {"confidence": level, "resamples": config.resamples, "seed": seed, "clusters": clusters}
     return {
         **result,
@@ -76,7 +75,7 @@ def section(
         "doubt": selective.DOUBT,
         "validation_rows": len(validation["score"]),
         "answers": answers,
-        "sets": [_sets(coverage, limit, table, true, settings) for coverage, limit in limits],
+        "sets": [_sets(coverage, validation, table, true, settings) for coverage in COVERAGES],
     }
 
 
@@ -112,11 +111,22 @@ def _answers(
 
 
 def _sets(
-    coverage: float, limits: Sequence[float] | None, table: Floats, true: Integers, settings: Mapping[str, Any]
+    coverage: float,
+    validation: Mapping[str, Sequence[Any]],
+    table: Floats,
+    true: Integers,
+    settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return how many sets hold the true class, and how many classes they hold on average."""
+    """Return how many sets hold the true class, and how many classes they hold on average.
+
+    The promise is an average over draws of validation rows, so it is broken where a one-sided interval (half of the
+    error) is below what a draw explains (the other half).
+    """
+    limits = selective.set_limits(validation, coverage, table.shape[1])
     if limits is None:
-        return {"promised": coverage, "limit": None, "covered": _UNKNOWN, "size": _UNKNOWN, "broken": False}
+        unknown = {"limit": None, "least": None, "covered": _UNKNOWN, "size": _UNKNOWN}
+        return {"promised": coverage, **unknown, "broken": False}
+    least = selective.least_coverage(validation, coverage, (1 - settings["confidence"]) / 2)
     inside = selective.sets_of(table, limits)
     hits, rows = inside[np.arange(len(true)), true], np.ones(len(true))
     covered = share(hits, rows > 0, settings["confidence"], settings["clusters"])
@@ -124,9 +134,10 @@ def _sets(
     return {
         "promised": coverage,
         "limit": float(limits[0]),
+        "least": least,
         "covered": _as_dict(covered),
         "size": _as_dict(sizes),
-        "broken": covered.high < coverage,
+        "broken": covered.high < least,  # the upper end of a two-sided interval has half of its error
     }
 
 

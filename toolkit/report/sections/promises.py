@@ -48,7 +48,7 @@ def _tables(result: Mapping[str, Any]) -> list[Block]:
     ]
     sets = [
         [
-            Cell(f"at least {_share(row['promised'])}"),
+            Cell(f"at least {_share(row['promised'])}", _least(row["least"], result["validation_rows"])),
             _limit(row["limit"]),
             estimated(row["covered"], alert="less than promised" if row["broken"] else ""),
             estimated(row["size"], "score"),
@@ -57,10 +57,15 @@ def _tables(result: Mapping[str, Any]) -> list[Block]:
     ]
     text = f"The intervals of both tables hold jointly (each at {_share(result['promise_confidence'])}). A promise on "
     text += f"errors fails with a probability of at most {_share(result['doubt'])} over draws of the validation rows; "
-    text += "that of sets holds on average over draws of them. To predict so: --max-error, --sets."
+    text += "that of sets holds on average over draws of them, and with these at least the share below it. "
+    text += "To predict so: --max-error, --sets."
     of_answers = ["Wrong answers promised", "Threshold", "Rows answered", "Wrong answers seen"]
     of_sets = ["Sets with the true class promised", "Limit", "Seen", "Mean number of classes"]
     return [Table("Answers", of_answers, answers), Table("Sets of classes", of_sets, sets), Text(text)]
+
+
+def _least(value: float | None, rows: float | None) -> str:
+    return "" if value is None else f"{_share(round(value, 3))} with these {formats.count(rows)} validation rows"
 
 
 def _limit(value: float | None) -> Cell:

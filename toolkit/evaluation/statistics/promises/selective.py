@@ -135,6 +135,27 @@ def set_limits(
     return None if all(limit is None for limit in limits) else [limit or 0.0 for limit in limits]
 
 
+def least_coverage(rows: Mapping[str, Sequence[Any]], coverage: float, error: float) -> float:
+    """Return the coverage that sets for these validation rows fall below with a probability of `error` at most.
+
+    A promised coverage is the average over draws of validation rows. With n of them that of a given draw has the
+    distribution Beta(k, n + 1 - k), k = ⌈(n + 1) × coverage⌉, or more where probabilities are equal; groups of rows
+    count as one row each.
+
+    Source: Vovk 2012, "Conditional Validity of Inductive Conformal Predictors", proposition 2b.
+
+    Args:
+        rows: From `kept`.
+        coverage: For example 0.9; of a promise that these rows are enough for.
+        error: For example 0.05.
+    """
+    from scipy.stats import beta
+
+    units = len(np.unique(rows["group"])) if "group" in rows else len(rows["true"])
+    rank = math.ceil((units + 1) * coverage - _ROUNDING)
+    return float(beta.ppf(error, rank, units + 1 - rank))
+
+
 def _limit(true: Floats, coverage: float, groups: Integers | None, among: Any) -> float | None:
     width = half_width(1 - true[among], coverage, clusters_.kept(groups, among))
     return None if width is None else 1 - width
