@@ -25,7 +25,7 @@ from toolkit.training.loss.objective import Batch, Objective
 TEMPERATURE = 0.2  # τ: small values emphasize the nearest examples of other classes
 _BATCHES = (16, 32, 64)
 _OF_A_CLASS = 3  # examples of each class that a batch has on average, while it has no more than 64
-_STEPS = 12  # at least
+_STEPS = 8  # at least
 _PASSES = 8  # over the rows, where these are more steps
 
 
