@@ -12,6 +12,7 @@ import typer
 from toolkit import __version__, environment
 from toolkit.cli.analysis import attend, compare, evaluate, explain, select, watch
 from toolkit.cli.console import INTERRUPTED, report_failure, say_failure_as_json
+from toolkit.cli.conventions import rewritten
 from toolkit.cli.deployment import dossier, export, predict, prune_heads, push, serve
 from toolkit.cli.own_options import WithOwnOptions
 from toolkit.cli.preparation import doctor, inspect, recipes
@@ -82,6 +83,8 @@ def main() -> None:
 def _run(arguments: list[str]) -> int:
     """Run one command, report how it failed if it did, and return its exit code."""
     try:
+        arguments = rewritten(arguments, lambda: typer.main.get_command(app))
+        sys.argv[1:] = arguments  # so that reports, and processes that are started, have the options' own names
         code = _call([argument for argument in arguments if argument != "--debug"])
         sys.stdout.flush()
         return code
