@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__, environment
-from toolkit.cli.analysis import attend, compare, evaluate, explain, select, watch
+from toolkit.cli.analysis import attend, compare, evaluate, explain, runs, select, watch
 from toolkit.cli.console import INTERRUPTED, report_failure, say_failure_as_json
 from toolkit.cli.conventions import rewritten
 from toolkit.cli.deployment import dossier, export, predict, prune_heads, push, serve
@@ -51,6 +51,7 @@ app.command("serve")(serve.serve)
 app.command("app")(serve.app)
 app.command("inspect", cls=WithOwnOptions)(inspect.inspect)
 app.add_typer(recipes.app, name="recipes")
+app.add_typer(runs.app, name="runs")
 app.command("doctor")(doctor.doctor)
 
 
