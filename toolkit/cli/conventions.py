@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.cli.console import note
+from toolkit.cli.options import before_arguments
 from toolkit.cli.own_options import WithOwnOptions, named_options
 from toolkit.distributed.membership import is_main
 from toolkit.errors import ConfigError
@@ -138,7 +139,8 @@ NAMES = {
     "--push-to-hub": Name(dropped="--push-to pushes", given="--push-to", instead="give --push-to ORG/NAME."),
     "--hub-private-repo": Name(dropped="pushes are private"),
     "--hub-token": Name(instead="leave it out, `hf auth login` stores the token."),
-    "--verbose": Name(dropped="progress is always shown; --debug shows the traceback of a failure"),
+    "--disable-tqdm": Name(instead="give --quiet, which prints nothing but results and failures."),
+    "--verbose": Name(dropped="progress is shown unless --quiet is given; --debug shows the traceback of a failure"),
 }
 
 
@@ -166,7 +168,7 @@ def rewritten(arguments: Sequence[str], command: Callable[[], Any]) -> list[str]
     Raises:
         ConfigError: A name has no equivalent, or something is given twice.
     """
-    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    words = before_arguments(arguments)
     if not any(_dashed(word) in NAMES or _dashed(word) != word.partition("=")[0] for word in words):
         return [*arguments]
     node, start = command(), 0

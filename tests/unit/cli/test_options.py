@@ -18,6 +18,13 @@ def test_options_that_are_another_commands_are_left_out(monkeypatch):
     assert again == "toolkit finetune sentiment -d 'my file.csv' --set a.steps=1"
 
 
+@pytest.mark.parametrize("words", [["--quiet", "lr-find", "text"], ["lr-find", "text", "--debug", "--quiet"]])
+def test_options_of_every_command_are_left_out(monkeypatch, words):
+    monkeypatch.setattr(sys, "argv", ["toolkit", *words, "--", "--quiet"])
+    assert command_line() == "toolkit lr-find text -- --quiet"
+    assert command_line("finetune") == "toolkit finetune text -- --quiet"
+
+
 @pytest.mark.parametrize("assigned", [["--set", "training.learning_rate=1e-4"], ["--set=training.learning_rate=1e-4"]])
 def test_a_value_that_is_replaced_is_left_out(monkeypatch, assigned):
     monkeypatch.setattr(sys, "argv", ["toolkit", "lr-find", "sentiment", *assigned, "--set", "training.dropout=0"])

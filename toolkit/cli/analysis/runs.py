@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.console import note, one_line, say, say_json, table
+from toolkit.cli.streams import shown
 from toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ def remove(
             raise ConfigError(
                 "Nothing was removed: nobody can be asked here.", "Add --yes to remove.", id="config.nothing-given"
             )
-        note(table([(str(run.path), run.state, _size(run)) for run in found]))
-        if not typer.confirm("Remove?", err=True):
+        named = table([(str(run.path), run.state, _size(run)) for run in found])
+        if not typer.confirm(shown(f"{named}\nRemove?"), err=True):
             note("Nothing was removed.")
             raise typer.Exit(1)
     for run in found:
