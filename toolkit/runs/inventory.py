@@ -90,15 +90,16 @@ class Ranking:
 def summaries(folder: Path = HOME) -> list[Summary]:
     """Return the runs in a folder, the newest first; links and hidden folders are not read.
 
+    A folder that is no run may hold some, as that of several seeds does; it is looked into, and no further.
+
     Raises:
         SourceError: There is no such folder.
     """
     if not folder.is_dir():
         raise SourceError(f"There is no folder {folder}.", "Give the folder that holds runs.", id="run.not-found")
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    runs = [folder / name for name in names if not name.startswith(".") and _is_run(folder / name)]
-    return sorted(map(_summary, runs), key=lambda run: (run.created, run.path.name), reverse=True)
+    places = [place for outer in _folders(folder) for place in ([outer] if _is_run(outer) else _folders(outer))]
+    runs = map(_summary, filter(_is_run, places))
+    return sorted(runs, key=lambda run: (run.created, str(run.path)), reverse=True)
 
 
 def summary(run: str | Path) -> Summary:
@@ -171,6 +172,16 @@ def remove(run: Summary) -> None:
     shutil.rmtree(aside)
 
 
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder that are neither links nor hidden; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return [folder / name for name in names if not name.startswith(".")]
+
+
 def _run(run: str | Path) -> Path:
     path = Path(run)
     if not os.path.lexists(path):
@@ -232,17 +243,15 @@ def _state(run: Path, facts: Mapping[str, Any]) -> str:
 
 
 def _figures(run: Path) -> tuple[Figure, ...]:
-    """Return the figures of a report, or the means over several seeds; none where it is damaged."""
+    """Return the figures of a report; none where it is damaged."""
     if not _is_readable(run / "report.json"):
         return ()
     try:
         report = read_object(run / "report.json")
     except SourceError:
         return ()
-    seeds, evaluation = report.get("seeds"), report.get("evaluation")
-    cells = seeds.get("summary") if isinstance(seeds, dict) else None
-    if cells is None and isinstance(evaluation, dict):
-        cells = evaluation.get("metrics")
+    evaluation = report.get("evaluation")
+    cells = evaluation.get("metrics") if isinstance(evaluation, dict) else None
     figures = (_figure(cell) for cell in (cells if isinstance(cells, list) else ()))
     return tuple(figure for figure in figures if figure is not None)
 

@@ -75,12 +75,12 @@ def test_a_run_in_training_is_running_and_kept(make):
     assert summary(run).state == "interrupted"
 
 
-def test_means_over_seeds_are_the_figures(make):
-    run = make("seeds")
-    cell = {"name": "f1", "title": "F1", "value": 0.5, "unit": "fraction"}
-    (run / "report.json").write_text(json.dumps({"seeds": {"summary": [cell]}}), encoding="utf-8")
-    (figure,) = summary(run).metrics
-    assert (figure.name, figure.value, figure.low) == ("f1", 0.5, None)
+def test_runs_of_several_seeds_are_listed_one_by_one(home, make, tmp_path):
+    for name in ("seeds/seed-1", "seeds/seed-2", "seeds/deeper/run", "single", "single/inner"):
+        make(name)
+    listed = {run.path.relative_to(home).as_posix() for run in summaries(home)}
+    assert listed == {"seeds/seed-1", "seeds/seed-2", "single"}
+    assert "seeds/seed-1" in toolkit("runs", "list", cwd=tmp_path).out
 
 
 @pytest.mark.parametrize(("metric", "best"), [("accuracy", "b"), ("log_loss", "a")])

@@ -38,7 +38,7 @@ def list_(folder: Folder = Path("runs"), as_json: Json = False) -> None:
     else:
         rows = [
             (
-                run.path.name,
+                str(run.path.relative_to(folder)),
                 *(_short(text) for text in (run.recipe, run.model, run.data)),
                 _estimate(run.metrics[0], named=True) if run.metrics else "–",
                 *(_date(run), _size(run), run.state),
