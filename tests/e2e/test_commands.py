@@ -20,6 +20,7 @@ COMMANDS = (
     ["tune", "--help"],
     ["evaluate", "--help"],
     ["recipes", "--help"],
+    ["runs", "--help"],
     ["predict", "--help"],
     ["push", "--help"],
     ["dossier", "--help"],

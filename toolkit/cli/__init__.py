@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__, environment
-from toolkit.cli.analysis import attend, compare, evaluate, explain, select, watch
-from toolkit.cli.console import INTERRUPTED, report_failure, say_failure_as_json
+from toolkit.cli.analysis import attend, compare, evaluate, explain, runs, select, watch
+from toolkit.cli.console import INTERRUPTED, be_quiet, report_failure, say_failure_as_json
+from toolkit.cli.conventions import rewritten
 from toolkit.cli.deployment import dossier, export, predict, prune_heads, push, serve
+from toolkit.cli.options import before_arguments, of_command
 from toolkit.cli.own_options import WithOwnOptions
 from toolkit.cli.preparation import doctor, inspect, recipes
 from toolkit.cli.streams import OutputLost, prepare_streams
@@ -50,6 +52,7 @@ app.command("serve")(serve.serve)
 app.command("app")(serve.app)
 app.command("inspect", cls=WithOwnOptions)(inspect.inspect)
 app.add_typer(recipes.app, name="recipes")
+app.add_typer(runs.app, name="runs")
 app.command("doctor")(doctor.doctor)
 
 
@@ -67,6 +70,9 @@ def root(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the full traceback of a failure; works after any command.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing but results and failures; works after any command.")
+    ] = False,
 ) -> None:
     """Fine-tune pretrained transformers, and evaluate them with a statistical report."""
 
@@ -81,14 +87,17 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     """Run one command, report how it failed if it did, and return its exit code."""
+    be_quiet("--quiet" in before_arguments(arguments))
     try:
-        code = _call([argument for argument in arguments if argument != "--debug"])
+        arguments = rewritten(arguments, lambda: typer.main.get_command(app))
+        sys.argv[1:] = arguments  # so that reports, and processes that are started, have the options' own names
+        code = _call(of_command(arguments))
         sys.stdout.flush()
         return code
     except EndedElsewhere as end:
         return end.code
     except (Exception, KeyboardInterrupt) as error:
-        if "--debug" in arguments and not isinstance(error, OutputLost):
+        if "--debug" in before_arguments(arguments) and not isinstance(error, OutputLost):
             raise
         return report_failure(error, as_json=_AS_JSON in arguments)
 

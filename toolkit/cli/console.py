@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # exit code, as shells expect it
 NOT_PASSED = 3  # exit code of a command that ran, whose gate was not passed
 _LOG_SECONDS = 10.0
+_quiet = False  # of this process: only results and failures are printed
+
+
+def be_quiet(quiet: bool) -> None:
+    """Print nothing but results and failures, or everything again."""
+    global _quiet
+    _quiet = quiet
 
 
 def say(text: str = "") -> None:
@@ -27,7 +34,12 @@ def say(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Print a message that is not the result."""
+    """Print a message that is neither a result nor a failure."""
+    if not _quiet:
+        _warn(text)
+
+
+def _warn(text: str) -> None:
     typer.echo(shown(text), err=True)
 
 
@@ -50,7 +62,7 @@ def report_failure(error: BaseException, as_json: bool = False) -> int:
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         failure: ToolkitError = Interrupted("Interrupted.", "", id="run.interrupted")
-        note("\nInterrupted.")
+        _warn("\nInterrupted.")
     else:
         failure = explained(error) or ToolkitError(
             f"{type(error).__name__}: {error}",
@@ -58,7 +70,7 @@ def report_failure(error: BaseException, as_json: bool = False) -> int:
             id="internal.unexpected",
         )
         start = "\n" if isinstance(failure, Interrupted) else f"Error [{failure.id}]: "
-        note(f"{start}{failure.problem}\n  → {failure.fix}")
+        _warn(f"{start}{failure.problem}\n  → {failure.fix}")
     if as_json and not isinstance(failure, OutputLost):
         say_failure_as_json(failure)
     return failure.exit_code
@@ -90,7 +102,7 @@ class Watcher:
     """
 
     def __init__(self, silent: bool = False) -> None:
-        self.silent = silent
+        self.silent = silent or _quiet
         self.live = sys.stderr.isatty()
         self._bar: Any = None
         self._task: Any = None

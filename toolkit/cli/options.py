@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from toolkit.events import Observe
 
 
+GLOBAL = ("--debug", "--quiet")  # options of every command, before or after its name
+
+
 def complete_recipe(incomplete: str) -> list[str]:
     """Complete the name of a recipe in the shell."""
     from toolkit.tasks import catalogue
@@ -83,6 +86,17 @@ TrustRemoteCode = Annotated[
 ]
 
 
+def before_arguments(words: Sequence[str]) -> Sequence[str]:
+    """Return the words before `--`, after which nothing is an option."""
+    return words[: words.index("--")] if "--" in words else words
+
+
+def of_command(words: Sequence[str]) -> list[str]:
+    """Return the words without the options that every command takes."""
+    start = before_arguments(words)
+    return [*(word for word in start if word not in GLOBAL), *words[len(start) :]]
+
+
 def command_line(command: str | None = None, without: Sequence[str] = (), unset: str | None = None) -> str:
     """Return the command line as given; no option of the toolkit takes a secret.
 
@@ -91,7 +105,7 @@ def command_line(command: str | None = None, without: Sequence[str] = (), unset:
         without: Options that are left out, each with its value.
         unset: A key of the configuration; where `--set` gives it a value, that is left out as well.
     """
-    typed = sys.argv[1:]
+    typed = of_command(sys.argv[1:])
     kept: list[str] = []
     while typed:
         word = typed.pop(0)

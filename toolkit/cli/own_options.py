@@ -1,6 +1,7 @@
 """The options of recipes on the command line: `--target fr` is `--set options.target=fr`."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def as_assignments(args: list[str], taken: set[str]) -> list[str]:
             assignments.append(word)
             continue
         key = name.removeprefix("--").replace("-", "_")
-        own = own if own is not None else _options(_named(args))
+        own = own if own is not None else named_options(args)
         if key not in own and name not in taken:
             known = known if known is not None else _known(args)
         if key not in own and (name in taken or key not in (known or ())):
@@ -58,14 +59,19 @@ def as_assignments(args: list[str], taken: set[str]) -> list[str]:
     return assignments
 
 
-def _known(args: list[str]) -> set[str]:
+def named_options(args: Sequence[str]) -> set[str]:
+    """Return the options of the recipes that the arguments name."""
+    return _options(_named(args))
+
+
+def _known(args: Sequence[str]) -> set[str]:
     """Return the options of the recipe in the arguments, or of all recipes where there is none."""
     from toolkit.tasks import catalogue
 
     return _options(_named(args) or [*catalogue.available().values()])
 
 
-def _named(args: list[str]) -> list[Path]:
+def _named(args: Sequence[str]) -> list[Path]:
     """Return the files of the recipes that the arguments name."""
     from toolkit.tasks import catalogue
 

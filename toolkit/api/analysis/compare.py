@@ -18,6 +18,7 @@ def compare(
     output: str | Path | None = None,
     gate: str | Path | None = None,
     junit: str | Path | None = None,
+    config: str | Path | None = None,
     set: Mapping[str, Any] | Sequence[str] | None = None,
     seed: int | None = None,
     progress: bool | Caller = True,
@@ -31,6 +32,7 @@ def compare(
         gate: YAML file of rules by which the second of two models may replace the first, or "default"; `.passed` of
             the result says whether it may.
         junit: File to write the verdicts of the rules to, as JUnit XML.
+        config: YAML file of values.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         seed: Of the bootstrap.
         progress: Whether to show a bar.
@@ -41,12 +43,12 @@ def compare(
     given = {**locals()}
     del given["runs"]
     targets = [words.target_of(run) for run in runs]
-    layers = words.layers({"recipe": "-", **words.flags(given)}, assignments=words.assignments(set))
-    config = resolve(layers).config
+    layers = words.layers({"recipe": "-", **words.flags(given)}, config_file=config, assignments=words.assignments(set))
+    resolved = resolve(layers).config
     place, rules, results = (None if value is None else str(value) for value in (output, gate, junit))
     with called(progress, "compare", targets, given) as caller:
         folder, report = compare_stored(
-            *(targets, recipe, place, caller.command, config.evaluation, config.training.seed, caller.observe),
+            *(targets, recipe, place, caller.command, resolved.evaluation, resolved.training.seed, caller.observe),
             gate=rules,
             junit=results,
         )

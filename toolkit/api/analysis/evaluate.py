@@ -26,6 +26,7 @@ def evaluate(
     max_length: int | None = None,
     checks: str | Sequence[str] | None = None,
     glossary: str | Path | None = None,
+    config: str | Path | None = None,
     set: Mapping[str, Any] | Sequence[str] | None = None,
     trust_remote_code: bool = False,
     fresh: bool = False,
@@ -44,6 +45,7 @@ def evaluate(
         max_length: Tokens that an example may have.
         checks: Additional checks: some of `CHECKS`, or "all".
         glossary: CSV or TSV of terms and their translations.
+        config: YAML file of values.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         trust_remote_code: Run Python code that comes with the checkpoint.
         fresh: Predict again, even where predictions for these rows are stored.
@@ -59,7 +61,7 @@ def evaluate(
         runs.check_place(str(output))
     target = str(runs.newest().path) if run is None else words.target_of(run)
     flags = {**words.flags(given), "evaluation.checks": words.names(checks, CHECKS)}
-    values = words.merged(flags, words.assignments(set))
+    values = words.merged(flags, words.assignments(set), config)
     with called(progress, "evaluate", [target], given) as caller:
         subject = prepare_evaluation(target, values, recipe, caller.observe)
         for text in subject.facts.get("notes", ()) if not subject.own else ():

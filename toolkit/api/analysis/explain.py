@@ -86,6 +86,7 @@ def explain(
     recipe: str | None = None,
     output: str | Path | None = None,
     text_column: str | None = None,
+    config: str | Path | None = None,
     set: Mapping[str, Any] | Sequence[str] | None = None,
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
@@ -110,6 +111,7 @@ def explain(
         recipe: The task of a model that was not trained here, or the file of its recipe.
         output: Folder to write; inside the run, or under runs/, when None.
         text_column: Column that holds the text.
+        config: YAML file of values.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         trust_remote_code: Run Python code that comes with the checkpoint.
         progress: Whether to show a bar.
@@ -131,7 +133,7 @@ def explain(
             id="config.conflict",
         )
     target = words.target_of(run)
-    values = words.merged(words.flags(given), words.assignments(set))
+    values = words.merged(words.flags(given), words.assignments(set), config)
     methods = (method,) if isinstance(method, str) else tuple(method or ())
     echoed = [str(value) for item in typed for value in (item if isinstance(item, tuple) else (item,))]
     with called(progress, "explain", [target, *echoed], given) as caller:

@@ -86,6 +86,7 @@ def select(
     no_curve: bool = False,
     recipe: str | None = None,
     text_column: str | None = None,
+    config: str | Path | None = None,
     set: Mapping[str, Any] | Sequence[str] | None = None,
     seed: int | None = None,
     trust_remote_code: bool = False,
@@ -108,6 +109,7 @@ def select(
         no_curve: Measure no learning curve.
         recipe: The task of a model that was not trained here, or the file of its recipe.
         text_column: Column that holds the text.
+        config: YAML file of values.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         seed: Of all draws.
         trust_remote_code: Run Python code that comes with the checkpoint.
@@ -126,7 +128,7 @@ def select(
         )
     target = words.target_of(run)
     flags = words.flags({word: value for word, value in given.items() if word != "strategy"})
-    values = words.merged(flags, words.assignments(set))
+    values = words.merged(flags, words.assignments(set), config)
     place = None if output is None else Path(output)
     wanted = SelectOptions(
         rows, strategy, random_share, pool_rows, tool, with_suggestions, stop_below, curve=not no_curve

@@ -23,6 +23,7 @@ def watch(
     recipe: str | None = None,
     text_column: str | None = None,
     max_length: int | None = None,
+    config: str | Path | None = None,
     set: Mapping[str, Any] | Sequence[str] | None = None,
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
@@ -38,6 +39,7 @@ def watch(
         recipe: File of the recipe, where it is not installed.
         text_column: Column that holds the text.
         max_length: Tokens that an input may have.
+        config: YAML file of values.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         trust_remote_code: Run Python code that comes with the checkpoint.
         progress: Whether to show a bar.
@@ -54,7 +56,7 @@ def watch(
             id="config.out-of-range",
         )
     target = words.target_of(run)
-    values = words.merged(words.flags(given), words.assignments(set))
+    values = words.merged(words.flags(given), words.assignments(set), config)
     with called(progress, "watch", [target], given) as caller:
         folder, record = watch_batch(
             *(target, str(input), values, recipe, caller.observe),

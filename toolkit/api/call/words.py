@@ -113,10 +113,12 @@ def _check_file(file: str | Path, layers: list[tuple[str, dict[str, Any]]], type
             )
 
 
-def merged(flags: Mapping[str, Any], assignments: Sequence[str] | None) -> dict[str, Any]:
-    """Return flags and assignments as one nested mapping, to override the values stored with a model."""
+def merged(
+    flags: Mapping[str, Any], assignments: Sequence[str] | None, config_file: str | Path | None = None
+) -> dict[str, Any]:
+    """Return file, assignments and flags as one nested mapping, to override the values stored with a model."""
     values: dict[str, Any] = {}
-    for _, layer in layers(flags, assignments=assignments):
+    for _, layer in layers(flags, config_file=config_file, assignments=assignments):
         values = merge(values, layer)
     return values
 

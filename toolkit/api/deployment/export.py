@@ -42,6 +42,7 @@ def export(
     text_column: str | None = None,
     label_column: str | None = None,
     max_length: int | None = None,
+    config: str | Path | None = None,
     set: Mapping[str, Any] | Sequence[str] | None = None,
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
@@ -59,6 +60,7 @@ def export(
         text_column: Column that holds the text.
         label_column: Column that holds the label.
         max_length: Tokens that an example may have.
+        config: YAML file of values.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         trust_remote_code: Run Python code that comes with the checkpoint.
         progress: Whether to show a bar.
@@ -69,7 +71,7 @@ def export(
     """
     given = {**locals(), "data": tables.stored(data)}
     target, place = words.target_of(run), None if output is None else str(output)
-    values = words.merged(words.flags(given), words.assignments(set))
+    values = words.merged(words.flags(given), words.assignments(set), config)
     with called(progress, "export", [target], {}) as caller:
         done = export_model(target, form, place, values, recipe, caller.observe, rows=rows, tolerance=tolerance)
     return Exported(done.folder, done.report)

@@ -29,6 +29,7 @@ def predict(
     sets_by_class: bool = False,
     text_column: str | None = None,
     max_length: int | None = None,
+    config: str | Path | None = None,
     set: Settings | None = None,
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
@@ -48,6 +49,7 @@ def predict(
     explain: bool = False,
     text_column: str | None = None,
     max_length: int | None = None,
+    config: str | Path | None = None,
     set: Settings | None = None,
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
@@ -68,6 +70,7 @@ def predict(
     explain: bool = False,
     text_column: str | None = None,
     max_length: int | None = None,
+    config: str | Path | None = None,
     set: Settings | None = None,
     trust_remote_code: bool = False,
     progress: bool | Caller = True,
@@ -91,6 +94,7 @@ def predict(
         explain: Also write an explanation of each prediction; many times slower.
         text_column: Column that holds the text.
         max_length: Tokens that an input may have.
+        config: YAML file of values.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         trust_remote_code: Run Python code that comes with the checkpoint.
         progress: Whether to show a bar.
@@ -101,7 +105,7 @@ def predict(
     given = {**locals(), "output": "-" if callable(output) else output}
     del given["run"], given["inputs"]
     target = words.target_of(run)
-    values = words.merged(words.flags(given), words.assignments(set))
+    values = words.merged(words.flags(given), words.assignments(set), config)
     typed = [inputs] if isinstance(inputs, str | Path) else list(inputs or ())
     wanted = AnswerOptions(all_scores, max_error, sets, sets_by_class)
     wanted.check()

@@ -53,6 +53,7 @@ def inspect(
     label_column: str | None = None,
     target: str | None = None,
     show: bool = False,
+    config: str | Path | None = None,
     set: Mapping[str, Any] | Sequence[str] | None = None,
     progress: bool | Caller = True,
 ) -> Inspection:
@@ -67,6 +68,7 @@ def inspect(
         label_column: Column that holds the label.
         target: What the label column holds: class, classes, stars or number; inferred when not given.
         show: Draw a sheet of pictures of each class, raw and as training changes them.
+        config: YAML file of values.
         set: Dotted key → value for any key of the configuration, or texts KEY=VALUE.
         progress: Whether to show a bar.
 
@@ -74,7 +76,7 @@ def inspect(
         ToolkitError: As the command line prints it.
     """
     given = {**locals(), "data": tables.stored(data)}
-    layers = words.layers(words.flags(given), assignments=words.assignments(set))
+    layers = words.layers(words.flags(given), config_file=config, assignments=words.assignments(set))
     with called(progress, "inspect", [given["data"]], {}) as caller:
         loaded, resolved = configure(str(recipe), layers)
         result = look(loaded, resolved.config)

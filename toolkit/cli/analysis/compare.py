@@ -25,6 +25,7 @@ def compare(
     junit: Annotated[
         str | None, typer.Option("--junit", help="File to write the verdicts of the gate to, as JUnit XML.")
     ] = None,
+    config: options.ConfigFile = None,
     set: options.Assignments = None,
     seed: options.Seed = None,
 ) -> None:

@@ -29,6 +29,7 @@ def evaluate(
         typer.Option("--checks", help=f"Additional checks: {', '.join(_CHECKS)}, or all."),
     ] = None,
     glossary: options.Glossary = None,
+    config: options.ConfigFile = None,
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
     fresh: Annotated[

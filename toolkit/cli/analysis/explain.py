@@ -62,6 +62,7 @@ def explain(
     recipe: options.RecipeOfModel = None,
     output: options.Output = None,
     text_column: options.TextColumn = None,
+    config: options.ConfigFile = None,
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:

@@ -50,6 +50,7 @@ def select(
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON document.")] = False,
     recipe: options.RecipeOfModel = None,
     text_column: options.TextColumn = None,
+    config: options.ConfigFile = None,
     set: options.Assignments = None,
     seed: options.Seed = None,
     trust_remote_code: options.TrustRemoteCode = False,

@@ -36,6 +36,7 @@ def watch(
     text_column: options.TextColumn = None,
     max_length: options.MaxLength = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record of the batch as JSON.")] = False,
+    config: options.ConfigFile = None,
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:

@@ -32,6 +32,7 @@ def export(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     max_length: options.MaxLength = None,
+    config: options.ConfigFile = None,
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:

@@ -52,6 +52,7 @@ def predict(
     ] = False,
     text_column: options.TextColumn = None,
     max_length: options.MaxLength = None,
+    config: options.ConfigFile = None,
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:

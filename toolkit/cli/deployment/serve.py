@@ -31,6 +31,7 @@ def serve(
         typer.Option("--allow-host", help="Host name that requests may use; repeatable; * for any."),
     ] = None,
     max_length: options.MaxLength = None,
+    config: options.ConfigFile = None,
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
@@ -44,7 +45,7 @@ def serve(
 
     limits = Limits(seconds=seconds, inputs=max_inputs, body_bytes=int(max_megabytes * 1e6), batch=batch)
     flags = {"data.max_length": max_length, "loading.trust_remote_code": trust_remote_code or None}
-    values = words.merged(flags, assignments)
+    values = words.merged(flags, assignments, config)
     _run(target, host, port, recipe, values, limits, allow_host or [], None)
 
 
@@ -54,6 +55,7 @@ def app(
     port: Port = 8000,
     recipe: options.RecipeOfModel = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+    config: options.ConfigFile = None,
     assignments: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
@@ -63,7 +65,7 @@ def app(
     from toolkit.api.call import words
     from toolkit.serve.limits import Limits
 
-    values = words.merged({"loading.trust_remote_code": trust_remote_code or None}, assignments)
+    values = words.merged({"loading.trust_remote_code": trust_remote_code or None}, assignments, config)
     _run(target, host, port, recipe, values, Limits(), [], webbrowser.open if browser else lambda _address: None)
 
 

@@ -30,6 +30,7 @@ def inspect(
         bool,
         typer.Option("--show", help="Write a contact sheet of pictures of each class, original and augmented."),
     ] = False,
+    config: options.ConfigFile = None,
     set: options.Assignments = None,
 ) -> None:
     """Show rows, classes, lengths in tokens, truncation, duplicates and anomalies of a table."""

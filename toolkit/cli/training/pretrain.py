@@ -15,6 +15,7 @@ def pretrain(
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Folder of the checkpoint; a new one under runs/ by default.")
     ] = None,
+    config: options.ConfigFile = None,
     assignments: options.Assignments = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs: passes over the texts (default 3).")] = None,
     batch_size: options.BatchSize = None,
@@ -31,7 +32,7 @@ def pretrain(
     from toolkit.commands.pretrain import pretrain as adapt
 
     flags = {**words.flags(given), "output": output}
-    recipe, resolved = configure("sentiment", words.layers(flags, assignments=assignments))
+    recipe, resolved = configure("sentiment", words.layers(flags, config_file=config, assignments=assignments))
     with Watcher() as watch:
         folder, facts = adapt(recipe, resolved, watch)
     before, after = facts["perplexity_before"], facts["perplexity"]

@@ -67,6 +67,13 @@ def test_words_set_keys_of_the_configuration():
     }
 
 
+def test_assignments_override_a_file_and_flags_are_added(tmp_path):
+    file = tmp_path / "values.yaml"
+    file.write_text("recipe: text\ntraining: {epochs: 1, seed: 2}\ndata: {max_length: 8}\n", encoding="utf-8")
+    values = merged({"data.max_length": 16}, ["training.seed=3"], file)
+    assert values == {"training": {"epochs": 1, "seed": 3}, "data": {"max_length": 16}}
+
+
 @pytest.mark.parametrize(
     "value", [3, 1e-5, True, None, "3", "true", "a: b", "", "x" * 200, [1, 2], {1: "bad", "good": None}, "naïve"]
 )
