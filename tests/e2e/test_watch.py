@@ -171,13 +171,15 @@ def test_numbers_of_grouped_rows(tmp_path: Path) -> None:
     write("plain.csv", 60, ("text",))
     train = ("finetune", "text", "--model", checkpoints.TINY, "--data", "train.csv", "--label-column", "price")
     grouped = ("--target", "number", "--set", "data.group_column=user", "--epochs", "1", "--output", "run", *FEW)
-    watched_runs = [("watch", "run", "--input", name, "--json", *FEW) for name in ("grouped.csv", "plain.csv")]
-    outcomes = several([(*train, *grouped), *watched_runs], tmp_path, all_of_them=True)
+    watched = [("watch", "run", "--input", name, "--json", *FEW) for name in ("grouped.csv", "plain.csv")]
+    independent = (*watched[1], "--set", "data.group_column=null")
+    outcomes = several([(*train, *grouped), *watched, independent], tmp_path, all_of_them=True)
     assert outcomes[0].code == 0, outcomes[0].text
-    assert {outcome.code for outcome in outcomes[1:]} <= {0, 3}, outcomes[-1].text
-    first, second = (json.loads(outcome.out)["shift"] for outcome in outcomes[1:])
+    assert (outcomes[2].code, "watch.no-groups" in outcomes[2].text) == (2, True), outcomes[2].text
+    assert {outcomes[1].code, outcomes[3].code} <= {0, 3}, outcomes[-1].text
+    first, second = (json.loads(outcomes[number].out)["shift"] for number in (1, 3))
     assert (first["groups"], first["one_of_each_group"]) == (30, False)
-    assert (second["groups"], second["one_of_each_group"]) == (None, True)
-    assert first["reference_groups"] == second["reference_groups"] > 10
+    assert (second["groups"], second["one_of_each_group"]) == (None, False)
+    assert first["reference_groups"] > 10
     assert [row["label"] for row in first["predicted"]] == ["mean"]
     check_page(tmp_path / "run" / "watch" / "drift.html")

@@ -53,6 +53,13 @@ def read_batch(source: str, values: Mapping[str, Any], stored: StoredModel, most
     inputs = stored.recipe.task.named_inputs(config.options)
     roles = assign_columns(source, rows, inputs, config.data.columns)
     table, good, _ = Predictor(stored, inputs, roles, None, all_scores=False, root=root_of(source)).table(rows)
+    if not good:
+        problem = next((row.problem for row in rows if row.problem), None)
+        raise DataError(
+            f"No row of {source} can be read{f': {problem}' if problem else '.'}",
+            "Check its columns and its encoding (--set data.encoding=…).",
+            id="watch.too-few-rows",
+        )
     extra = {
         POSITION[0]: pa.array([in_utf8(Path(source).name)] * len(good)),
         POSITION[1]: pa.array([sample[n][0] for n in good]),

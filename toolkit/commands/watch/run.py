@@ -125,12 +125,21 @@ def _record(
 ) -> dict[str, Any]:
     config, recipe = stored.config, stored.recipe
     reference = held_out(run, stored, rows, observe, keep=True)
+    if reference.side.clusters is not None and clusters(recipe.task, batch.rows, config.data.group_column) is None:
+        raise ConfigError(
+            f"The run's rows belong to groups, and {in_utf8(Path(source).name)} has no column "
+            f"{config.data.group_column or 'of them'}: rows of a few groups would look like a shift.",
+            "Add the column, or compare all rows as independent: --set data.group_column=null.",
+            id="watch.no-groups",
+        )
     check_rows(reference.side.rows.num_rows, batch.rows.num_rows)
     observe(Stage(f"Predicting {batch.rows.num_rows:,} new rows"))
     predictions = predict_features(stored.loaded, encode_rows(batch.rows, stored.loaded), observe)
     new = Side(batch.rows, predictions.columns, clusters(recipe.task, batch.rows, config.data.group_column))
     features = vectors(stored.loaded, reference.side.rows, batch.rows, observe)
-    digest = fingerprint({"test": batch.rows}, recipe.task.inputs_in(batch.rows))
+    group = config.data.group_column
+    grouped = [group] if group is not None and group in batch.rows.column_names else []
+    digest = fingerprint({"test": batch.rows}, [*recipe.task.inputs_in(batch.rows), *grouped])
     same = next((row for row in earlier if row["fingerprint"] == digest), None)
     look = (
         history.looks([same])[0]

@@ -73,7 +73,7 @@ def estimated(
     tail = (1 - clusters_.widened(confidence, new.clusters)) / 2
     low, high = np.quantile(shares[1:], [tail, 1 - tail], axis=0)
     return [
-        Interval(float(value), min(float(value), float(below)), max(float(value), float(above)))
+        Interval(float(value), min(float(value), float(below)), min(1.0, max(float(value), float(above))))
         for value, below, above in zip(shares[0], low, high, strict=True)
     ]
 

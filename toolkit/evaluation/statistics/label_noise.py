@@ -24,7 +24,8 @@ LEVEL = 0.01  # probability of a false alarm
 LEAST = 100  # rows
 MOST = 5000  # maximum number of rows
 _TEMPERATURES = np.exp(np.linspace(-2.5, 3.5, 41))
-_RATES = np.round(np.arange(0, 0.41, 0.01), 2)  # TOLERATED among them
+LARGEST = 0.4  # share of wrong labels that is tried
+_RATES = np.round(np.arange(0, LARGEST + 0.01, 0.01), 2)  # TOLERATED among them
 _WITHIN = 3.841  # twice the log likelihood that a rate in a 95 % interval may lose: chi-squared of one degree
 
 

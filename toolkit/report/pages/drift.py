@@ -69,7 +69,8 @@ def to_text(record: Mapping[str, Any]) -> str:
         known = formats.estimate(result["accuracy"]["reference"], "fraction")
         lines.append(
             f"Estimated share of {result['accuracy']['title']}: {formats.estimate(estimate, 'fraction')}; on held-out "
-            f"rows {known}. The estimate misses mistakes that the model is sure of."
+            f"rows {known}. The estimate misses mistakes that the model is sure of"
+            + ("; these rows differ, so label some of them before you rely on it." if result["claimed"] else ".")
         )
     return "\n".join([*lines, series_rule(full)])
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import toolkit
 from toolkit.data import corrections
+from toolkit.evaluation.statistics.label_noise import LARGEST
 from toolkit.report import formats
 from toolkit.report.pages.render import environment
 from toolkit.report.plots import attention_maps
@@ -35,7 +36,7 @@ def headline(summary: Mapping[str, Any]) -> str:
         return f"{summary['doubts']:,} of {rows:,} training rows to look at"
     expected = noise["expected"]
     if not noise["low"]:
-        return f"No wrong labels expected among {rows:,} training rows"
+        return f"Between none and {expected['high']:,.0f} of {rows:,} training labels are wrong"
     return (
         f"About {expected['value']:,.0f} of {rows:,} training labels are wrong "
         f"({expected['low']:,.0f} to {expected['high']:,.0f})"
@@ -49,7 +50,9 @@ def statements(summary: Mapping[str, Any]) -> list[str]:
     lines = [f"Doubtful rows: {summary['doubts']:,} ({listed}). A row may have several reasons."]
     if noise is not None:
         ends = f"{_percent(noise['low'])} to {_percent(noise['high'])}"
-        none = " Since the interval reaches zero, none are expected." if not noise["low"] else ""
+        none = " Possibly none is wrong, and the order is a ranking." if not noise["low"] else ""
+        if noise["high"] >= LARGEST:
+            none += f" Shares above {_percent(LARGEST)} were not tried: these rows do not say how many are wrong."
         lines.append(
             f"Estimated share of wrong labels: {_percent(noise['rate'])}, 95 % interval {ends}, from predictions of "
             f"models that were not trained on the row (profile likelihood).{none}"

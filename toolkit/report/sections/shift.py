@@ -14,7 +14,7 @@ def shift(result: Mapping[str, Any]) -> list[Section]:
     if result["domain"]["value"] is None:
         return []
     blocks: list[Block] = [Text(sentence) for sentence in meaning(result)[1:]]
-    blocks += [*metric(result["metric"]), *accuracy(result["accuracy"]), *_predicted(result)]
+    blocks += [*metric(result["metric"]), *accuracy(result["accuracy"], claimed=result["claimed"]), *_predicted(result)]
     blocks += [*_classes(result), *_words(result), *_properties(result), *_examples(result["examples"])]
     return [
         Section(
@@ -93,7 +93,7 @@ def metric(result: Mapping[str, Any]) -> list[Block]:
     return [Table(title, columns, [row])]
 
 
-def accuracy(result: Mapping[str, Any]) -> list[Block]:
+def accuracy(result: Mapping[str, Any], *, claimed: bool) -> list[Block]:
     """The accuracy that is expected without labels, beside what is known."""
     if result["estimate"]["value"] is None:
         return [Text(f"The accuracy is not estimated. {result['reason']}")] if result["reason"] else []
@@ -116,6 +116,7 @@ def accuracy(result: Mapping[str, Any]) -> list[Block]:
             f"{formats.count(result['fitted_rows'])} held-out rows. It holds as far as predictions of one confidence "
             "are as often right on these rows as on those; it is too high where the model is sure and wrong, as of "
             "unknown classes, of labels whose meaning changed, and of inputs unlike any in training."
+            + (" These rows are shown to differ: label some of them before you rely on it." if claimed else "")
         ),
     ]
 
@@ -135,7 +136,8 @@ def _method(result: Mapping[str, Any]) -> str:
         )
     if result["one_of_each_group"]:
         parts.append(
-            "The new rows do not say which belong together; of the held-out rows one of each group is compared."
+            "The held-out rows belong to groups, and the new rows do not say to which, so that a few groups among them "
+            "may explain any difference: none is claimed. Of the held-out rows one of each group is compared."
         )
     if result["margin"]:
         parts.append(f"An area up to {0.5 + result['margin']:.3g} is not claimed.")
@@ -155,6 +157,9 @@ def _change(row: Mapping[str, Any]) -> float:
 
 
 def _classes(result: Mapping[str, Any]) -> list[Block]:
+    within = result["within_classes"]["p"]
+    if result["claimed"] and within is not None and within <= (result["level"] or 0):
+        return []  # not believable, as `meaning` says
     rows = sorted(result["classes"], key=lambda row: -abs((row["value"] or 0) - (row["reference"] or 0)))
     cells = [
         [Cell(row["label"]), Cell(formats.measure(row["reference"], "fraction")), estimated(row)]

@@ -91,6 +91,8 @@ def test_one_held_out_row_of_each_group_where_new_rows_have_none(sentiment: Reci
     result = found(sentiment, side(random, 300, groups=groups), side(random, 100))
     assert result["one_of_each_group"]
     assert result["reference_groups"] == 60
+    other = found(sentiment, side(random, 300, groups=groups), side(random, 100, positive=1.0))
+    assert not other["claimed"]  # the new rows may be of a few groups
     both = found(sentiment, side(random, 300, groups=groups), side(random, 100, groups=np.arange(100) // 2))
     assert not both["one_of_each_group"]
     assert both["groups"] == 50

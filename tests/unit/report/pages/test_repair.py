@@ -52,12 +52,14 @@ def html(choices: tuple[str, ...] = ("good", "bad", "=odd")) -> str:
     return repair.to_html(summary(NOISE), LINES, COLUMNS, choices, [None, None, None])
 
 
-def test_sentences_say_how_many_are_wrong_or_that_none_are_expected() -> None:
+def test_sentences_say_how_many_are_wrong_or_that_possibly_none_is() -> None:
     wrong = repair.to_text(summary(NOISE))
     assert all(fact in wrong for fact in ("50", "40 to 60", "500", "8.0 % to 12.0 %", "90.0 %"))
     none = repair.to_text(summary({**NOISE, "low": 0.0, "expected": {"value": 5.0, "low": 0.0, "high": 9.0}}))
-    assert "No wrong labels expected" in none
-    assert "none are expected" in none
+    assert "Between none and 9 of 500" in none
+    assert "40.0 %" not in none
+    unknown = {**NOISE, "low": 0.0, "high": 0.4, "expected": {"value": 5.0, "low": 0.0, "high": 200.0}}
+    assert "40.0 %" in repair.to_text(summary(unknown))
     assert "90.0 %" not in none  # no precision is claimed
     assert "without a claim" in repair.to_text(summary())
 
