@@ -18,21 +18,22 @@ from typing import Any
 import numpy as np
 
 from toolkit.commands.finetune.prepare import Prepared
-from toolkit.commands.finetune.training.setup import TrainingSetup, gather
+from toolkit.commands.finetune.training import backbone
+from toolkit.commands.finetune.training.backbone import Backbone
 from toolkit.config import RunConfig
 from toolkit.config.settings import TrainingConfig
-from toolkit.data.batching.batch import Features, Integers, probe
+from toolkit.data.batching.batch import Features, Integers
 from toolkit.data.division import groups
 from toolkit.errors import ModelError
 from toolkit.evaluation.context import clusters
 from toolkit.events import Note, Observe, Stage
-from toolkit.training.adaptation import contrastive, feature_vectors, linear_probe, mean_pooling, selection
+from toolkit.training.adaptation import contrastive, linear_probe, mean_pooling, selection
 from toolkit.training.adaptation.feature_vectors import HEAD, MEAN, Floats
 from toolkit.training.adaptation.selection import OutOfFold
 from toolkit.training.loop.arguments import Callbacks, TrainingData
 from toolkit.training.loop.progress import Progress, Validation
 from toolkit.training.loop.train import TrainingResult, train
-from toolkit.training.loss.objective import RATIONALE, Objective, objective_for
+from toolkit.training.loss.objective import Objective, objective_for
 
 PROBE = "linear probe"
 CONTRASTIVE = "contrastive fine-tuning"
@@ -45,39 +46,31 @@ _NOTHING_TRAINED = TrainingResult(0, 0, 0.0, 0.0, 0.0, 0.0, 0, False, (), (), 0,
 
 
 @dataclass(frozen=True)
-class CandidateInputs:
+class CandidateInputs(Backbone):
     """The checkpoint that every training method starts from, and the rows.
 
     Attributes:
-        model: On its device; `restart` makes it the checkpoint again.
-        layer: Its output layer.
+        layer: The output layer, without which methods cannot be compared.
         initial: The initial weights by name, on the CPU.
         frozen: What reaches the output layer of all rows with these weights. Shape (N, D).
-        features: Model inputs of all rows to learn from.
         labels: Their class numbers. Shape (N,).
         folds: Number of each row's fold. Shape (N,).
         clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
         classes: How many classes there are.
-        setup: The processor, and what stacks rows.
         config: The run's configuration.
-        accelerator: Computes in the run's precision.
         stop_requested: Whether to stop.
         say: Called with notes for the user.
         pooled: Whether a layer that averages the tokens was added to the checkpoint.
     """
 
-    model: Any
     layer: Any
     initial: Mapping[str, Any]
     frozen: Floats
-    features: Features
     labels: Integers
     folds: Integers
     clusters: Integers | None
     classes: int
-    setup: TrainingSetup
     config: RunConfig
-    accelerator: Any
     stop_requested: Callable[[], bool]
     say: Callable[[str], None]
     pooled: bool = False
@@ -88,19 +81,7 @@ class CandidateInputs:
 
     def vectors(self, features: Features) -> Mapping[str, Floats]:
         """Return vectors (rows, D) by pooling, in the order of the rows."""
-        numbers, parts = zip(
-            *feature_vectors.vectors(
-                self.model,
-                self.layer,
-                features,
-                self.setup.collate,
-                self.config.evaluation.batch_size,
-                self.accelerator.autocast,
-            ),
-            strict=True,
-        )
-        order = np.argsort(np.concatenate(numbers), kind="stable")
-        return {name: np.concatenate([part.by_pooling[name] for part in parts])[order] for name in parts[0].by_pooling}
+        return self.in_order(features)[1].by_pooling
 
     def regression(self, vectors: Floats, rows: Integers) -> tuple[Floats, Floats]:
         """Return weight (C, D) and bias (C,) of a logistic regression on the vectors of some of the rows."""
@@ -172,18 +153,10 @@ def methods(inputs: CandidateInputs, adapted: CandidateInputs | None = None) -> 
 
 def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callable[[], bool]) -> CandidateInputs:
     """Load the checkpoint, with mean pooling where that is the better feature."""
-    from toolkit.training.acceleration import autotune
-    from toolkit.training.distributed.devices import accelerator_for, pick_device
-
     config, labels = prepared.config, prepared.splits.labels
-    setup = gather(prepared, (prepared.splits.train,), observe)
-    features = setup.features[0].without(RATIONALE)
-    device = pick_device(config.training.device)
-    accelerator = accelerator_for(config.training, autotune.configured(config.training, device).precision)
-    model = setup.model.to(accelerator.device)
-    batch = probe(features, setup.collate)
-    layer = feature_vectors.output_layer(model, batch)
-    if layer is None:
+    checkpoint = backbone.load(prepared, prepared.splits.train, observe)
+    model, features = checkpoint.model, checkpoint.features
+    if checkpoint.layer is None:
         raise ModelError(
             f"{type(model).__name__} has no linear output layer, which the comparison of training methods needs.",
             "Use `--set training.few_labels=off`.",
@@ -193,18 +166,14 @@ def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callabl
     task, rows = prepared.recipe.task, prepared.splits.train
     together = groups.of_folds(rows, config.data.group_column or task.clusters_in(rows), task.inputs_in(rows))
     made = CandidateInputs(
-        model=model,
-        layer=layer,
+        **vars(checkpoint),
         initial={},
         frozen=np.zeros((0, 0), np.float32),
-        features=features,
         labels=numbers,
         folds=selection.folds_of(numbers, together, FOLDS, config.training.seed),
         clusters=clusters(prepared.recipe.task, prepared.splits.train, prepared.config.data.group_column),
         classes=len(labels),
-        setup=setup,
         config=config,
-        accelerator=accelerator,
         stop_requested=stop_requested,
         say=lambda text: observe(Note(text)),
     )
@@ -214,7 +183,7 @@ def prepare_inputs(prepared: Prepared, observe: Observe, stop_requested: Callabl
     if config.training.mean_pooling and MEAN in vectors:
         alone = {pooling: _of_frozen(made, vectors[pooling]) for pooling in (MEAN, HEAD)}
         if selection.choose(alone, noise=_CLEARLY) == MEAN:
-            pooled = mean_pooling.add(model, layer, batch)
+            pooled = mean_pooling.add(model, checkpoint.layer, checkpoint.batch)
     initial = {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
     frozen = vectors[HEAD] if pooled is None else made.vectors(features)[HEAD]
     return replace(made, initial=initial, frozen=frozen, pooled=pooled is not None)

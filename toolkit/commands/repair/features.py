@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from toolkit.commands.finetune.prepare import Prepared
-from toolkit.commands.finetune.training.setup import gather
-from toolkit.data.batching.batch import Integers, probe
+from toolkit.commands.finetune.training import backbone
+from toolkit.data.batching.batch import Integers
 from toolkit.data.division import groups
 from toolkit.errors import ConfigError
 from toolkit.events import Note, Observe, Stage
-from toolkit.training.adaptation import feature_vectors, linear_probe, probe_kinds
-from toolkit.training.adaptation.feature_vectors import Floats, Vectors
+from toolkit.training.adaptation import linear_probe, probe_kinds
+from toolkit.training.adaptation.feature_vectors import Floats
 from toolkit.training.adaptation.linear_probe import Doubles
-from toolkit.training.loss.objective import RATIONALE
 
 FOLDS = 5
 LEARNED = 5000  # vectors that the regression of a fold learns from at most; with more classes, as many as a probe
@@ -49,9 +48,6 @@ def cross_fitted(prepared: Prepared, observe: Observe) -> CrossFitted:
     Raises:
         ConfigError: The model started from random weights, or there is nothing to learn.
     """
-    from toolkit.training.acceleration import autotune
-    from toolkit.training.distributed.devices import accelerator_for, pick_device
-
     config = prepared.config
     if config.loading.from_scratch:
         raise ConfigError(
@@ -61,24 +57,9 @@ def cross_fitted(prepared: Prepared, observe: Observe) -> CrossFitted:
         )
     train, seed = prepared.splits.train, config.training.seed
     kind = prepared.recipe.target.probe or probe_kinds.ONE_CLASS
-    setup = gather(prepared, (train,), _without_notes(observe))
-    features = setup.features[0].without(RATIONALE)
-    device = pick_device(config.training.device)
-    accelerator = accelerator_for(config.training, autotune.configured(config.training, device).precision)
-    model = setup.model.to(accelerator.device)
-    layer = feature_vectors.output_layer(model, probe(features, setup.collate))
+    checkpoint = backbone.load(prepared, train, _without_notes(observe))
     observe(Stage("Computing features of the training rows"))
-    numbers, parts = zip(
-        *feature_vectors.vectors(
-            *(model, layer, features, setup.collate, config.evaluation.batch_size, accelerator.autocast)
-        ),
-        strict=True,
-    )
-    rows = np.concatenate(numbers)
-    order = np.argsort(rows, kind="stable")  # words of a row are consecutive
-    rows = rows[order]
-    pooled = {name: np.concatenate([part.by_pooling[name] for part in parts])[order] for name in parts[0].by_pooling}
-    vectors = Vectors(pooled, np.concatenate([part.labels for part in parts])[order])
+    rows, vectors = checkpoint.in_order()
     observe(Stage("Predicting each training row by models of other rows"))
     classes = len(prepared.splits.labels)
     task = prepared.recipe.task
@@ -93,7 +74,7 @@ def cross_fitted(prepared: Prepared, observe: Observe) -> CrossFitted:
     name, outputs = fitted
     starts = np.concatenate([[0], np.flatnonzero(np.diff(rows)) + 1])
     words = np.arange(len(rows)) - np.repeat(starts, np.diff([*starts, len(rows)]))
-    return CrossFitted(pooled[name], outputs, rows, words)
+    return CrossFitted(vectors.by_pooling[name], outputs, rows, words)
 
 
 def _folds(together: Integers, seed: int) -> Integers:

@@ -10,10 +10,9 @@ import pyarrow as pa
 from toolkit import runs
 from toolkit.commands.few_labels import settle
 from toolkit.commands.finetune.prepare import Prepared, configure, prepare, with_target
-from toolkit.commands.finetune.training.setup import gather
+from toolkit.commands.finetune.training import backbone
 from toolkit.config import Resolved, RunConfig, merge
 from toolkit.config.files import read_file
-from toolkit.data.batching.batch import probe
 from toolkit.data.load import Splits, load_splits
 from toolkit.errors import DataError, SourceError, ToolkitError
 from toolkit.evaluation.context import clusters
@@ -21,10 +20,9 @@ from toolkit.evaluation.selection import learning_curve
 from toolkit.evaluation.statistics.clusters import kept
 from toolkit.events import Counted, Observe, Stage
 from toolkit.tasks.contract import Recipe
-from toolkit.training.adaptation import feature_vectors, linear_probe, probe_kinds
+from toolkit.training.adaptation import linear_probe, probe_kinds
 from toolkit.training.adaptation.feature_vectors import HEAD, MEAN
 from toolkit.training.adaptation.probe_kinds import ProbeKind
-from toolkit.training.loss.objective import RATIONALE
 
 MOST_ROWS = 2000  # labelled rows of the curve, drawn by the seed
 MORE = (100, 1000)  # labels whose gain is predicted
@@ -133,25 +131,11 @@ def curve(
 
 def _vectors(prepared: Prepared, rows: pa.Table, observe: Observe) -> tuple[Any, Any]:
     """Return vectors (N, D) and labels of rows by the checkpoint that the run started from, in their order."""
-    from toolkit.training.acceleration import autotune
-    from toolkit.training.distributed.devices import accelerator_for, pick_device
-
-    config = prepared.config
-    setup = gather(prepared, (rows,), observe)
-    features = setup.features[0].without(RATIONALE)
-    device = pick_device(config.training.device)
-    accelerator = accelerator_for(config.training, autotune.configured(config.training, device).precision)
-    model = setup.model.to(accelerator.device)
-    layer = feature_vectors.output_layer(model, probe(features, setup.collate))
+    checkpoint = backbone.load(prepared, rows, observe)
     observe(Stage("Computing features of the pretrained model"))
-    parts = feature_vectors.vectors(
-        model, layer, features, setup.collate, config.evaluation.batch_size, accelerator.autocast
-    )
-    numbers, pieces = zip(*parts, strict=True)
-    order = np.argsort(np.concatenate(numbers), kind="stable")
-    pooling = MEAN if MEAN in pieces[0].by_pooling else HEAD
-    vectors = np.concatenate([piece.by_pooling[pooling] for piece in pieces])[order]
-    return vectors.astype(np.float64), np.concatenate([piece.labels for piece in pieces])[order]
+    _, vectors = checkpoint.in_order()
+    pooling = MEAN if MEAN in vectors.by_pooling else HEAD
+    return vectors.by_pooling[pooling].astype(np.float64), vectors.labels
 
 
 def _errors_of(kind: ProbeKind, vectors: Any, labels: Any, classes: int, seed: int) -> learning_curve.Errors:

@@ -3,15 +3,15 @@
 inputs → backbone → what reaches the output layer (`HEAD`), and the mean of all tokens (`MEAN`)
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from toolkit import models
-from toolkit.data.batching.batch import Features, plan_evaluation
+from toolkit.data.batching.batch import Features, Integers, plan_evaluation
 from toolkit.training.adaptation import mean_pooling
 from toolkit.training.adaptation.probe_kinds import Labels
 
@@ -74,7 +74,7 @@ def vectors(
     collate: Collate,
     batch_size: int,
     autocast: Callable[[], AbstractContextManager[Any]],
-) -> Iterator[tuple[np.ndarray[Any, np.dtype[np.int64]], Vectors]]:
+) -> Iterator[tuple[Integers, Vectors]]:
     """Yield (row numbers, their vectors), batch by batch, rows of like lengths together.
 
     Where each word has a label, words of a row are consecutive, and row numbers are repeated.
@@ -87,19 +87,22 @@ def vectors(
         batch_size: Rows in a forward pass.
         autocast: Creates the context in which the model computes.
     """
-    with capturing(model, layer) as captured, models.plainly(model):
-        for rows in plan_evaluation(features.lengths, batch_size):
-            batch = collate([features[int(row)] for row in rows])
-            captured.clear()
-            with autocast():
-                _run(model, batch)
-            labels = np.asarray(batch["labels"])
-            by_row = labels.ndim == 1 or labels.dtype.kind == "f"
-            known = np.ones(len(labels), bool) if labels.dtype.kind == "f" else labels >= 0
-            # (B,) or (B, T): of words the rest are not first pieces
-            taken = pooled(captured, batch, by_word=not by_row)
-            numbers = np.broadcast_to(rows.reshape(-1, *[1] * (known.ndim - 1)), known.shape)[known]
-            yield numbers, Vectors({name: part[known] for name, part in taken.items()}, labels[known])
+    for rows, batch, captured in _captured(model, layer, features, collate, batch_size, autocast):
+        labels = np.asarray(batch["labels"])
+        by_row = labels.ndim == 1 or labels.dtype.kind == "f"
+        known = np.ones(len(labels), bool) if labels.dtype.kind == "f" else labels >= 0
+        # (B,) or (B, T): of words the rest are not first pieces
+        taken = pooled(captured, batch, by_word=not by_row)
+        numbers = np.broadcast_to(rows.reshape(-1, *[1] * (known.ndim - 1)), known.shape)[known]
+        yield numbers, Vectors({name: part[known] for name, part in taken.items()}, labels[known])
+
+
+def in_order(batches: Iterable[tuple[Integers, Vectors]]) -> tuple[Integers, Vectors]:
+    """Return what `vectors` yields as one, with the row numbers, in the order of the rows; words stay consecutive."""
+    numbers, parts = zip(*batches, strict=True)
+    rows = np.concatenate(numbers)
+    order = np.argsort(rows, kind="stable")
+    return rows[order], _concatenated(parts, order)
 
 
 def row_means(model: Any, features: Features, collate: Collate, batch_size: int) -> Floats | None:
@@ -112,17 +115,31 @@ def row_means(model: Any, features: Features, collate: Collate, batch_size: int)
         batch_size: Rows in a forward pass.
     """
     means: Floats | None = None
-    with capturing(model, None) as captured, models.plainly(model):
+    for rows, batch, captured in _captured(model, None, features, collate, batch_size, nullcontext):
+        part = pooled(captured, batch, by_word=False).get(MEAN)
+        if part is None:
+            return None
+        means = np.zeros((len(features), part.shape[1]), np.float32) if means is None else means
+        means[rows] = part
+    return means
+
+
+def _captured(
+    model: Any,
+    layer: Any | None,
+    features: Features,
+    collate: Collate,
+    batch_size: int,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Iterator[tuple[Integers, dict[str, Any], dict[str, Any]]]:
+    """Yield (row numbers, batch, what `pooled` takes of it), batch by batch, rows of like lengths together."""
+    with capturing(model, layer) as captured, models.plainly(model):
         for rows in plan_evaluation(features.lengths, batch_size):
             batch = collate([features[int(row)] for row in rows])
             captured.clear()
-            _run(model, batch)
-            part = pooled(captured, batch, by_word=False).get(MEAN)
-            if part is None:
-                return None
-            means = np.zeros((len(features), part.shape[1]), np.float32) if means is None else means
-            means[rows] = part
-    return means
+            with autocast():
+                _run(model, batch)
+            yield rows, batch, captured
 
 
 @contextmanager
@@ -185,11 +202,14 @@ def collected(
 
 def joined(parts: Sequence[Vectors], most: int = _VECTORS) -> Vectors:
     """Put the vectors of several batches together, `most` of them at most, taken evenly."""
-    labels = np.concatenate([part.labels for part in parts])
-    chosen = np.unique(np.linspace(0, len(labels) - 1, min(most, len(labels))).astype(np.int64))
-    names = parts[0].by_pooling
-    pooled = {name: np.concatenate([part.by_pooling[name] for part in parts])[chosen] for name in names}
-    return Vectors(pooled, labels[chosen])
+    count = sum(map(len, parts))
+    return _concatenated(parts, np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64)))
+
+
+def _concatenated(parts: Sequence[Vectors], chosen: Integers) -> Vectors:
+    """Put the vectors of several batches together, and take some of them, or all in another order."""
+    pooled = {name: np.concatenate([part.by_pooling[name] for part in parts])[chosen] for name in parts[0].by_pooling}
+    return Vectors(pooled, np.concatenate([part.labels for part in parts])[chosen])
 
 
 def _run(model: Any, batch: Mapping[str, Any]) -> Any:
