@@ -19,7 +19,6 @@ Singles = np.ndarray[Any, np.dtype[np.float32]]
 
 FEWEST_DRAWS, MOST_DRAWS = 999, 9999
 _DRAWS_BEYOND = 4.0  # random divisions on average that are as extreme as a p-value at the level
-GROUPS_AT_LEAST = 8  # on each side: fewer have no small p-value
 
 
 @dataclass(frozen=True)

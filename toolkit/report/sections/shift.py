@@ -174,31 +174,28 @@ def _classes(result: Mapping[str, Any]) -> list[Block]:
 def _words(result: Mapping[str, Any]) -> list[Block]:
     if not result["words"]:
         return []
-    cells = [
-        [
-            Cell(row["word"], alert="significant" if row["claimed"] else ""),
-            Cell(formats.measure(row["reference"], "fraction")),
-            Cell(formats.measure(row["new"], "fraction")),
-            Cell(exact(row["p"])),
-        ]
-        for row in result["words"]
-    ]
     title = f"Words whose share of rows differs most, of {formats.count(result['words_tested'])}"
-    return [Table(title, ["Word", "Held-out rows", "New rows", "p, for all words and properties"], cells)]
+    return [_tested(title, "Word", result["words"], "word", "fraction")]
 
 
 def _properties(result: Mapping[str, Any]) -> list[Block]:
+    if not result["properties"]:
+        return []
+    return [_tested("Properties of the inputs", "Property (median)", result["properties"], "name", "value")]
+
+
+def _tested(title: str, head: str, rows: Sequence[Mapping[str, Any]], name: str, unit: str) -> Table:
+    """A table of what was tested on both sides, in one family of words and properties."""
     cells = [
         [
-            Cell(row["name"], alert="significant" if row["claimed"] else ""),
-            Cell(formats.measure(row["reference"], "value")),
-            Cell(formats.measure(row["new"], "value")),
+            Cell(row[name], alert="significant" if row["claimed"] else ""),
+            Cell(formats.measure(row["reference"], unit)),
+            Cell(formats.measure(row["new"], unit)),
             Cell(exact(row["p"])),
         ]
-        for row in result["properties"]
+        for row in rows
     ]
-    columns = ["Property (median)", "Held-out rows", "New rows", "p, for all words and properties"]
-    return [Table("Properties of the inputs", columns, cells)] if cells else []
+    return Table(title, [head, "Held-out rows", "New rows", "p, for all words and properties"], cells)
 
 
 def _examples(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
