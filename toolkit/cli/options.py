@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.cli.console import note
+
 if TYPE_CHECKING:
     from toolkit.api.call.caller import Caller
     from toolkit.events import Observe
@@ -119,6 +121,18 @@ def command_line(command: str | None = None, without: Sequence[str] = (), unset:
     if command is not None and kept:
         kept[0] = command
     return shlex.join(["toolkit", *kept])
+
+
+def run_or_newest(run: str | None) -> tuple[str, str]:
+    """Return a run and the command line; where none is given, the newest one, of which a note says so."""
+    command = command_line()
+    if run is not None:
+        return run, command
+    from toolkit import runs
+
+    newest = str(runs.newest().path)
+    note(f"The newest run is {newest}.")
+    return newest, f"{command} {shlex.quote(newest)}"
 
 
 def _assigns(assignment: str, key: str | None) -> bool:

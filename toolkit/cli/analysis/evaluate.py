@@ -1,12 +1,11 @@
 """`toolkit evaluate`."""
 
-import shlex
 from typing import Annotated
 
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say
+from toolkit.cli.console import Watcher, say
 
 _CHECKS = ("robustness", "bias", "cost", "explanations", "faithfulness")
 
@@ -41,14 +40,9 @@ def evaluate(
 ) -> None:
     """Load a model and evaluate it on its run's held-out rows, or on your own data."""
     given = dict(locals())
-    from toolkit import runs
     from toolkit.api.analysis import evaluate as api
 
-    command = options.command_line()
-    if run is None:
-        given["run"] = str(runs.newest().path)
-        command += f" {shlex.quote(given['run'])}"
-        note(f"The newest run is {given['run']}.")
+    given["run"], command = options.run_or_newest(run)
     with Watcher() as watch:
         evaluation = api.evaluate(**given, progress=options.caller(watch, command))
     if dry_run:

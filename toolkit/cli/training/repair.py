@@ -1,13 +1,12 @@
 """`toolkit repair`."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say
+from toolkit.cli.console import Watcher, say
 
 
 def repair(
@@ -33,15 +32,10 @@ def repair(
 ) -> None:
     """Find doubtful training rows of a run, and train again on those that you corrected."""
     given = dict(locals())
-    from toolkit import runs
     from toolkit.api.training import repair as api
     from toolkit.report.pages.repair import gain_to_text, to_text
 
-    command = options.command_line()
-    if run is None:
-        given["run"] = str(runs.newest().path)
-        command += f" {shlex.quote(given['run'])}"
-        note(f"The newest run is {given['run']}.")
+    given["run"], command = options.run_or_newest(run)
     with Watcher() as watch:
         outcome = api.repair(**given, progress=options.caller(watch, command))
     if outcome.comparison is None:
