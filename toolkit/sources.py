@@ -37,6 +37,7 @@ _DATA_SUFFIXES = (
     ".txt",
     ".zip",
     ".xlsx",
+    ".xlsm",
     ".npz",
     ".po",
     ".tmx",

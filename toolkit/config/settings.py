@@ -92,6 +92,7 @@ class DataConfig(Section):
     delimiter: str | None = Field(
         None, min_length=1, description="Column separator of CSV files, \\t for a tab; detected when not given"
     )
+    sheet: str | None = Field(None, description="Sheet of an Excel workbook; the first one when not given")
     max_length: int = Field(
         256,
         ge=4,

@@ -3,7 +3,7 @@
     .OUTPUT.parts/identity.json   identity of the work; parts of other work are discarded
     .OUTPUT.parts/000000.jsonl    rows as JSON lines, in their order
 
-When all are there they become the output: JSON lines, CSV or Parquet, by its name.
+When all are there they become the output: JSON lines, CSV, Parquet or an Excel workbook, by its name.
 """
 
 import csv
@@ -16,21 +16,23 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from toolkit import runs
+from toolkit.data.formats import excel_files
 from toolkit.errors import ConfigError, SourceError
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_WORKBOOK = ".xlsx"
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", _WORKBOOK)
 Rows = Sequence[Mapping[str, Any]]
 
 
 def check_output(output: Path, further: Sequence[str] = ()) -> None:
-    """Refuse an existing output, or a format that cannot be written.
+    """Refuse an existing output, or a format that cannot be written here.
 
     Args:
         output: The file.
         further: Formats that the caller writes itself.
 
     Raises:
-        ConfigError: It is one of the two.
+        ConfigError: It is one of the two, or a package is missing.
     """
     if output.suffix.lower() not in (*SUFFIXES, *further):
         raise ConfigError(
@@ -38,6 +40,8 @@ def check_output(output: Path, further: Sequence[str] = ()) -> None:
             f"Use a name that ends in {', '.join((*SUFFIXES, *further))}.",
             id="output.unknown-format",
         )
+    if output.suffix.lower() == _WORKBOOK:
+        excel_files.library()
     if output.exists():
         raise ConfigError(f"{output} already exists.", "Remove it, or give another --output.", id="output.exists")
 
@@ -105,7 +109,7 @@ def finish(
     count: int,
     write: Callable[[Path, Iterator[dict[str, Any]]], None] | None = None,
     source: Path | None = None,
-) -> None:
+) -> list[str]:
     """Make the output of `count` parts, whole or not at all, and remove them; one part is in memory at a time.
 
     Args:
@@ -113,7 +117,11 @@ def finish(
         count: How many parts there are.
         write: (file, rows) writes a format that is not among `SUFFIXES`.
         source: A Parquet file with the same rows, whose columns keep their types and values in Parquet.
+
+    Returns:
+        Notes on what the format cannot hold.
     """
+    notes: list[str] = []
     folder = folder_of(output)
     parts = [folder / f"{number:06}.jsonl" for number in range(count)]
     suffix = output.suffix.lower()
@@ -122,6 +130,10 @@ def finish(
             write(draft, (row for part in parts for row in _read(part)))
         elif suffix == ".parquet":
             _write_parquet(draft, parts, source)
+        elif suffix == _WORKBOOK:
+            names = _names(parts)
+            rows = ([_cell(row.get(name)) for name in names] for part in parts for row in _read(part))
+            notes += excel_files.write(draft, names, rows)
         elif suffix in (".csv", ".tsv"):
             _write_csv(draft, parts, "\t" if suffix == ".tsv" else ",")
         else:
@@ -130,6 +142,7 @@ def finish(
                 for part in parts:
                     stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in _read(part))
     shutil.rmtree(folder, ignore_errors=True)
+    return notes
 
 
 def _read(part: Path) -> list[dict[str, Any]]:

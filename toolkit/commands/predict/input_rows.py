@@ -29,6 +29,7 @@ def read_rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]
         encoding=data.get("encoding"),
         delimiter=data.get("delimiter"),
         names=data.get("column_names") or (),
+        sheet=data.get("sheet"),
         everything=everything,
     )
 

@@ -118,10 +118,17 @@ def _read_jsonl(path: Path) -> Any:
     return pd.read_json(path, lines=True)
 
 
+def _read_excel(path: Path) -> Any:
+    import pandas as pd
+
+    return pd.read_excel(path, keep_default_na=False, na_values=[""])
+
+
 _READERS: Mapping[str, Callable[[Path], Any]] = {
     ".csv": _read_csv,
     ".tsv": partial(_read_csv, separator="\t"),
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,
     ".parquet": lambda path: runs.read_table(path).to_pandas(),
+    ".xlsx": _read_excel,
 }

@@ -200,7 +200,8 @@ def _write_parts(
             if total is not None:
                 observe(Counted(counts.rows, total))
         typed = Path(work.source) if Path(work.source).suffix.lower() == ".parquet" else None
-        resumable_output.finish(output, number, work.write, typed)
+        for note in resumable_output.finish(output, number, work.write, typed):
+            observe(Note(note))
 
 
 def _counted(observe: Observe, before: int, total: int | None) -> Observe | None:

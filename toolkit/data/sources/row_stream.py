@@ -7,6 +7,7 @@ lines of text (standard input)       {"text": line}
 .conll, .iob, .bio and the like       {"words": …, "labels": …} of each sentence; also .txt of this form
 .po                                  {"text": message} of each message without a translation
 .parquet, .arrow, .feather           in batches of rows; also a folder that `save_to_disk` wrote
+.xlsx, .xlsm                         a sheet
 a folder                             {"file": name} for each file in it, however deep
 .zip                                 the table in it, or else each file
 """
@@ -25,18 +26,26 @@ from typing import Any
 
 from toolkit.config import normal_form as written_
 from toolkit.data.bitext import gettext_catalogue
-from toolkit.data.formats import annotation_exports, arrow_files, conll, csv_files, json_rows, text_decoding
+from toolkit.data.formats import (
+    annotation_exports,
+    arrow_files,
+    conll,
+    csv_files,
+    excel_files,
+    json_rows,
+    text_decoding,
+)
 from toolkit.data.formats.text_decoding import open_text
 from toolkit.data.formats.text_lines import find_layout
 from toolkit.data.sources.folders import files
-from toolkit.data.sources.local_files import CSV_SUFFIXES, in_utf8
+from toolkit.data.sources.local_files import CSV_SUFFIXES, advice_for, in_utf8
 from toolkit.data.sources.zip_archives import unpacked
 from toolkit.errors import DataError, SourceError
 
 STANDARD_INPUT = "-"
 UNREAD = "unread"  # key of a line without columns
 _JSON = (".jsonl", ".ndjson", ".json")
-SUFFIXES = (".txt", *CSV_SUFFIXES, *_JSON, *arrow_files.SUFFIXES, *conll.SUFFIXES, ".po", ".zip")
+SUFFIXES = (".txt", *CSV_SUFFIXES, *_JSON, *arrow_files.SUFFIXES, *excel_files.SUFFIXES, *conll.SUFFIXES, ".po", ".zip")
 _CHUNK_BYTES = 2**27
 _SAMPLE = 1000  # lines that determine the layout
 _UNDECODED = re.compile("[\udc80-\udcff]")  # a byte, as "surrogateescape" reads it
@@ -74,7 +83,7 @@ def check_input(source: str) -> None:
     if _kind(path) not in SUFFIXES:
         raise DataError(
             f"{source} has a format that cannot be read row by row.",
-            f"Give a file that ends in {', '.join(SUFFIXES)} (text also with .gz), or a folder of files.",
+            advice_for(path) or f"Give a file that ends in {', '.join(SUFFIXES)} (text also with .gz), or a folder.",
             id="data.unknown-format",
         )
 
@@ -85,6 +94,7 @@ def rows(
     encoding: str | None = None,
     delimiter: str | None = None,
     names: Sequence[str] = (),
+    sheet: str | None = None,
     everything: bool = False,
 ) -> Iterator[Row]:
     """Yield the rows of a file, or of standard input, in their order.
@@ -93,7 +103,8 @@ def rows(
         source: The file, or "-".
         encoding: Of a text file.
         delimiter: Of the columns of CSV.
-        names: Of the columns of CSV, and of text, where no line of it names them.
+        names: Of the columns of CSV, of a sheet and of text, where no line of it names them.
+        sheet: Of a workbook; the first one when None.
         everything: Of a catalogue also the messages that are translated already.
     """
     if source == STANDARD_INPUT:
@@ -113,6 +124,8 @@ def rows(
             yield from (Row({"file": in_utf8(file.relative_to(path).as_posix())}) for file in files(path))
     elif kind in arrow_files.SUFFIXES:
         yield from _arrow(path)
+    elif kind in excel_files.SUFFIXES:
+        yield from (Row(_normal(values)) for values in excel_files.rows(path, sheet, names))
     elif kind == ".po":
         yield from (Row({"text": message}) for message in gettext_catalogue.messages(path, everything=everything))
     else:
