@@ -93,6 +93,9 @@ class DataConfig(Section):
         None, min_length=1, description="Column separator of CSV files, \\t for a tab; detected when not given"
     )
     sheet: str | None = Field(None, description="Sheet of an Excel workbook; the first one when not given")
+    query: str | None = Field(
+        None, description="One SELECT that returns the rows of a database; all rows of its only table when not given"
+    )
     max_length: int = Field(
         256,
         ge=4,

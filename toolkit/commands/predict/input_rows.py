@@ -30,6 +30,7 @@ def read_rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]
         delimiter=data.get("delimiter"),
         names=data.get("column_names") or (),
         sheet=data.get("sheet"),
+        query=data.get("query"),
         everything=everything,
     )
 

@@ -40,6 +40,7 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[Tables, s
             delimiter=config.delimiter,
             names=config.column_names,
             sheet=config.sheet,
+            query=config.query,
         )
         return tables, config.source
     pair = reader(Path(config.source)) if reader is not None and source.revision is None else None

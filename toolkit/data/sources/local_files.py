@@ -6,6 +6,7 @@
     folder/train/pos/1.txt, folder/train/neg/7.txt    one text per file, the folder is its label
     lines.txt                                         one text per line, with its label or without: see `text_lines`
     reviews.xlsx                                      one sheet of it
+    reviews.db                                        the rows of a query
     saved/dataset_dict.json, saved/train/…            as `save_to_disk` of the datasets library writes it
     reviews.zip                                       its contents, as if unpacked
 
@@ -25,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.data.audio.decoding import SUFFIXES as RECORDINGS
-from toolkit.data.formats import arrow_files, excel_files
+from toolkit.data.formats import arrow_files, database_files, excel_files
 from toolkit.data.formats.csv_files import ADDED, check_delimiter, clean_names, read_csv
 from toolkit.data.formats.json_rows import read_json
 from toolkit.data.formats.text_decoding import check_encoding, read_text
@@ -40,7 +41,7 @@ from toolkit.tasks.contract import Tables
 CSV_SUFFIXES = (".csv", ".tsv", ".tab")
 TEXT_SUFFIXES = (*CSV_SUFFIXES, ".jsonl", ".ndjson", ".json")
 LINES = (".txt", ".txt.gz")
-_PACKED = (*arrow_files.SUFFIXES, *excel_files.SUFFIXES)
+_PACKED = (*arrow_files.SUFFIXES, *excel_files.SUFFIXES, *database_files.SUFFIXES)
 SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), *_PACKED)
 KNOWN = f"{', '.join(TEXT_SUFFIXES)}, .txt (each also with .gz), {', '.join(_PACKED)} and .zip"
 SPLITS = {
@@ -78,12 +79,14 @@ class _Form:
         delimiter: None: detected.
         names: Of the columns; empty where the first line has them.
         sheet: Of a workbook; None: the first.
+        query: Of a database; None: all rows of its only table.
     """
 
     encoding: str | None
     delimiter: str | None
     names: Sequence[str]
     sheet: str | None
+    query: str | None
 
 
 def read(
@@ -93,22 +96,24 @@ def read(
     delimiter: str | None = None,
     names: Sequence[str] = (),
     sheet: str | None = None,
+    query: str | None = None,
 ) -> Tables:
     """Read a file, or a folder of files, into Arrow tables.
 
     Args:
         path: A .csv, .tsv, .tab, .jsonl, .ndjson, .json or .txt file (each also with .gz), a .parquet, .arrow,
-            .feather, .xlsx or .xlsm file, a folder, or a .zip of one or of files.
+            .feather, .xlsx or .xlsm file, a database, a folder, or a .zip of one or of files.
         encoding: Of text files; without it UTF-8, or UTF-16 with a byte order mark.
         delimiter: Of .csv, .tsv and .tab files; without it found from the header line.
         names: Of the columns of such files, of .txt and of sheets, where no line of them has any.
         sheet: Of a workbook; without it the first.
+        query: Of a database; without it all rows of its only table.
 
     Returns:
         The part "all" of a single file, or one of "train", "validation" and "test" for each that a folder holds; and
         notes on what was passed over, or guessed. Two columns are added at the end of each: `_file`, relative to
         `path`, and `_row`, the 1-based line on which the row starts (in Parquet, Arrow and JSON lists: the 1-based
-        number of the record; in workbooks: of the row in the sheet).
+        number of the record; in workbooks: of the row in the sheet; in databases: of the row that the query returned).
 
     Raises:
         SourceError: `path` does not exist.
@@ -116,7 +121,7 @@ def read(
     """
     if encoding:
         check_encoding(encoding)
-    form = _Form(encoding, check_delimiter(delimiter), names, sheet)
+    form = _Form(encoding, check_delimiter(delimiter), names, sheet, query)
     try:
         if not path.exists():
             raise _missing(path)
@@ -353,9 +358,13 @@ def _read_file(file: Path, root: Path, form: _Form) -> tuple[pa.Table, Sequence[
         raise DataError(
             f"{file} is empty (0 bytes).", "Write or download it again, or give another file.", id="data.no-rows"
         )
+    database_files.check_query(file, form.query)
     notes: Sequence[str] = ()
     if suffix in arrow_files.SUFFIXES:
         table, rows = _read_arrow(file)
+    elif suffix in database_files.SUFFIXES:
+        table = database_files.read(file, form.query)
+        rows = pa.array(np.arange(1, table.num_rows + 1))
     elif suffix in excel_files.SUFFIXES:
         table, rows, notes = excel_files.read(file, form.sheet, form.names)
     elif suffix.startswith(CSV_SUFFIXES):

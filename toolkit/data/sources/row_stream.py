@@ -8,6 +8,7 @@ lines of text (standard input)       {"text": line}
 .po                                  {"text": message} of each message without a translation
 .parquet, .arrow, .feather           in batches of rows; also a folder that `save_to_disk` wrote
 .xlsx, .xlsm                         a sheet
+.sqlite, .db, .duckdb and the like   the rows of a query
 a folder                             {"file": name} for each file in it, however deep
 .zip                                 the table in it, or else each file
 """
@@ -31,6 +32,7 @@ from toolkit.data.formats import (
     arrow_files,
     conll,
     csv_files,
+    database_files,
     excel_files,
     json_rows,
     text_decoding,
@@ -45,7 +47,17 @@ from toolkit.errors import DataError, SourceError
 STANDARD_INPUT = "-"
 UNREAD = "unread"  # key of a line without columns
 _JSON = (".jsonl", ".ndjson", ".json")
-SUFFIXES = (".txt", *CSV_SUFFIXES, *_JSON, *arrow_files.SUFFIXES, *excel_files.SUFFIXES, *conll.SUFFIXES, ".po", ".zip")
+SUFFIXES = (
+    ".txt",
+    *CSV_SUFFIXES,
+    *_JSON,
+    *arrow_files.SUFFIXES,
+    *excel_files.SUFFIXES,
+    *database_files.SUFFIXES,
+    *conll.SUFFIXES,
+    ".po",
+    ".zip",
+)
 _CHUNK_BYTES = 2**27
 _SAMPLE = 1000  # lines that determine the layout
 _UNDECODED = re.compile("[\udc80-\udcff]")  # a byte, as "surrogateescape" reads it
@@ -95,6 +107,7 @@ def rows(
     delimiter: str | None = None,
     names: Sequence[str] = (),
     sheet: str | None = None,
+    query: str | None = None,
     everything: bool = False,
 ) -> Iterator[Row]:
     """Yield the rows of a file, or of standard input, in their order.
@@ -105,6 +118,7 @@ def rows(
         delimiter: Of the columns of CSV.
         names: Of the columns of CSV, of a sheet and of text, where no line of it names them.
         sheet: Of a workbook; the first one when None.
+        query: Of a database; all rows of its only table when None.
         everything: Of a catalogue also the messages that are translated already.
     """
     if source == STANDARD_INPUT:
@@ -116,6 +130,7 @@ def rows(
     delimiter = csv_files.check_delimiter(delimiter)
     path = table_in(Path(source))
     kind = _kind(path)
+    database_files.check_query(path, query)
     if path.is_dir():
         saved = arrow_files.shards(path)
         if saved:
@@ -124,6 +139,8 @@ def rows(
             yield from (Row({"file": in_utf8(file.relative_to(path).as_posix())}) for file in files(path))
     elif kind in arrow_files.SUFFIXES:
         yield from _arrow(path)
+    elif kind in database_files.SUFFIXES:
+        yield from (Row(_normal(values)) for values in database_files.rows(path, query))
     elif kind in excel_files.SUFFIXES:
         yield from (Row(_normal(values)) for values in excel_files.rows(path, sheet, names))
     elif kind == ".po":
