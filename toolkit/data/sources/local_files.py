@@ -25,14 +25,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from toolkit.data.audio.decoding import SUFFIXES as RECORDINGS
-from toolkit.data.formats import arrow_files, database_files, excel_files
+from toolkit.data.formats import arrow_files, database_files
 from toolkit.data.formats.csv_files import ADDED, check_delimiter, clean_names, read_csv
 from toolkit.data.formats.json_rows import read_json
+from toolkit.data.formats.spreadsheets import workbook_reader
 from toolkit.data.formats.text_decoding import check_encoding, read_text
 from toolkit.data.formats.text_lines import read_lines
-from toolkit.data.images.image_decoding import SUFFIXES as PICTURES
 from toolkit.data.sources.folders import files, visible
+from toolkit.data.sources.other_formats import advice_for
 from toolkit.data.sources.zip_archives import opened
 from toolkit.data.tables import class_names
 from toolkit.errors import DataError, SourceError
@@ -41,7 +41,7 @@ from toolkit.tasks.contract import Tables
 CSV_SUFFIXES = (".csv", ".tsv", ".tab")
 TEXT_SUFFIXES = (*CSV_SUFFIXES, ".jsonl", ".ndjson", ".json")
 LINES = (".txt", ".txt.gz")
-_PACKED = (*arrow_files.SUFFIXES, *excel_files.SUFFIXES, *database_files.SUFFIXES)
+_PACKED = (*arrow_files.SUFFIXES, *workbook_reader.SUFFIXES, *database_files.SUFFIXES)
 SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), *_PACKED)
 KNOWN = f"{', '.join(TEXT_SUFFIXES)}, .txt (each also with .gz), {', '.join(_PACKED)} and .zip"
 SPLITS = {
@@ -56,14 +56,6 @@ SPLITS = {
 }
 # A letter after the word makes it another word: value.csv and devices.csv are not splits.
 _SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
-_OF_PICTURES = (
-    "Pictures are data of the recipe image (`toolkit inspect DATA --recipe image`): a folder for each class "
-    "(at least two), or a table with file names and labels."
-)
-_OF_RECORDINGS = (
-    "Recordings are data of the recipe speech (`toolkit inspect DATA --recipe speech`): a folder for each class "
-    "(at least two), or a table with file names and labels."
-)
 # A sample submission, as in competitions: its labels are placeholders.
 _FORM = re.compile(r"sample[ _-]?submissions?(?![a-z])", re.IGNORECASE)
 # Files that the datasets library writes next to the data.
@@ -284,14 +276,6 @@ def _find_unnamed(folder: Path, entries: list[Path]) -> tuple[dict[str, list[Pat
     )
 
 
-def advice_for(file: Path) -> str | None:
-    """Return how to read a file of a medium, or a spreadsheet of another format; None for other files."""
-    suffix = file.suffix.lower()
-    if suffix in excel_files.OTHER_SHEETS:
-        return "Open it in a spreadsheet program, and save it as .xlsx or as CSV."
-    return _OF_PICTURES if suffix in PICTURES else _OF_RECORDINGS if suffix in RECORDINGS else None
-
-
 def _lines(entries: list[Path]) -> dict[str, list[Path]]:
     """Return the files of lines of text in a folder that holds no table: by their parts, or the only one."""
     texts = [entry for entry in entries if _suffix(entry) in LINES and not entry.is_dir()]
@@ -365,8 +349,8 @@ def _read_file(file: Path, root: Path, form: _Form) -> tuple[pa.Table, Sequence[
     elif suffix in database_files.SUFFIXES:
         table = database_files.read(file, form.query)
         rows = pa.array(np.arange(1, table.num_rows + 1))
-    elif suffix in excel_files.SUFFIXES:
-        table, rows, notes = excel_files.read(file, form.sheet, form.names)
+    elif suffix in workbook_reader.SUFFIXES:
+        table, rows, notes = workbook_reader.read(file, form.sheet, form.names)
     elif suffix.startswith(CSV_SUFFIXES):
         table, rows, notes = read_csv(file, form.encoding, form.delimiter, form.names)
     elif suffix in LINES:

@@ -33,14 +33,16 @@ from toolkit.data.formats import (
     conll,
     csv_files,
     database_files,
-    excel_files,
     json_rows,
     text_decoding,
 )
+from toolkit.data.formats.spreadsheets import workbook_reader
 from toolkit.data.formats.text_decoding import open_text
 from toolkit.data.formats.text_lines import find_layout
+from toolkit.data.sources.csv_dialect import Dialect, find_dialect
 from toolkit.data.sources.folders import files
-from toolkit.data.sources.local_files import CSV_SUFFIXES, advice_for, in_utf8
+from toolkit.data.sources.local_files import CSV_SUFFIXES, in_utf8
+from toolkit.data.sources.other_formats import advice_for
 from toolkit.data.sources.zip_archives import unpacked
 from toolkit.errors import DataError, SourceError
 
@@ -52,7 +54,7 @@ SUFFIXES = (
     *CSV_SUFFIXES,
     *_JSON,
     *arrow_files.SUFFIXES,
-    *excel_files.SUFFIXES,
+    *workbook_reader.SUFFIXES,
     *database_files.SUFFIXES,
     *conll.SUFFIXES,
     ".po",
@@ -141,8 +143,8 @@ def rows(
         yield from _arrow(path)
     elif kind in database_files.SUFFIXES:
         yield from (Row(_normal(values)) for values in database_files.rows(path, query))
-    elif kind in excel_files.SUFFIXES:
-        yield from (Row(_normal(values)) for values in excel_files.rows(path, sheet, names))
+    elif kind in workbook_reader.SUFFIXES:
+        yield from (Row(_normal(values)) for values in workbook_reader.rows(path, sheet, names))
     elif kind == ".po":
         yield from (Row({"text": message}) for message in gettext_catalogue.messages(path, everything=everything))
     else:
@@ -156,6 +158,16 @@ def rows(
                 yield from _csv(path, stream, delimiter, names)
             else:
                 yield from _json(path, stream)
+
+
+def dialect(source: str, encoding: str | None, delimiter: str | None) -> Dialect | None:
+    """Return how the rows are written, if the source is CSV."""
+    if source == STANDARD_INPUT:
+        return None
+    path = table_in(Path(source))
+    if path.is_dir() or _kind(path) not in CSV_SUFFIXES:
+        return None
+    return find_dialect(path, encoding, delimiter)
 
 
 def table_in(path: Path) -> Path:

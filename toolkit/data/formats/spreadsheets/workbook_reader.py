@@ -1,4 +1,4 @@
-"""Sheets of Excel workbooks as rows of texts and numbers, and tables as workbooks.
+"""Sheets of Excel workbooks as rows of texts and numbers.
 
     reviews.xlsx, reviews.xlsm      the values of a sheet: formulas as last computed, macros and links never followed
 
@@ -11,7 +11,7 @@ import re
 import warnings
 import zipfile
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, time
@@ -22,20 +22,16 @@ from xml.etree import ElementTree
 import pyarrow as pa
 
 from toolkit.data.formats.csv_files import Chunks, header_names, unnamed, without_empty_columns
-from toolkit.errors import ConfigError, DataError
+from toolkit.data.formats.spreadsheets.workbook_format import MOST_COLUMNS, MOST_ROWS, library, unescaped
+from toolkit.errors import DataError
 
 SUFFIXES = (".xlsx", ".xlsm")
-OTHER_SHEETS = (".xls", ".xlsb", ".ods")  # spreadsheets of formats that are not read
-MOST_ROWS, MOST_COLUMNS = 1_048_576, 16_384  # of a sheet, by the format
-MOST_CHARACTERS = 32_767  # of a cell, by the format
 _MOST_CELLS = 100_000_000  # in the rectangle from A1 to the last value
 _HARMLESS = 2**28  # bytes of XML, of which each takes several in memory
 _RATIO = 50  # ordinary workbooks are seldom compressed by a larger factor
 _BLOCK = 1000  # rows that are parsed at a time
 _ENCRYPTED = b"\xd0\xcf\x11\xe0"  # a container of Microsoft's, in which encrypted workbooks are wrapped
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
-_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
-_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")  # in XML; a carriage return would be lost
 
 Value = str | int | float
 
@@ -57,26 +53,6 @@ class _Extent:
     below: Mapping[tuple[int, int], int]
     titles: frozenset[int]
     uncomputed: int
-
-
-def library() -> Any:
-    """Return the package openpyxl.
-
-    Raises:
-        ConfigError: It is not installed.
-    """
-    try:
-        import openpyxl
-    except ImportError:
-        raise ConfigError(
-            "Excel workbooks need the package openpyxl.",
-            "pip install 'finetune-toolkit[excel]'",
-            id="machine.package-missing",
-        ) from None
-    return openpyxl
-
-
-# --- reading --------------------------------------------------------------------------------------------------------
 
 
 def read(path: Path, sheet: str | None, given: Sequence[str] = ()) -> tuple[pa.Table, pa.Array, list[str]]:
@@ -343,91 +319,9 @@ def _value(cell: Any) -> Value:
         return value
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time() else value.isoformat(" ")
-    return _unescaped(str(value))
+    return unescaped(str(value))
 
 
 def _text(value: Value) -> str:
     """Return a value as CSV would contain it: with the 15 digits that a spreadsheet shows."""
     return f"{value:.15g}" if isinstance(value, float) else str(value)
-
-
-def _unescaped(text: str) -> str:
-    """Return a text with characters that XML cannot contain, which are written as _x000D_."""
-    if "_x" not in text:
-        return text
-    return _ESCAPED.sub(lambda match: match[0] if 0xD7FF < (code := int(match[1], 16)) < 0xE000 else chr(code), text)
-
-
-# --- writing --------------------------------------------------------------------------------------------------------
-
-
-def write(path: Path, names: Sequence[str], table: Iterable[Sequence[Any]]) -> list[str]:
-    """Write a workbook of one sheet; a text stays a text, also where it begins as a formula does.
-
-    Args:
-        path: The workbook.
-        names: Of the columns.
-        table: Rows of texts, numbers, truth values and None.
-
-    Returns:
-        A note, if texts were cut to the length that a cell can hold.
-
-    Raises:
-        DataError: There are more rows or columns than a sheet can hold.
-    """
-    openpyxl = library()
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet("predictions")
-    cut = 0
-    try:
-        for count, row in enumerate(itertools.chain([names], table)):
-            _check_size(len(names), count)
-            values = [_writable(value) for value in row]
-            cut += sum(isinstance(value, str) and len(value) > MOST_CHARACTERS for value in values)
-            sheet.append([_cell(openpyxl.cell.WriteOnlyCell(sheet), value) for value in values])
-    finally:
-        sheet.close()
-    book.save(path)
-    texts = "1 text was" if cut == 1 else f"{cut:,} texts were"
-    return [f"{texts} cut to {MOST_CHARACTERS:,} characters, the most that a cell of Excel holds."] if cut else []
-
-
-def _cell(cell: Any, value: Any) -> Any:
-    """Return a cell with its value."""
-    if isinstance(value, str):
-        cell.value = value[:MOST_CHARACTERS]
-        cell.data_type = "s"  # the library takes a text that begins with "=" for a formula
-    else:
-        cell.value = value
-    return cell
-
-
-def _check_size(columns: int, rows: int) -> None:
-    """Refuse a table with more than a sheet can hold, whose first row names the columns.
-
-    Raises:
-        DataError: It has.
-    """
-    if rows >= MOST_ROWS or columns > MOST_COLUMNS:
-        raise DataError(
-            f"An Excel sheet holds {MOST_ROWS - 1:,} rows and {MOST_COLUMNS:,} columns at most; this table has more.",
-            "Use a name that ends in .csv or .parquet.",
-            id="output.too-many-rows",
-        )
-
-
-def _writable(value: Any) -> Any:
-    """Return a value as a cell can hold it: numbers of more than 15 digits as texts, so that none is rounded."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if isinstance(value, int):
-        return value if abs(value) < 10**15 else str(value)
-    text = _ESCAPED.sub(lambda match: f"_x005F_{match[0][1:]}", str(value))
-    return _UNWRITABLE.sub(_escaped, text)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"_x{code:04X}_" if code < 0x20 else "\ufffd"

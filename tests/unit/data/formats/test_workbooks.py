@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.errors import refused
 from toolkit.data import resumable_output
-from toolkit.data.formats import excel_files
+from toolkit.data.formats.spreadsheets import workbook_format, workbook_reader, workbook_writer
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.local_files import read
 from toolkit.errors import ConfigError, DataError
@@ -140,7 +140,7 @@ def test_hostile_workbooks_are_refused(tmp_path):
 
 
 def test_zip_bomb_is_refused_before_it_is_parsed(monkeypatch, tmp_path):
-    monkeypatch.setattr(excel_files, "_HARMLESS", 2**20)
+    monkeypatch.setattr(workbook_reader, "_HARMLESS", 2**20)
     path = workbook(tmp_path / "bomb.xlsx", ROWS)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/large.xml", "w") as member:
         member.write(bytes(2**22))
@@ -208,7 +208,7 @@ def output(tmp_path):
     resumable_output.write_part(path, 0, rows)
     notes = resumable_output.finish(path, 1)
     assert len(notes) == 1
-    assert f"{excel_files.MOST_CHARACTERS:,}" in notes[0]
+    assert f"{workbook_format.MOST_CHARACTERS:,}" in notes[0]
     return path
 
 
@@ -223,14 +223,14 @@ def test_written_texts_stay_texts(output):
 
 def test_written_workbook_reads_as_it_was(output):
     read_back = list(row_stream.rows(str(output)))
-    expected = [text[: excel_files.MOST_CHARACTERS].replace("\ud800", "�") for text in WRITTEN]
+    expected = [text[: workbook_format.MOST_CHARACTERS].replace("\ud800", "�") for text in WRITTEN]
     assert [row.values["text"] for row in read_back] == [*expected, ""]
     assert read_back[-1].values == {"text": "", "n": str(2**60), "prediction": "", "score": "", "problem": "unreadable"}
     assert read_back[1].values["score"] == 0.25
 
 
 def test_too_many_rows_for_a_sheet_are_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(excel_files, "MOST_ROWS", 3)
-    excel_files.write(tmp_path / "a.xlsx", ["a"], [["x"], ["y"]])
+    monkeypatch.setattr(workbook_writer, "MOST_ROWS", 3)
+    workbook_writer.write(tmp_path / "a.xlsx", ["a"], [["x"], ["y"]])
     with refused(DataError, "output.too-many-rows", ".csv"):
-        excel_files.write(tmp_path / "b.xlsx", ["a"], [["x"], ["y"], ["z"]])
+        workbook_writer.write(tmp_path / "b.xlsx", ["a"], [["x"], ["y"], ["z"]])
