@@ -57,9 +57,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """The data, and how they are divided."""
 
-    source: str = Field(
-        "", description="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path"
-    )
+    source: str = Field("", description="File, folder, Hub id (org/name[:config][@revision]) or pkg://package/path")
     columns: dict[str, Name] = Field({}, description="Role → column, for columns that are not detected by name")
     column_names: list[Name] = Field(
         [], description="Names of the columns, in their order, for CSV and text files without a header"
@@ -92,6 +90,8 @@ class DataConfig(Section):
     delimiter: str | None = Field(
         None, min_length=1, description="Column separator of CSV files, \\t for a tab; detected when not given"
     )
+    sheet: str | None = Field(None, description="Sheet of an Excel workbook; the first one when not given")
+    query: str | None = Field(None, description="One SELECT on a database; all rows of its only table when not given")
     max_length: int = Field(
         256,
         ge=4,

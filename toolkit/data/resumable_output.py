@@ -3,7 +3,7 @@
     .OUTPUT.parts/identity.json   identity of the work; parts of other work are discarded
     .OUTPUT.parts/000000.jsonl    rows as JSON lines, in their order
 
-When all are there they become the output: JSON lines, CSV or Parquet, by its name.
+When all are there they become the output: JSON lines, CSV, Parquet or an Excel workbook, by its name.
 """
 
 import csv
@@ -11,26 +11,30 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from toolkit import runs
+from toolkit.data.formats.spreadsheets import workbook_format, workbook_writer
+from toolkit.data.sources.csv_dialect import Dialect
 from toolkit.errors import ConfigError, SourceError
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_WORKBOOK = ".xlsx"
+_CSV = (".csv", ".tsv", ".tab")
+SUFFIXES = (*_CSV, ".jsonl", ".ndjson", ".parquet", _WORKBOOK)
 Rows = Sequence[Mapping[str, Any]]
 
 
 def check_output(output: Path, further: Sequence[str] = ()) -> None:
-    """Refuse an existing output, or a format that cannot be written.
+    """Refuse an existing output, or a format that cannot be written here.
 
     Args:
         output: The file.
         further: Formats that the caller writes itself.
 
     Raises:
-        ConfigError: It is one of the two.
+        ConfigError: It is one of the two, or a package is missing.
     """
     if output.suffix.lower() not in (*SUFFIXES, *further):
         raise ConfigError(
@@ -38,6 +42,8 @@ def check_output(output: Path, further: Sequence[str] = ()) -> None:
             f"Use a name that ends in {', '.join((*SUFFIXES, *further))}.",
             id="output.unknown-format",
         )
+    if output.suffix.lower() == _WORKBOOK:
+        workbook_format.library()
     if output.exists():
         raise ConfigError(f"{output} already exists.", "Remove it, or give another --output.", id="output.exists")
 
@@ -105,7 +111,8 @@ def finish(
     count: int,
     write: Callable[[Path, Iterator[dict[str, Any]]], None] | None = None,
     source: Path | None = None,
-) -> None:
+    dialect: Dialect | None = None,
+) -> list[str]:
     """Make the output of `count` parts, whole or not at all, and remove them; one part is in memory at a time.
 
     Args:
@@ -113,7 +120,12 @@ def finish(
         count: How many parts there are.
         write: (file, rows) writes a format that is not among `SUFFIXES`.
         source: A Parquet file with the same rows, whose columns keep their types and values in Parquet.
+        dialect: How CSV is written; when None by the name of the output.
+
+    Returns:
+        Notes on what the format cannot hold.
     """
+    notes: list[str] = []
     folder = folder_of(output)
     parts = [folder / f"{number:06}.jsonl" for number in range(count)]
     suffix = output.suffix.lower()
@@ -122,14 +134,19 @@ def finish(
             write(draft, (row for part in parts for row in _read(part)))
         elif suffix == ".parquet":
             _write_parquet(draft, parts, source)
-        elif suffix in (".csv", ".tsv"):
-            _write_csv(draft, parts, "\t" if suffix == ".tsv" else ",")
+        elif suffix == _WORKBOOK:
+            names = _names(parts)
+            rows = ([_cell(row.get(name)) for name in names] for part in parts for row in _read(part))
+            notes += workbook_writer.write(draft, names, rows)
+        elif suffix in _CSV:
+            notes += _write_csv(draft, parts, dialect or Dialect(delimiter="," if suffix == ".csv" else "\t"))
         else:
             # a lone surrogate stays an escape
             with draft.open("w", encoding="utf-8", errors="backslashreplace") as stream:
                 for part in parts:
                     stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in _read(part))
     shutil.rmtree(folder, ignore_errors=True)
+    return notes
 
 
 def _read(part: Path) -> list[dict[str, Any]]:
@@ -149,9 +166,20 @@ def _names(parts: Sequence[Path]) -> list[str]:
     return [*names, *last]
 
 
-def _write_csv(draft: Path, parts: Sequence[Path], delimiter: str) -> None:
-    with draft.open("w", encoding="utf-8", newline="", errors="replace") as stream:
-        writer = csv.writer(_Rows(stream), delimiter=delimiter, lineterminator="\r\n")
+def _write_csv(draft: Path, parts: Sequence[Path], dialect: Dialect) -> list[str]:
+    try:
+        _write_rows(draft, parts, dialect)
+    except UnicodeEncodeError:  # with a mark, by which a reader knows the encoding
+        _write_rows(draft, parts, replace(dialect, encoding="utf-8", mark=True))
+        return [f"Written as UTF-8: {dialect.encoding}, the encoding of the input, lacks characters of the output."]
+    return []
+
+
+def _write_rows(draft: Path, parts: Sequence[Path], dialect: Dialect) -> None:
+    errors = "replace" if dialect.encoding.startswith("utf-") else "strict"  # UTF lacks nothing but lone surrogates
+    with draft.open("w", encoding=dialect.encoding, newline="", errors=errors) as stream:
+        stream.write("\ufeff" if dialect.mark else "")
+        writer = csv.writer(_Rows(stream, dialect.line_end), delimiter=dialect.delimiter, lineterminator="\r\n")
         names = _names(parts)
         writer.writerow(names)
         for part in parts:
@@ -159,14 +187,15 @@ def _write_csv(draft: Path, parts: Sequence[Path], delimiter: str) -> None:
 
 
 class _Rows:
-    """Ends rows with a line feed; the csv module quotes a carriage return only where it writes one at row ends."""
+    """Ends rows; the csv module quotes a carriage return only where it writes one at row ends."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, end: str) -> None:
         self._stream = stream
+        self._end = end
 
     def write(self, row: str) -> int:
         """Write one row."""
-        return self._stream.write(row.removesuffix("\r\n") + "\n")
+        return self._stream.write(row.removesuffix("\r\n") + self._end)
 
 
 def _cell(value: Any) -> Any:

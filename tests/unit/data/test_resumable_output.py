@@ -79,7 +79,7 @@ def test_existing_or_unknown_output_is_rejected(tmp_path):
     with refused(ConfigError, "output.exists", "out.csv"):
         resumable_output.check_output(tmp_path / "out.csv")
     with refused(ConfigError, "output.unknown-format", ".csv"):
-        resumable_output.check_output(tmp_path / "out.xlsx")
+        resumable_output.check_output(tmp_path / "out.xls")
 
 
 def test_parquet_keeps_lists_of_texts_and_writes_what_no_column_can_hold_as_text(tmp_path):

@@ -3,12 +3,14 @@
 import heapq
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toolkit.data.batching import vocabulary
 from toolkit.data.formats import headers
 from toolkit.data.sources import row_stream
+from toolkit.data.sources.csv_dialect import Dialect
 from toolkit.data.sources.folders import files
 from toolkit.data.sources.row_stream import Row
 from toolkit.data.tables import columns
@@ -29,8 +31,21 @@ def read_rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]
         encoding=data.get("encoding"),
         delimiter=data.get("delimiter"),
         names=data.get("column_names") or (),
+        sheet=data.get("sheet"),
+        query=data.get("query"),
         everything=everything,
     )
+
+
+def output_dialect(source: str, output: Path, values: Mapping[str, Any]) -> Dialect:
+    """Return how an output of CSV is written: as the input, but with the separator that its name indicates."""
+    data = values.get("data", {})
+    given = row_stream.dialect(source, data.get("encoding"), data.get("delimiter")) or Dialect()
+    tabs = (".tsv", ".tab")
+    if output.suffix.lower() in tabs:
+        return replace(given, delimiter="\t")
+    named = any(suffix.lower() in tabs for suffix in Path(source).suffixes)
+    return replace(given, delimiter=",") if named else given
 
 
 def in_chunks(rows: Iterator[Row], size: int, *, arriving: bool) -> Iterator[list[Row]]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit import runs
 from toolkit.data.bitext.markup import markup
+from toolkit.data.formats.text_decoding import byte_order_mark
+from toolkit.data.sources.csv_dialect import Dialect
+from toolkit.data.sources.local_files import CSV_SUFFIXES
 from toolkit.data.tables import wording
 from toolkit.errors import RunError
 from toolkit.events import Note, Observe
@@ -28,6 +30,7 @@ class PredictedFile:
         first_failure: The first of these and what is wrong with it.
         marked: How many rows hold placeholders or markup; None where no texts are written.
         kept: How many of their predictions hold the same.
+        dialect: How a file of CSV is written.
     """
 
     path: Path | None
@@ -36,6 +39,7 @@ class PredictedFile:
     first_failure: str | None
     marked: int | None = None
     kept: int = 0
+    dialect: Dialect | None = None
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -44,11 +48,17 @@ class PredictedFile:
         Raises:
             RunError: No table was written.
         """
-        if self.path is None or self.path.suffix.lower() not in _READERS:
+        suffix = "" if self.path is None else self.path.suffix.lower()
+        if self.path is not None and self.dialect is not None and suffix in CSV_SUFFIXES:
+            csv: pd.DataFrame = _read_csv(self.path, self.dialect)
+            return csv
+        if self.path is None or suffix not in _READERS:
             raise RunError(
-                "No table was written.", f"Let `output` end in {', '.join(_READERS)}.", id="run.no-predictions"
+                "No table was written.",
+                f"Let `output` end in {', '.join((*CSV_SUFFIXES, *_READERS))}.",
+                id="run.no-predictions",
             )
-        frame: pd.DataFrame = _READERS[self.path.suffix.lower()](self.path)
+        frame: pd.DataFrame = _READERS[suffix](self.path)
         return frame
 
 
@@ -100,16 +110,25 @@ class PredictionCounts:
             setting = "" if longest is None else ", the maximum of the model (data.max_length)"
             observe(Note(f"{rows} truncated {wording.bound(longest)}{setting}{which}."))
 
-    def outcome(self, output: Path | None) -> PredictedFile:
+    def outcome(self, output: Path | None, dialect: Dialect | None = None) -> PredictedFile:
         """Return the outcome for all rows."""
         marked = None if self.column is None else self.marked
-        return PredictedFile(output, self.rows, self.failed, self.first_failure, marked, self.kept)
+        return PredictedFile(output, self.rows, self.failed, self.first_failure, marked, self.kept, dialect)
 
 
-def _read_csv(path: Path, separator: str = ",") -> Any:
+def _read_csv(path: Path, dialect: Dialect) -> Any:
     import pandas as pd
 
-    return pd.read_csv(path, sep=separator, keep_default_na=False, na_values=[""])  # "NA" is a text like any other
+    marked = byte_order_mark(path)
+    encoding = dialect.encoding if marked is None else {"utf-8": "utf-8-sig"}.get(marked, marked[: len("utf-16")])
+    # "NA" is a text like any other
+    return pd.read_csv(
+        path,
+        sep=dialect.delimiter,
+        encoding=encoding,
+        keep_default_na=False,
+        na_values=[""],
+    )
 
 
 def _read_jsonl(path: Path) -> Any:
@@ -118,10 +137,15 @@ def _read_jsonl(path: Path) -> Any:
     return pd.read_json(path, lines=True)
 
 
+def _read_excel(path: Path) -> Any:
+    import pandas as pd
+
+    return pd.read_excel(path, keep_default_na=False, na_values=[""])
+
+
 _READERS: Mapping[str, Callable[[Path], Any]] = {
-    ".csv": _read_csv,
-    ".tsv": partial(_read_csv, separator="\t"),
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,
     ".parquet": lambda path: runs.read_table(path).to_pandas(),
+    ".xlsx": _read_excel,
 }

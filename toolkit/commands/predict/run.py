@@ -16,6 +16,7 @@ from toolkit.commands.predict.identity import identity
 from toolkit.commands.predict.input_rows import (
     assign_columns,
     in_chunks,
+    output_dialect,
     read_rows,
     root_of,
     vocabulary_warning,
@@ -26,6 +27,7 @@ from toolkit.commands.predict.output_formats import WRITTEN_TEXTS, Write, writer
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data import resumable_output
 from toolkit.data.sources import row_stream
+from toolkit.data.sources.csv_dialect import Dialect
 from toolkit.data.sources.row_stream import Row
 from toolkit.data.tables import wording
 from toolkit.errors import ConfigError, DataError, Interrupted
@@ -105,12 +107,13 @@ def predict(
         _predict_arriving(predictor, chunks, counts, receive)
     else:
         read = partial(read_rows, source, values, config.options)
-        work = _Work(source, read, output, write, [size, explained, *astuple(wanted)], command)
+        written_as = output_dialect(source, output, values)
+        work = _Work(source, read, output, write, [size, explained, *astuple(wanted)], command, written_as)
         with sole_writer(output):
             resumable_output.check_output(output, WRITTEN_TEXTS)  # another process may have made it since
             _write_parts(work, predictor, chunks, counts, observe)
     counts.remark(config.data.max_length if recipe.task.longest_by_tokens else None, observe)
-    return counts.outcome(output if receive is None else None)
+    return counts.outcome(output if receive is None else None, written_as if receive is None else None)
 
 
 def _first_chunk(source: str, chunks: Iterator[list[Row]]) -> list[Row]:
@@ -157,6 +160,7 @@ class _Work:
         write: Writes it; None for a table.
         rows: Rows in a part, and the columns that are written.
         command: The command that resumes after a stop.
+        dialect: How an output of CSV is written.
     """
 
     source: str
@@ -165,6 +169,7 @@ class _Work:
     write: Write | None
     rows: Sequence[Any]
     command: str
+    dialect: Dialect
 
 
 def _write_parts(
@@ -199,8 +204,10 @@ def _write_parts(
             counts.add(answers)
             if total is not None:
                 observe(Counted(counts.rows, total))
-        typed = Path(work.source) if Path(work.source).suffix.lower() == ".parquet" else None
-        resumable_output.finish(output, number, work.write, typed)
+        table = row_stream.table_in(Path(work.source))
+        typed = table if table.suffix.lower() == ".parquet" else None
+        for note in resumable_output.finish(output, number, work.write, typed, work.dialect):
+            observe(Note(note))
 
 
 def _counted(observe: Observe, before: int, total: int | None) -> Observe | None:

@@ -190,7 +190,7 @@ def read_csv(
         except csv.Error as error:
             last = begin.passed + reader.line_num
             raise _broken_quotes(path, encoding, end + 1, last, begin.delimiter, str(error)) from None
-    joined, notes = _without_empty(table.joined(names or []), bare, path)
+    joined, notes = without_empty_columns(table.joined(names or []), bare, path)
     if empty:
         many, were = wording.rows(len(empty))
         notes = [f"{many} of {path.name} without any value {were} ignored (first: line {empty[0]}).", *notes]
@@ -212,7 +212,7 @@ def header_names(row: Sequence[str], given: Sequence[str], where: str) -> list[s
     return clean_names(given or row, where, line=not given)
 
 
-def _without_empty(table: pa.Table, places: Sequence[int], path: Path) -> tuple[pa.Table, list[str]]:
+def without_empty_columns(table: pa.Table, places: Sequence[int], path: Path) -> tuple[pa.Table, list[str]]:
     """Leave out the columns at `places`, which have no name, where they have no values either; return notes."""
     notes = []
     empty = [place for place in places if not pc.any(pc.not_equal(table[place], "")).as_py()]

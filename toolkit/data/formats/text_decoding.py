@@ -23,6 +23,13 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_ORDERS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    codecs.BOM_UTF8: "utf-8",
+}
 
 # Encodings that tables come in, the commonest first; others are named only when none of them fits.
 _COMMON = (
@@ -198,6 +205,13 @@ def check_gzip(path: Path) -> None:
             "Download or copy it again; `gzip -t FILE` tells whether a file is intact.",
             id="data.damaged-file",
         ) from None
+
+
+def byte_order_mark(path: Path) -> str | None:
+    """Return the encoding, with its order of bytes, that the byte order mark of a file names; None without one."""
+    with _open_bytes(path) as stream:
+        head = stream.read(4)
+    return next((name for mark, name in _ORDERS.items() if head.startswith(mark)), None)
 
 
 def _marked_encoding(path: Path) -> str:

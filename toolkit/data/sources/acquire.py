@@ -34,7 +34,14 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[Tables, s
             own = reader(place) if reader is not None else None
         if own is not None:
             return own, config.source
-        tables = read(path, encoding=config.encoding, delimiter=config.delimiter, names=config.column_names)
+        tables = read(
+            path,
+            encoding=config.encoding,
+            delimiter=config.delimiter,
+            names=config.column_names,
+            sheet=config.sheet,
+            query=config.query,
+        )
         return tables, config.source
     pair = reader(Path(config.source)) if reader is not None and source.revision is None else None
     if pair is not None:  # corpus.en beside corpus.fr, named corpus

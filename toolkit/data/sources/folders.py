@@ -25,8 +25,8 @@ def _is_device(entry: os.DirEntry[str]) -> bool:
 
 
 def hidden(name: str) -> bool:
-    """Whether a file or folder is no data by its name: .git, ._1.jpg, __MACOSX, Thumbs.db."""
-    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+    """Whether a file or folder is no data by its name: .git, ._1.jpg, ~$open.xlsx, __MACOSX, Thumbs.db."""
+    return name.startswith((".", "~$")) or name.lower() in _OF_SYSTEMS
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -5,6 +5,8 @@
     folder/data/train-00000-of-00002.parquet, …       shards are joined in the order of their names
     folder/train/pos/1.txt, folder/train/neg/7.txt    one text per file, the folder is its label
     lines.txt                                         one text per line, with its label or without: see `text_lines`
+    reviews.xlsx                                      one sheet of it
+    reviews.db                                        the rows of a query
     saved/dataset_dict.json, saved/train/…            as `save_to_disk` of the datasets library writes it
     reviews.zip                                       its contents, as if unpacked
 
@@ -23,14 +25,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from toolkit.data.audio.decoding import SUFFIXES as RECORDINGS
-from toolkit.data.formats import arrow_files
+from toolkit.data.formats import arrow_files, database_files
 from toolkit.data.formats.csv_files import ADDED, check_delimiter, clean_names, read_csv
 from toolkit.data.formats.json_rows import read_json
+from toolkit.data.formats.spreadsheets import workbook_reader
 from toolkit.data.formats.text_decoding import check_encoding, read_text
 from toolkit.data.formats.text_lines import read_lines
-from toolkit.data.images.image_decoding import SUFFIXES as PICTURES
 from toolkit.data.sources.folders import files, visible
+from toolkit.data.sources.other_formats import advice_for
 from toolkit.data.sources.zip_archives import opened
 from toolkit.data.tables import class_names
 from toolkit.errors import DataError, SourceError
@@ -39,8 +41,9 @@ from toolkit.tasks.contract import Tables
 CSV_SUFFIXES = (".csv", ".tsv", ".tab")
 TEXT_SUFFIXES = (*CSV_SUFFIXES, ".jsonl", ".ndjson", ".json")
 LINES = (".txt", ".txt.gz")
-SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), *arrow_files.SUFFIXES)
-KNOWN = f"{', '.join(TEXT_SUFFIXES)}, .txt (each also with .gz), {', '.join(arrow_files.SUFFIXES)} and .zip"
+_PACKED = (*arrow_files.SUFFIXES, *workbook_reader.SUFFIXES, *database_files.SUFFIXES)
+SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), *_PACKED)
+KNOWN = f"{', '.join(TEXT_SUFFIXES)}, .txt (each also with .gz), {', '.join(_PACKED)} and .zip"
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -53,14 +56,6 @@ SPLITS = {
 }
 # A letter after the word makes it another word: value.csv and devices.csv are not splits.
 _SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
-_OF_PICTURES = (
-    "Pictures are data of the recipe image (`toolkit inspect DATA --recipe image`): a folder for each class "
-    "(at least two), or a table with file names and labels."
-)
-_OF_RECORDINGS = (
-    "Recordings are data of the recipe speech (`toolkit inspect DATA --recipe speech`): a folder for each class "
-    "(at least two), or a table with file names and labels."
-)
 # A sample submission, as in competitions: its labels are placeholders.
 _FORM = re.compile(r"sample[ _-]?submissions?(?![a-z])", re.IGNORECASE)
 # Files that the datasets library writes next to the data.
@@ -75,11 +70,15 @@ class _Form:
         encoding: None: UTF-8, or that of a byte order mark.
         delimiter: None: detected.
         names: Of the columns; empty where the first line has them.
+        sheet: Of a workbook; None: the first.
+        query: Of a database; None: all rows of its only table.
     """
 
     encoding: str | None
     delimiter: str | None
     names: Sequence[str]
+    sheet: str | None
+    query: str | None
 
 
 def read(
@@ -88,21 +87,25 @@ def read(
     encoding: str | None = None,
     delimiter: str | None = None,
     names: Sequence[str] = (),
+    sheet: str | None = None,
+    query: str | None = None,
 ) -> Tables:
     """Read a file, or a folder of files, into Arrow tables.
 
     Args:
-        path: A .csv, .tsv, .tab, .jsonl, .ndjson, .json or .txt file (each also with .gz), a .parquet, .arrow or
-            .feather file, a folder, or a .zip of one or of files.
+        path: A .csv, .tsv, .tab, .jsonl, .ndjson, .json or .txt file (each also with .gz), a .parquet, .arrow,
+            .feather, .xlsx or .xlsm file, a database, a folder, or a .zip of one or of files.
         encoding: Of text files; without it UTF-8, or UTF-16 with a byte order mark.
         delimiter: Of .csv, .tsv and .tab files; without it found from the header line.
-        names: Of the columns of such files and of .txt, where no line of them has any.
+        names: Of the columns of such files, of .txt and of sheets, where no line of them has any.
+        sheet: Of a workbook; without it the first.
+        query: Of a database; without it all rows of its only table.
 
     Returns:
         The part "all" of a single file, or one of "train", "validation" and "test" for each that a folder holds; and
         notes on what was passed over, or guessed. Two columns are added at the end of each: `_file`, relative to
         `path`, and `_row`, the 1-based line on which the row starts (in Parquet, Arrow and JSON lists: the 1-based
-        number of the record).
+        number of the record; in workbooks: of the row in the sheet; in databases: of the row that the query returned).
 
     Raises:
         SourceError: `path` does not exist.
@@ -110,7 +113,7 @@ def read(
     """
     if encoding:
         check_encoding(encoding)
-    form = _Form(encoding, check_delimiter(delimiter), names)
+    form = _Form(encoding, check_delimiter(delimiter), names, sheet, query)
     try:
         if not path.exists():
             raise _missing(path)
@@ -265,17 +268,12 @@ def _find_unnamed(folder: Path, entries: list[Path]) -> tuple[dict[str, list[Pat
     kinds = sorted({suffix for suffix in inside if suffix})
     below = f"; files in them end in {', '.join(kinds[:5])}" if folders and kinds else ""
     advice = f"Data files end in {KNOWN}. If the data is in one of the folders, give that folder."
-    advice = next((text for suffix in kinds if (text := _of_media(suffix))), advice)
+    advice = next((text for suffix in kinds if (text := advice_for(Path(f"_{suffix}")))), advice)
     raise DataError(
         f"{folder} holds no readable data; it holds {_listed(entries)}{below}.",
         advice,
         id="source.no-data-in-folder",
     )
-
-
-def _of_media(suffix: str) -> str | None:
-    """Return how to read files of a medium; None for other files."""
-    return _OF_PICTURES if suffix in PICTURES else _OF_RECORDINGS if suffix in RECORDINGS else None
 
 
 def _lines(entries: list[Path]) -> dict[str, list[Path]]:
@@ -337,16 +335,22 @@ def _read_file(file: Path, root: Path, form: _Form) -> tuple[pa.Table, Sequence[
     if not suffix:
         raise DataError(
             f"{file} has an unknown format: its name ends in {file.suffix or 'no extension'}.",
-            _of_media(file.suffix.lower()) or f"Save it as one of {KNOWN}; a spreadsheet program can save CSV.",
+            advice_for(file) or f"Save it as one of {KNOWN}; a spreadsheet program can save CSV.",
             id="data.unknown-format",
         )
     if file.stat().st_size == 0:
         raise DataError(
             f"{file} is empty (0 bytes).", "Write or download it again, or give another file.", id="data.no-rows"
         )
+    database_files.check_query(file, form.query)
     notes: Sequence[str] = ()
     if suffix in arrow_files.SUFFIXES:
         table, rows = _read_arrow(file)
+    elif suffix in database_files.SUFFIXES:
+        table = database_files.read(file, form.query)
+        rows = pa.array(np.arange(1, table.num_rows + 1))
+    elif suffix in workbook_reader.SUFFIXES:
+        table, rows, notes = workbook_reader.read(file, form.sheet, form.names)
     elif suffix.startswith(CSV_SUFFIXES):
         table, rows, notes = read_csv(file, form.encoding, form.delimiter, form.names)
     elif suffix in LINES:

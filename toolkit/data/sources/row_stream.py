@@ -7,6 +7,8 @@ lines of text (standard input)       {"text": line}
 .conll, .iob, .bio and the like       {"words": …, "labels": …} of each sentence; also .txt of this form
 .po                                  {"text": message} of each message without a translation
 .parquet, .arrow, .feather           in batches of rows; also a folder that `save_to_disk` wrote
+.xlsx, .xlsm                         a sheet
+.sqlite, .db, .duckdb and the like   the rows of a query
 a folder                             {"file": name} for each file in it, however deep
 .zip                                 the table in it, or else each file
 """
@@ -25,18 +27,39 @@ from typing import Any
 
 from toolkit.config import normal_form as written_
 from toolkit.data.bitext import gettext_catalogue
-from toolkit.data.formats import annotation_exports, arrow_files, conll, csv_files, json_rows, text_decoding
+from toolkit.data.formats import (
+    annotation_exports,
+    arrow_files,
+    conll,
+    csv_files,
+    database_files,
+    json_rows,
+    text_decoding,
+)
+from toolkit.data.formats.spreadsheets import workbook_reader
 from toolkit.data.formats.text_decoding import open_text
 from toolkit.data.formats.text_lines import find_layout
+from toolkit.data.sources.csv_dialect import Dialect, find_dialect
 from toolkit.data.sources.folders import files
 from toolkit.data.sources.local_files import CSV_SUFFIXES, in_utf8
+from toolkit.data.sources.other_formats import advice_for
 from toolkit.data.sources.zip_archives import unpacked
 from toolkit.errors import DataError, SourceError
 
 STANDARD_INPUT = "-"
 UNREAD = "unread"  # key of a line without columns
 _JSON = (".jsonl", ".ndjson", ".json")
-SUFFIXES = (".txt", *CSV_SUFFIXES, *_JSON, *arrow_files.SUFFIXES, *conll.SUFFIXES, ".po", ".zip")
+SUFFIXES = (
+    ".txt",
+    *CSV_SUFFIXES,
+    *_JSON,
+    *arrow_files.SUFFIXES,
+    *workbook_reader.SUFFIXES,
+    *database_files.SUFFIXES,
+    *conll.SUFFIXES,
+    ".po",
+    ".zip",
+)
 _CHUNK_BYTES = 2**27
 _SAMPLE = 1000  # lines that determine the layout
 _UNDECODED = re.compile("[\udc80-\udcff]")  # a byte, as "surrogateescape" reads it
@@ -74,7 +97,7 @@ def check_input(source: str) -> None:
     if _kind(path) not in SUFFIXES:
         raise DataError(
             f"{source} has a format that cannot be read row by row.",
-            f"Give a file that ends in {', '.join(SUFFIXES)} (text also with .gz), or a folder of files.",
+            advice_for(path) or f"Give a file that ends in {', '.join(SUFFIXES)} (text also with .gz), or a folder.",
             id="data.unknown-format",
         )
 
@@ -85,6 +108,8 @@ def rows(
     encoding: str | None = None,
     delimiter: str | None = None,
     names: Sequence[str] = (),
+    sheet: str | None = None,
+    query: str | None = None,
     everything: bool = False,
 ) -> Iterator[Row]:
     """Yield the rows of a file, or of standard input, in their order.
@@ -93,7 +118,9 @@ def rows(
         source: The file, or "-".
         encoding: Of a text file.
         delimiter: Of the columns of CSV.
-        names: Of the columns of CSV, and of text, where no line of it names them.
+        names: Of the columns of CSV, of a sheet and of text, where no line of it names them.
+        sheet: Of a workbook; the first one when None.
+        query: Of a database; all rows of its only table when None.
         everything: Of a catalogue also the messages that are translated already.
     """
     if source == STANDARD_INPUT:
@@ -105,6 +132,7 @@ def rows(
     delimiter = csv_files.check_delimiter(delimiter)
     path = table_in(Path(source))
     kind = _kind(path)
+    database_files.check_query(path, query)
     if path.is_dir():
         saved = arrow_files.shards(path)
         if saved:
@@ -113,6 +141,10 @@ def rows(
             yield from (Row({"file": in_utf8(file.relative_to(path).as_posix())}) for file in files(path))
     elif kind in arrow_files.SUFFIXES:
         yield from _arrow(path)
+    elif kind in database_files.SUFFIXES:
+        yield from (Row(_normal(values)) for values in database_files.rows(path, query))
+    elif kind in workbook_reader.SUFFIXES:
+        yield from (Row(_normal(values)) for values in workbook_reader.rows(path, sheet, names))
     elif kind == ".po":
         yield from (Row({"text": message}) for message in gettext_catalogue.messages(path, everything=everything))
     else:
@@ -126,6 +158,16 @@ def rows(
                 yield from _csv(path, stream, delimiter, names)
             else:
                 yield from _json(path, stream)
+
+
+def dialect(source: str, encoding: str | None, delimiter: str | None) -> Dialect | None:
+    """Return how the rows are written, if the source is CSV."""
+    if source == STANDARD_INPUT:
+        return None
+    path = table_in(Path(source))
+    if path.is_dir() or _kind(path) not in CSV_SUFFIXES:
+        return None
+    return find_dialect(path, encoding, delimiter)
 
 
 def table_in(path: Path) -> Path:

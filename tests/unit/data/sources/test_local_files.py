@@ -96,8 +96,8 @@ def test_what_a_run_directory_holds_is_read_again(tmp_path):
 
 
 def test_unknown_ending_lists_the_known_ones(tmp_path):
-    message = fault("data.unknown-format", write(tmp_path / "reviews.xlsx", b"PK"))
-    assert "reviews.xlsx" in message
+    message = fault("data.unknown-format", write(tmp_path / "reviews.dat", b"PK"))
+    assert "reviews.dat" in message
     assert all(suffix in message for suffix in (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".gz"))
 
 

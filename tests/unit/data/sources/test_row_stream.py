@@ -136,9 +136,9 @@ def test_parquet(tmp_path):
 def test_unreadable_inputs_are_rejected_early(tmp_path):
     with refused(SourceError, "source.file-missing", "none.csv"):
         check_input(str(tmp_path / "none.csv"))
-    (tmp_path / "a.xlsx").write_bytes(b"")
-    with refused(DataError, "data.unknown-format", "a.xlsx", ".csv"):
-        check_input(str(tmp_path / "a.xlsx"))
+    (tmp_path / "a.xls").write_bytes(b"")
+    with refused(DataError, "data.unknown-format", "a.xls", "CSV"):
+        check_input(str(tmp_path / "a.xls"))
     check_input("-")
 
 
