@@ -162,7 +162,7 @@ def test_changed_data_give_no_curve_and_no_join(place: Path) -> None:
         answer = api.select(place / "run", pool=place / "pool.csv", rows=5, progress=False)
         assert answer.curve is None
         assert "data.csv" in answer.facts["curve_missing"]
-        with refused(DataError, "select.data-changed"):
+        with refused(DataError, "run.data-changed"):
             api.select(place / "run", labelled=place / "truth.csv", output=place / "third", progress=False)
     finally:
         (place / "data.csv").write_text(kept, encoding="utf-8")

@@ -94,7 +94,7 @@ def test_what_cannot_be_compared_is_refused(home: Path) -> None:
     for target, source, error in (
         ("run", "few.txt", "watch.too-few-rows"),
         ("run", "none.csv", "source.file-missing"),
-        ("run/model", "same.csv", "watch.not-a-run"),
+        ("run/model", "same.csv", "run.not-a-run"),
     ):
         refused = watched(home, source, run=target)
         assert (refused.code, error in refused.text) == (2, True), refused.text

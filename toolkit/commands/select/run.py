@@ -169,7 +169,9 @@ def select(
     curve, without = None, "No learning curve was asked for."
     if wanted.curve:
         curve, missing = (
-            labelled.curve(run, recipe, values, wanted.rows, wanted.stop_below, observe) if run else (None, None)
+            labelled.curve(target, recipe_name, values.get("loading", {}), wanted.rows, wanted.stop_below, observe)
+            if run
+            else (None, None)
         )
         without = missing or "A model without its run has no labelled rows to measure a learning curve on."
     label = _label_column(recipe, config)

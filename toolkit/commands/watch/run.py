@@ -66,7 +66,7 @@ def watch(
         raise SourceError(
             f"{target} is not a run directory, so there are no held-out rows to compare with.",
             "Give the run directory that `toolkit finetune` wrote.",
-            id="watch.not-a-run",
+            id="run.not-a-run",
         )
     run = runs.Run(Path(target))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
