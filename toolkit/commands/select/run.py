@@ -117,10 +117,10 @@ def select(
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
     seed = config.training.seed
     observe(Stage("Reading the pool"))
-    drawn, total = sampled(read_rows(source, values, config.options), wanted.pool_rows, seed)
+    inputs = recipe.task.named_inputs(config.options)
+    drawn, total = sampled(read_rows(source, values, config, inputs), wanted.pool_rows, seed)
     if not drawn:
         raise DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
-    inputs = recipe.task.named_inputs(config.options)
     roles = assign_columns(source, [row for _, row in drawn], inputs, config.data.columns)
     stored = StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
     root = root_of(source)

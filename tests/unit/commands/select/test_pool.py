@@ -12,7 +12,7 @@ from tests.support.errors import refused
 from toolkit.commands.predict.input_rows import sampled
 from toolkit.commands.select import files
 from toolkit.commands.select.files import Batch
-from toolkit.data.sources.row_stream import Row
+from toolkit.data.sources.row_formats import Row
 from toolkit.errors import ConfigError
 from toolkit.report.pages import selection
 from toolkit.tasks import loading
