@@ -20,7 +20,8 @@ from toolkit.training.adaptation.feature_vectors import HEAD, MEAN
 from toolkit.training.adaptation.probe_kinds import ProbeKind
 
 MOST_ROWS = 2000  # labelled rows of the curve, drawn by the seed
-MORE = (100, 1000)  # labels whose gain is predicted
+DECISIVE = 100  # more labels on whose gain the advice is: of a small batch the gain is always small
+FAR = 1000  # more labels whose gain is told, too
 
 
 def curve(
@@ -32,8 +33,8 @@ def curve(
         target: The run.
         recipe_name: The file of its recipe, where that is not installed.
         loading: Values of `loading` that the user gave now.
-        rows: Of the next batch, on whose gain the advice is.
-        threshold: The least gain that is worth them.
+        rows: Of the next batch, whose gain is told.
+        threshold: The least gain of `DECISIVE` labels that is worth them.
         observe: Called with each event.
     """
     try:
@@ -101,7 +102,7 @@ def _facts(
     rows: int,
     threshold: float,
 ) -> dict[str, Any]:
-    gain = fitted.gain(labelled, rows)
+    decisive = fitted.gain(labelled, DECISIVE)
     a, b, c = (float(value) for value in fitted.laws[0])
     return {
         "error": kind.error,
@@ -116,9 +117,9 @@ def _facts(
         "floor": asdict(fitted.floor),
         "gains": [
             {"labels": more, "far": labelled + more > 2 * labelled, **asdict(fitted.gain(labelled, more))}
-            for more in MORE
+            for more in sorted({rows, FAR} - {DECISIVE})
         ],
-        "next": {"labels": rows, **asdict(gain)},
+        "decisive": {"labels": DECISIVE, **asdict(decisive)},
         "threshold": threshold,
-        "advice": learning_curve.advice(gain, threshold),
+        "advice": learning_curve.advice(decisive, threshold),
     }

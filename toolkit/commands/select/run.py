@@ -37,7 +37,7 @@ class SelectOptions:
         pool_rows: Rows of the pool that are predicted at most, drawn at random of larger ones.
         tool: One of `files.TOOLS`.
         suggestions: Whether a labelling tool shows the model's predictions.
-        stop_below: The least reduction of the error that is worth the next batch.
+        stop_below: The least reduction of the error that is worth 100 more labels.
         curve: Whether to measure a learning curve.
     """
 
