@@ -129,5 +129,5 @@ def test_changed_data_and_existing_decisions_are_refused(run: tuple[Path, dict[t
     table.write_text(before.replace("seen", "watched", 1), encoding="utf-8")
     changed = toolkit("repair", "copy", cwd=cwd)
     table.write_text(before, encoding="utf-8")
-    assert (changed.code, "[repair.data-changed]" in changed.err) == (2, True), changed.text
+    assert (changed.code, "[run.data-changed]" in changed.err) == (2, True), changed.text
     assert not (copy / "repair").exists()

@@ -85,8 +85,9 @@ def test_chosen_rows_are_less_certain_than_the_pool(place: Path, answer: dict) -
 def test_learning_curve_has_gains_with_intervals(place: Path, answer: dict) -> None:
     curve = answer["curve"]
     assert curve["labelled"] == curve["measured_on"] > 100
-    assert [gain["labels"] for gain in curve["gains"]] == [100, 1000]
-    for gain in (curve["next"], *curve["gains"]):
+    assert curve["decisive"]["labels"] == 100  # whatever --rows is
+    assert [gain["labels"] for gain in curve["gains"]] == [20, 1000]
+    for gain in (curve["decisive"], *curve["gains"]):
         assert 0 <= gain["low"] <= gain["high"]
     assert curve["advice"] in ("stop", "go on", "undecided")
     page = (place / "rows.html").read_text(encoding="utf-8")
@@ -162,7 +163,7 @@ def test_changed_data_give_no_curve_and_no_join(place: Path) -> None:
         answer = api.select(place / "run", pool=place / "pool.csv", rows=5, progress=False)
         assert answer.curve is None
         assert "data.csv" in answer.facts["curve_missing"]
-        with refused(DataError, "select.data-changed"):
+        with refused(DataError, "run.data-changed"):
             api.select(place / "run", labelled=place / "truth.csv", output=place / "third", progress=False)
     finally:
         (place / "data.csv").write_text(kept, encoding="utf-8")

@@ -51,20 +51,33 @@ def test_batches_are_recorded_once_and_shift_ends_with_3(home: Path) -> None:
     assert faults(SHIFT, printed["shift"]) == []
     assert {"parcel", "refund"} <= {row["word"] for row in printed["shift"]["words"] if row["claimed"]}
     assert all("refund" in row["text"] for row in printed["shift"]["examples"])
+    page = home / "run" / "watch" / "drift.html"
+    assert "Batch 2, the latest" in page.read_text(encoding="utf-8")
     again = watched(home, "same.csv", "--looks", "2")
+    assert "Batch 1 of 2, seen again" in page.read_text(encoding="utf-8")
     assert again.code == 0, again.text
     kept = records(home)
     assert [(row["source"], row["look"]) for row in kept] == [("same.csv", 1), ("other.csv", 2)]
     assert [row["shift"]["claimed"] for row in kept] == [False, True]
-    assert all(row["shift"]["level"] == pytest.approx(0.05 / 20) for row in kept)
-    assert kept[0]["unreadable"] == 0
+    assert all(row["level"] == pytest.approx(0.05 / 20) for row in kept)
+    assert kept[0]["unreadable"]["new"] == {"rows": 0, "of": 100}
     assert kept[1]["shift"]["examples"] == []
     sampled = watched(home, "other.csv", "--rows", "40")
     assert sampled.code in (0, 3), sampled.text
     assert (records(home)[-1]["rows_read"], records(home)[-1]["shift"]["rows"]) == (100, 40)
-    page = home / "run" / "watch" / "drift.html"
     assert "<script>" not in page.read_text(encoding="utf-8")
     check_page(page)
+
+
+def test_many_rows_that_cannot_be_predicted_are_an_alarm(home: Path) -> None:
+    head, *rows = (home / "same.csv").read_text(encoding="utf-8").splitlines()
+    lost = [row if number % 3 else '""' for number, row in enumerate(rows)]
+    (home / "lost.csv").write_text("\n".join([head, *lost]) + "\n", encoding="utf-8")
+    outcome = watched(home, "lost.csv", "--json")
+    assert outcome.code == 3, outcome.text
+    record = json.loads(outcome.out)
+    assert record["unreadable"]["new"] == {"rows": 34, "of": 100}
+    assert (record["unreadable"]["claimed"], record["shift"]["claimed"]) == (True, False)
 
 
 def test_evaluation_of_other_rows_has_the_section(home: Path) -> None:
@@ -94,7 +107,7 @@ def test_what_cannot_be_compared_is_refused(home: Path) -> None:
     for target, source, error in (
         ("run", "few.txt", "watch.too-few-rows"),
         ("run", "none.csv", "source.file-missing"),
-        ("run/model", "same.csv", "watch.not-a-run"),
+        ("run/model", "same.csv", "run.not-a-run"),
     ):
         refused = watched(home, source, run=target)
         assert (refused.code, error in refused.text) == (2, True), refused.text

@@ -90,6 +90,7 @@ def read(path: Path, target: Column, labels: Sequence[str]) -> dict[Place, Corre
 
     Args:
         path: CSV with the columns file, row and decision; of new_label and suggestion where rows are relabelled.
+            A new label without a decision is one to relabel.
         target: The column that is corrected.
         labels: Names of the classes.
 
@@ -105,12 +106,14 @@ def read(path: Path, target: Column, labels: Sequence[str]) -> dict[Place, Corre
             id="repair.not-for-task",
         )
     corrections: dict[Place, Correction] = {}
+    decided: dict[Place, int] = {}  # to the line; rows that are kept, too
     for line, row in rows(path):
-        decision = row["decision"].casefold()
-        if decision in ("", KEEP):
+        new = row.get("new_label", "")
+        decision = row["decision"].casefold() or (RELABEL if new else "")
+        if not decision:
             continue
         where = f"{path}, line {line}"
-        if decision not in (DROP, RELABEL):
+        if decision not in (KEEP, DROP, RELABEL):
             raise DataError(
                 f"{where}: `{row['decision'][:60]}` is not a decision.",
                 f"Write {KEEP}, {DROP}, {RELABEL}, or nothing.",
@@ -124,12 +127,21 @@ def read(path: Path, target: Column, labels: Sequence[str]) -> dict[Place, Corre
                 id="repair.unknown-row",
             )
         place = (row["file"], int(number))
-        if place in corrections:
+        if place in decided:
             raise DataError(
-                f"{where}: {place[0]}, row {place[1]} has a decision in line {corrections[place].line} already.",
+                f"{where}: {place[0]}, row {place[1]} has a decision in line {decided[place]} already.",
                 "Keep one of the two.",
                 id="repair.decided-twice",
             )
+        if decision != RELABEL and new:
+            raise DataError(
+                f"{where}: the decision is {decision}, and there is a new label, `{new[:60]}`.",
+                f"Write {RELABEL}, or leave the new label out.",
+                id="repair.decided-twice",
+            )
+        decided[place] = line
+        if decision == KEEP:
+            continue
         corrections[place] = Correction(line, _label(row, where, target, labels) if decision == RELABEL else None)
     return corrections
 

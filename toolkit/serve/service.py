@@ -11,7 +11,7 @@ import pyarrow as pa
 from toolkit.commands.evaluate.stored_model import find_stored, shown, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
 from toolkit.commands.predict.predictor import Predictor
-from toolkit.data.sources.row_stream import Row
+from toolkit.data.sources.row_formats import Row
 from toolkit.errors import ModelError
 from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.events import Observe, Stage

@@ -52,7 +52,7 @@ def class_number(text: str, labels: Sequence[str]) -> int:
     name = text if text in labels else normal_form.label(text)
     if name not in labels:
         near = difflib.get_close_matches(text, labels, n=1)
-        raise ValueError(f"there is no class `{text}`" + (f"; did you mean `{near[0]}`?" if near else ""))
+        raise ValueError(f"there is no class `{text}`" + (f", but `{near[0]}`" if near else ""))
     return list(labels).index(name)
 
 

@@ -66,6 +66,8 @@ def test_cell_of_each_kind_is_its_value(target: object, classes: tuple[str, ...]
         ("a.csv,2,relabel,goood", "repair.unknown-label", "`good`"),
         ("a.csv,2,relabel,", "repair.unknown-label", "line 2"),
         ("a.csv,2,drop,\na.csv,2,drop,", "repair.decided-twice", "line 3"),
+        ("a.csv,2,keep,\na.csv,2,drop,", "repair.decided-twice", "line 3"),
+        ("a.csv,2,keep,good", "repair.decided-twice", "`good`"),
     ],
 )
 def test_wrong_lines_are_refused(write: Callable[..., Path], line: str, identifier: str, fact: str) -> None:
@@ -86,6 +88,11 @@ def test_unreadable_files_and_tasks_without_labels_are_refused(write: Callable[.
     assert written.value.id == "repair.not-for-task"
     assert corrections.read(write("c.csv", f"{HEAD}a.csv,2,,\na.csv,3,Keep,\n,,,\n"), LABEL, CLASSES) == {}
     assert TEXT.name == "text"
+
+
+def test_a_new_label_alone_relabels(write: Callable[..., Path]) -> None:
+    read = corrections.read(write("c.csv", f"{HEAD}a.csv,2,,bad\n"), LABEL, CLASSES)
+    assert {place: correction.value for place, correction in read.items()} == {("a.csv", 2): 1}
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

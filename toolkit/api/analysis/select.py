@@ -105,7 +105,7 @@ def select(
         pool_rows: Rows of the pool to consider; of more they are drawn at random.
         tool: "csv", or the tool that imports the rows: "label-studio" or "argilla".
         with_suggestions: Show the model's predictions in that tool; they bias annotators.
-        stop_below: The least reduction of the error that is worth the next rows.
+        stop_below: The least reduction of the error that is worth 100 more labels.
         no_curve: Measure no learning curve.
         recipe: The task of a model that was not trained here, or the file of its recipe.
         text_column: Column that holds the text.

@@ -138,8 +138,8 @@ class Watched:
 
     @property
     def claimed(self) -> bool:
-        """Whether the rows are shown to differ."""
-        return bool(self.record["shift"]["claimed"])
+        """Whether the rows are shown to differ, or more of them than usual cannot be predicted."""
+        return bool(self.record["claimed"])
 
     @property
     def page(self) -> Path:

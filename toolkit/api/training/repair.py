@@ -9,7 +9,8 @@ from toolkit import runs
 from toolkit.api.call import words
 from toolkit.api.call.caller import Caller, called
 from toolkit.api.results import Comparison, Report, Run
-from toolkit.commands.repair import annotators, find, retrain, source
+from toolkit.commands.finetune import trained_run
+from toolkit.commands.repair import annotators, find, retrain
 from toolkit.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -80,13 +81,13 @@ def repair(
     _check(decisions, annotator_column, output, resume=resume)
     target = str(runs.newest().path) if run is None else words.target_of(run)
     with called(progress, "repair", [target], given) as caller:
-        trained = source.read(target, recipe, trusted=trust_remote_code)
+        trained = trained_run.read(target, recipe, {"trust_remote_code": trust_remote_code})
         if decisions is None:
             find.check_place(trained)
             prepared = trained.prepared(caller.observe)
             agreement = None if annotator_column is None else annotators.measured(prepared, annotator_column)
             summary = find.write(trained, prepared, find.find(prepared, caller.observe), agreement)
-            return Repair(trained.run.path / source.FOLDER, summary)
+            return Repair(trained.run.path / find.FOLDER, summary)
         place = None if output is None else str(output)
         made = retrain.repaired(
             *(trained, Path(decisions), place, caller.command, caller.observe),

@@ -44,7 +44,7 @@ def select(
         typer.Option("--with-suggestions", help="Show predictions in the labelling tool; they bias annotators."),
     ] = False,
     stop_below: Annotated[
-        float, typer.Option("--stop-below", help="Stop when the next rows reduce the error by less than this.")
+        float, typer.Option("--stop-below", help="Stop when 100 more labels reduce the error by less than this.")
     ] = 0.005,
     no_curve: Annotated[bool, typer.Option("--no-curve", help="Do not measure a learning curve.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON document.")] = False,

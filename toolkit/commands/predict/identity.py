@@ -11,7 +11,7 @@ import toolkit
 from toolkit import runs
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources import folders
-from toolkit.data.sources.row_stream import Row
+from toolkit.data.sources.row_formats import Row
 
 _CHUNK = 1024  # rows whose picture files are hashed at a time
 

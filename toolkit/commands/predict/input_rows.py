@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from toolkit.config import RunConfig
 from toolkit.data.batching import vocabulary
 from toolkit.data.formats import headers
-from toolkit.data.sources import row_stream
+from toolkit.data.sources import row_formats, row_stream
 from toolkit.data.sources.csv_dialect import Dialect
 from toolkit.data.sources.folders import files
-from toolkit.data.sources.row_stream import Row
+from toolkit.data.sources.row_formats import Row
 from toolkit.data.tables import columns
 from toolkit.errors import DataError
 from toolkit.inference.model import StoredModel
@@ -22,10 +23,18 @@ MOST_TABLES = 20  # in a folder; more are texts, one in each file
 ADDED = ("prediction", "score", "calibrated_score", "explanation", "problem")
 
 
-def read_rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield the rows of a file or of standard input, read as the configuration says."""
+def read_rows(source: str, values: Mapping[str, Any], config: RunConfig, inputs: Sequence[Column]) -> Iterator[Row]:
+    """Yield the rows of a file or of standard input.
+
+    Args:
+        source: The file, or "-".
+        values: Nested configuration values of this call, which say how it is read.
+        config: Of the model.
+        inputs: What the model reads.
+    """
     data = values.get("data", {})
-    everything = bool(options.get("retranslate"))
+    everything = bool(config.options.get("retranslate"))
+    roles = [column.role for column in inputs]
     return row_stream.rows(
         source,
         encoding=data.get("encoding"),
@@ -34,6 +43,7 @@ def read_rows(source: str, values: Mapping[str, Any], options: Mapping[str, Any]
         sheet=data.get("sheet"),
         query=data.get("query"),
         everything=everything,
+        known=[name for role in roles for name in (role, config.data.columns.get(role, role))],
     )
 
 
@@ -78,7 +88,7 @@ def assign_columns(
     source: str, first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]
 ) -> dict[str, str]:
     """Assign columns to roles by the first rows: the names of training where the input has them."""
-    names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == row_stream.UNREAD)))
+    names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == row_formats.UNREAD)))
     roles = [column.role for column in inputs]
     likely = headers.likely_names(names, [[row.values.get(name) for name in names] for row in first])
     chosen = {role: name for role, name in named.items() if role in roles and name in names}

@@ -8,7 +8,7 @@ from toolkit.commands.evaluate.stored_model import find_stored, stored_card
 from toolkit.commands.predict.answer_options import USUAL, AnswerOptions
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources import row_stream
-from toolkit.data.sources.row_stream import Row
+from toolkit.data.sources.row_formats import Row
 from toolkit.errors import ConfigError
 from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.events import Observe, Stage

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from toolkit.commands.explain.service import Explainer
-from toolkit.data.sources.row_stream import Row
+from toolkit.data.sources.row_formats import Row
 from toolkit.data.tables import columns
 from toolkit.errors import DataError, RecipeError
 from toolkit.evaluation.statistics.temperature import at_temperature

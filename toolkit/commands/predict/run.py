@@ -28,7 +28,7 @@ from toolkit.commands.predict.predictor import Predictor
 from toolkit.data import resumable_output
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.csv_dialect import Dialect
-from toolkit.data.sources.row_stream import Row
+from toolkit.data.sources.row_formats import Row
 from toolkit.data.tables import wording
 from toolkit.errors import ConfigError, DataError, Interrupted
 from toolkit.evaluation.stored_calibration import stored_temperature
@@ -85,7 +85,7 @@ def predict(
     stored = StoredModel(checkpoint.path, recipe, labels, config, slim=not explained, observe=observe)
     size = EXPLAINED if explained else WRITTEN if recipe.generate is not None else CHUNK
     arriving = receive is not None and source == row_stream.STANDARD_INPUT
-    chunks = in_chunks(read_rows(source, values, config.options), size, arriving=arriving)
+    chunks = in_chunks(read_rows(source, values, config, inputs), size, arriving=arriving)
     limits = wanted.limits(stored)
     written = recipe.target.empty(AnswerFormat(labels, calibrated=False, all_scores=False, limits=limits))
     chunks = map(partial(without_taken_columns, written=written), chunks)
@@ -106,7 +106,7 @@ def predict(
         observe(Stage("Predicting rows as they arrive"))
         _predict_arriving(predictor, chunks, counts, receive)
     else:
-        read = partial(read_rows, source, values, config.options)
+        read = partial(read_rows, source, values, config, inputs)
         written_as = output_dialect(source, output, values)
         work = _Work(source, read, output, write, [size, explained, *astuple(wanted)], command, written_as)
         with sole_writer(output):

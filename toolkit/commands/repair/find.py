@@ -14,8 +14,8 @@ import numpy as np
 
 from toolkit import runs
 from toolkit.commands.finetune.prepare import Prepared
+from toolkit.commands.finetune.trained_run import TrainedRun
 from toolkit.commands.repair.features import CrossFitted, cross_fitted
-from toolkit.commands.repair.source import FOLDER, Source, check_task
 from toolkit.data import corrections
 from toolkit.data.tables.columns import POSITION
 from toolkit.errors import ConfigError
@@ -29,7 +29,9 @@ from toolkit.evaluation.duplicates.near_duplicates import LONGEST
 from toolkit.events import Observe, Stage
 from toolkit.report.pages import repair as page
 from toolkit.runs.lock import sole_writer
+from toolkit.tasks.contract import Recipe
 
+FOLDER = "repair"  # in a run
 FILE, SUMMARY, PAGE = "doubts.csv", "doubts.json", "repair.html"
 _BESIDE = ("text", "label", "suggestion", "reason", "score", "similar_to")
 COLUMNS = (*corrections.COLUMNS[:2], *_BESIDE, *corrections.COLUMNS[2:])
@@ -50,7 +52,7 @@ class Found:
     searched: bool
 
 
-def check_place(source: Source) -> None:
+def check_place(source: TrainedRun) -> None:
     """Refuse to replace a file in which somebody decided already.
 
     Raises:
@@ -62,6 +64,26 @@ def check_place(source: Source) -> None:
             f"{file} contains decisions, which would be overwritten.",
             f"Apply them with --decisions {file}, or move the file.",
             id="repair.decisions-exist",
+        )
+
+
+def check_task(recipe: Recipe) -> None:
+    """Refuse a task whose training rows cannot be doubted.
+
+    Raises:
+        ConfigError: With what can be done instead.
+    """
+    task = recipe.task
+    if not task.repairable:
+        advice = (
+            "Leave out bad pairs with the recipe's own filters (`toolkit recipes show`)."
+            if recipe.clean is not None
+            else "Compare its validation rows with the predictions: `toolkit evaluate`."
+        )
+        raise ConfigError(
+            f"Doubts are for rows with classes or numbers, and the column of the {task.target.role} holds neither.",
+            advice,
+            id="repair.not-for-task",
         )
 
 
@@ -108,7 +130,7 @@ def _of_labels(
     return found, noise, None
 
 
-def write(source: Source, prepared: Prepared, found: Found, agreement: Mapping[str, Any] | None) -> dict[str, Any]:
+def write(source: TrainedRun, prepared: Prepared, found: Found, agreement: Mapping[str, Any] | None) -> dict[str, Any]:
     """Write the folder of doubts, whole or not at all, and return the summary."""
     summary = summarised(source, prepared, found, agreement)
     rows = _rows(prepared, found.doubts)
@@ -125,7 +147,9 @@ def write(source: Source, prepared: Prepared, found: Found, agreement: Mapping[s
     return summary
 
 
-def summarised(source: Source, prepared: Prepared, found: Found, agreement: Mapping[str, Any] | None) -> dict[str, Any]:
+def summarised(
+    source: TrainedRun, prepared: Prepared, found: Found, agreement: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Return the summary as JSON: "run", "fingerprint", "rows", "doubts", "reasons", "noise", "searched", "annotators".
 
     Args:

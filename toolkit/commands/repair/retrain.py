@@ -10,7 +10,8 @@ from toolkit import runs
 from toolkit.commands.compare import compare
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.run import finetune
-from toolkit.commands.repair.source import FOLDER, Source
+from toolkit.commands.finetune.trained_run import TrainedRun
+from toolkit.commands.repair.find import FOLDER
 from toolkit.data import corrections
 from toolkit.data.corrections import Correction, Place
 from toolkit.errors import DataError
@@ -39,7 +40,7 @@ class Repaired:
 
 
 def repaired(
-    source: Source,
+    source: TrainedRun,
     decisions: Path,
     output: str | None,
     command: str,
@@ -60,8 +61,8 @@ def repaired(
         started: Start of the command by `time.monotonic`, for a time budget.
 
     Raises:
-        ToolkitError: As of `corrections.read`, `Source.prepared` and `finetune`; or the decisions name rows that are
-            not among the training rows, or change nothing.
+        ToolkitError: As of `corrections.read`, `TrainedRun.prepared` and `finetune`; or the decisions name rows that
+            are not among the training rows, or change nothing.
     """
     before = source.prepared(observe)
     target, labels = before.recipe.task.target, before.splits.labels

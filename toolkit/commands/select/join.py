@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from toolkit import runs
 from toolkit.commands.evaluate.stored_model import find_stored
-from toolkit.commands.finetune import train_fingerprint
-from toolkit.commands.select.labelled import read_again
+from toolkit.commands.finetune import train_fingerprint, trained_run
 from toolkit.commands.select.run import check_task
 from toolkit.config import RunConfig
 from toolkit.data.load import load_table
@@ -54,15 +53,11 @@ def join(
         )
     if output.exists():
         raise ConfigError(f"{output} already exists.", "Remove it, or give another --output.", id="output.exists")
-    if not runs.is_run(Path(target)):
-        raise ConfigError(
-            f"{target} is not a run, so its rows are not known.", "Give a run directory.", id="select.not-a-run"
-        )
-    run = runs.Run(Path(target))
+    run = trained_run.read(target, recipe_name, values.get("loading", {}))
     observe(Stage("Locating the model"))
     checkpoint, of_model, stored_config, labels = find_stored(target, values, recipe_name)
     check_task(of_model)
-    recipe, config, splits = read_again(run, of_model, values, observe)
+    recipe, config, splits = run.rows(observe)
     observe(Stage("Reading the labelled rows"))
     data = config.data.model_copy(update={"source": source, "where": {}, "max_train_rows": None})
     read = load_table(recipe, data, splits.labels, options=config.options)

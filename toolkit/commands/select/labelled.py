@@ -7,102 +7,42 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from toolkit import runs
-from toolkit.commands.few_labels import settle
-from toolkit.commands.finetune.prepare import Prepared, configure, prepare, with_target
+from toolkit.commands.finetune import trained_run
+from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.training import backbone
-from toolkit.config import Resolved, RunConfig, merge
-from toolkit.config.files import read_file
-from toolkit.data.load import Splits, load_splits
-from toolkit.errors import DataError, SourceError, ToolkitError
+from toolkit.errors import ToolkitError
 from toolkit.evaluation.context import clusters
 from toolkit.evaluation.selection import learning_curve
 from toolkit.evaluation.statistics.clusters import kept
 from toolkit.events import Counted, Observe, Stage
-from toolkit.tasks.contract import Recipe
 from toolkit.training.adaptation import linear_probe, probe_kinds
 from toolkit.training.adaptation.feature_vectors import HEAD, MEAN
 from toolkit.training.adaptation.probe_kinds import ProbeKind
 
 MOST_ROWS = 2000  # labelled rows of the curve, drawn by the seed
-MORE = (100, 1000)  # labels whose gain is predicted
-
-
-def read_again(
-    run: runs.Run, recipe: Recipe, values: Mapping[str, Any], observe: Observe
-) -> tuple[Recipe, RunConfig, Splits]:
-    """Read the data of a run again, divided as they were.
-
-    Args:
-        run: A complete run.
-        recipe: The task of its model.
-        values: Nested configuration values of this call.
-        observe: Called with each event.
-
-    Returns:
-        The task, the configuration of the run, and its rows.
-
-    Raises:
-        ToolkitError: They cannot be read.
-        DataError: They have changed since.
-    """
-    recipe, resolved = _configured(run, recipe, values)
-    observe(Stage("Reading the labelled rows of the run"))
-    config = resolved.config
-    splits = load_splits(recipe, config.data, config.training.seed, config.options)
-    recipe, resolved = with_target(recipe, resolved, splits)
-    resolved, splits = settle.settle(resolved, recipe, splits)
-    _check_unchanged(run, resolved.config, splits)
-    return recipe, resolved.config, splits
-
-
-def _configured(run: runs.Run, recipe: Recipe, values: Mapping[str, Any]) -> tuple[Recipe, Resolved]:
-    """Return the recipe and the configuration of a run.
-
-    The run may be from elsewhere: it does not name a file of a recipe, nor allow code of a checkpoint to run.
-    """
-    stored = dict(read_file(run.path / "config.yaml"))
-    name, loading = stored.get("recipe"), stored.pop("loading", None) or {}
-    stored.pop("output", None)
-    if not isinstance(name, str):
-        raise SourceError(
-            f"{run.path / 'config.yaml'} names no recipe.", "Copy the run directory again.", id="run.damaged"
-        )
-    scratch = {"loading": {"from_scratch": bool(loading.get("from_scratch"))}}
-    given = {key: value for key, value in values.items() if key == "loading"}
-    own = str(recipe.file) if name.endswith(".py") else name
-    return configure(own, [("run", merge(stored, scratch)), ("flag", given)])
-
-
-def _check_unchanged(run: runs.Run, config: RunConfig, splits: Splits) -> None:
-    if splits.facts["fingerprint"] != (run.facts.get("data") or {}).get("fingerprint"):
-        raise DataError(
-            f"{config.data.source} has changed since the run was trained.",
-            "Restore the file, or train again.",
-            id="select.data-changed",
-        )
+DECISIVE = 100  # more labels on whose gain the advice is: of a small batch the gain is always small
+FAR = 1000  # more labels whose gain is told, too
 
 
 def curve(
-    run: runs.Run, recipe: Recipe, values: Mapping[str, Any], rows: int, threshold: float, observe: Observe
+    target: str, recipe_name: str | None, loading: Mapping[str, Any], rows: int, threshold: float, observe: Observe
 ) -> tuple[dict[str, Any] | None, str | None]:
     """Return the learning curve of a run's labelled rows as JSON, or why there is none.
 
     Args:
-        run: The run.
-        recipe: The task of its model.
-        values: Nested configuration values of this call.
-        rows: Of the next batch, on whose gain the advice is.
-        threshold: The least gain that is worth them.
+        target: The run.
+        recipe_name: The file of its recipe, where that is not installed.
+        loading: Values of `loading` that the user gave now.
+        rows: Of the next batch, whose gain is told.
+        threshold: The least gain of `DECISIVE` labels that is worth them.
         observe: Called with each event.
     """
     try:
-        recipe, resolved = _configured(run, recipe, values)
-        if resolved.config.loading.from_scratch:
+        trained = trained_run.read(target, recipe_name, loading)
+        if trained.from_scratch:
             return None, "The model was trained from scratch: there is no checkpoint whose features a probe could read."
         observe(Stage("Reading the labelled rows of the run"))
-        prepared = prepare(recipe, resolved, lambda _event: None, may_compare=True)
-        _check_unchanged(run, prepared.config, prepared.splits)
+        prepared = trained.prepared(lambda _event: None)
     except ToolkitError as error:
         return None, error.problem
     config, task = prepared.config, prepared.recipe.task
@@ -162,7 +102,7 @@ def _facts(
     rows: int,
     threshold: float,
 ) -> dict[str, Any]:
-    gain = fitted.gain(labelled, rows)
+    decisive = fitted.gain(labelled, DECISIVE)
     a, b, c = (float(value) for value in fitted.laws[0])
     return {
         "error": kind.error,
@@ -177,9 +117,9 @@ def _facts(
         "floor": asdict(fitted.floor),
         "gains": [
             {"labels": more, "far": labelled + more > 2 * labelled, **asdict(fitted.gain(labelled, more))}
-            for more in MORE
+            for more in sorted({rows, FAR} - {DECISIVE})
         ],
-        "next": {"labels": rows, **asdict(gain)},
+        "decisive": {"labels": DECISIVE, **asdict(decisive)},
         "threshold": threshold,
-        "advice": learning_curve.advice(gain, threshold),
+        "advice": learning_curve.advice(decisive, threshold),
     }

@@ -10,7 +10,7 @@ import pyarrow as pa
 from toolkit import runs
 from toolkit.commands.finetune import train_fingerprint
 from toolkit.commands.predict.predictor import Predictor
-from toolkit.data.sources.row_stream import Row
+from toolkit.data.sources.row_formats import Row
 from toolkit.evaluation.checks import repeated_rows
 from toolkit.evaluation.statistics.temperature import at_temperature
 from toolkit.events import Counted, Event, Observe

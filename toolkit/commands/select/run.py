@@ -37,7 +37,7 @@ class SelectOptions:
         pool_rows: Rows of the pool that are predicted at most, drawn at random of larger ones.
         tool: One of `files.TOOLS`.
         suggestions: Whether a labelling tool shows the model's predictions.
-        stop_below: The least reduction of the error that is worth the next batch.
+        stop_below: The least reduction of the error that is worth 100 more labels.
         curve: Whether to measure a learning curve.
     """
 
@@ -117,10 +117,10 @@ def select(
     run = runs.Run(Path(target)) if runs.is_run(Path(target)) else None
     seed = config.training.seed
     observe(Stage("Reading the pool"))
-    drawn, total = sampled(read_rows(source, values, config.options), wanted.pool_rows, seed)
+    inputs = recipe.task.named_inputs(config.options)
+    drawn, total = sampled(read_rows(source, values, config, inputs), wanted.pool_rows, seed)
     if not drawn:
         raise DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
-    inputs = recipe.task.named_inputs(config.options)
     roles = assign_columns(source, [row for _, row in drawn], inputs, config.data.columns)
     stored = StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
     root = root_of(source)
@@ -169,7 +169,9 @@ def select(
     curve, without = None, "No learning curve was asked for."
     if wanted.curve:
         curve, missing = (
-            labelled.curve(run, recipe, values, wanted.rows, wanted.stop_below, observe) if run else (None, None)
+            labelled.curve(target, recipe_name, values.get("loading", {}), wanted.rows, wanted.stop_below, observe)
+            if run
+            else (None, None)
         )
         without = missing or "A model without its run has no labelled rows to measure a learning curve on."
     label = _label_column(recipe, config)

@@ -46,11 +46,11 @@ def read_batch(source: str, values: Mapping[str, Any], stored: StoredModel, most
     """
     row_stream.check_input(source)
     config = stored.config
-    sample, read = sampled(read_rows(source, values, config.options), most, seed)
+    inputs = stored.recipe.task.named_inputs(config.options)
+    sample, read = sampled(read_rows(source, values, config, inputs), most, seed)
     if not sample:
         raise DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
     rows = [row for _, row in sample]
-    inputs = stored.recipe.task.named_inputs(config.options)
     roles = assign_columns(source, rows, inputs, config.data.columns)
     table, good, _ = Predictor(stored, inputs, roles, None, all_scores=False, root=root_of(source)).table(rows)
     if not good:

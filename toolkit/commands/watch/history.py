@@ -30,7 +30,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 def looks(records: Sequence[Mapping[str, Any]]) -> list[Look]:
     """Return the looks of records."""
-    return [Look(int(row["period"]), int(row["look"]), float(row["shift"]["level"])) for row in records]
+    return [Look(int(row["period"]), int(row["look"]), float(row["level"])) for row in records]
 
 
 def append(folder: Path, records: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The held-out rows of a run with the predictions of its model, and what the model makes of rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from toolkit.evaluation import prediction_store
 from toolkit.evaluation.context import clusters, references
 from toolkit.evaluation.predict_rows import identity, predict_rows
 from toolkit.evaluation.shift.find import Side
+from toolkit.evaluation.shift.unreadable import Count
 from toolkit.evaluation.statistics.clusters import Floats
 from toolkit.events import Observe, Stage
 from toolkit.inference.encode import encode_rows
@@ -66,6 +68,19 @@ def held_out(run: runs.Run, stored: StoredModel, most: int, observe: Observe, *,
 def held_out_rows(run: runs.Run) -> int:
     """Return how many held-out rows a run keeps."""
     return sum(runs.row_count(file) for file in _files(run))
+
+
+def unreadable(run: runs.Run, inputs: Sequence[str]) -> Count:
+    """Return how many rows of a run's data were left out because an input could not be read.
+
+    Args:
+        run: The run.
+        inputs: Roles of the inputs.
+    """
+    data = run.facts.get("data") or {}
+    counts = data.get("counts") or {}
+    bad = sum(int(counts.get(name, 0)) for name in ("unreadable", *(f"empty_{role}" for role in inputs)))
+    return Count(bad, bad + sum(int(part["rows"]) for part in data.get("splits", ())))
 
 
 def _files(run: runs.Run) -> list[Path]:

@@ -1,6 +1,7 @@
 """Compare a batch of new rows without labels with a run's held-out rows, and record the outcome."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from toolkit import runs
 from toolkit.commands.evaluate.stored_model import find_stored, shown
 from toolkit.commands.watch import history
 from toolkit.commands.watch.batch import Batch, read_batch
-from toolkit.commands.watch.reference import FOLDER, held_out, vectors
+from toolkit.commands.watch.reference import FOLDER, held_out, unreadable, vectors
 from toolkit.data.division.split import fingerprint
 from toolkit.data.sources.local_files import in_utf8
 from toolkit.errors import ConfigError, SourceError
 from toolkit.evaluation.context import clusters
 from toolkit.evaluation.shift.find import Settings, Side, check_rows, compare
 from toolkit.evaluation.shift.periods import next_look
+from toolkit.evaluation.shift.unreadable import PART, Count
+from toolkit.evaluation.shift.unreadable import compare as compare_unreadable
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import StoredModel
@@ -66,7 +69,7 @@ def watch(
         raise SourceError(
             f"{target} is not a run directory, so there are no held-out rows to compare with.",
             "Give the run directory that `toolkit finetune` wrote.",
-            id="watch.not-a-run",
+            id="run.not-a-run",
         )
     run = runs.Run(Path(target))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
@@ -90,7 +93,7 @@ def watch(
             "command": command,
             "model": shown(target),
             "records": earlier,
-            "latest": record,
+            "shown": record,
         }
         runs.write_text(folder / history.PAGE, to_html(page))
     return folder, record
@@ -148,7 +151,13 @@ def _record(
     )
     observe(Stage("Comparing the rows"))
     settings = Settings(
-        look.level, margin, config.evaluation.confidence, config.evaluation.resamples, config.training.seed
+        (1 - PART) * look.level, margin, config.evaluation.confidence, config.evaluation.resamples, config.training.seed
+    )
+    lost = compare_unreadable(
+        Count(batch.unreadable, batch.unreadable + batch.rows.num_rows),
+        unreadable(run, recipe.task.inputs_in(batch.rows)),
+        PART * look.level,
+        grouped=new.clusters is not None,
     )
     shift = compare(recipe.task, stored.labels, reference.side, new, reference.validation, features, settings)
     return {
@@ -156,10 +165,12 @@ def _record(
         "source": in_utf8(Path(source).name),
         "fingerprint": digest,
         "rows_read": batch.read,
-        "unreadable": batch.unreadable,
+        "unreadable": asdict(lost),
         "seed": config.training.seed,
         "period": look.period,
         "look": look.number,
         "looks": looks,
+        "level": look.level,
+        "claimed": lost.claimed or shift["claimed"],
         "shift": shift,
     }

@@ -326,6 +326,12 @@ def find_delimiter(header: str) -> str:
     return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader(csv_lines([header]), delimiter=delimiter), [])))
 
 
+def split_header(header: str) -> list[str]:
+    """Return the names in a header, split at the most likely delimiter."""
+    fields = next(csv.reader(csv_lines([header]), delimiter=find_delimiter(header)), [])
+    return [field.strip() for field in fields]
+
+
 def shown(delimiter: str) -> str:
     """Return a delimiter as messages show it."""
     return "tab" if delimiter == "\t" else f"`{delimiter}`"

@@ -237,6 +237,14 @@ def parse(text: str) -> Any:
     return _DECODER.decode(text)
 
 
+def is_object(text: str) -> bool:
+    """Return whether a line is a JSON object."""
+    try:
+        return text.startswith("{") and isinstance(parse(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _parse(path: Path, line: int, text: str) -> Any:
     try:
         return parse(text)

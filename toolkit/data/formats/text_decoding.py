@@ -96,6 +96,26 @@ class Readable(Protocol):
         """Return the rest of the line, or `size` characters of it; nothing at the end."""
 
 
+class Peeked:
+    """A text whose first line can be looked at before it is read.
+
+    Attributes:
+        first: The first line, up to one character more than `MAX_LINE`.
+    """
+
+    def __init__(self, stream: Readable) -> None:
+        self.first = stream.readline(MAX_LINE + 1)
+        self._taken = False
+        self._stream = stream
+
+    def readline(self, size: int, /) -> str:
+        """Return the rest of the line, or `size` characters of it; nothing at the end."""
+        if self._taken:
+            return self._stream.readline(size)
+        self._taken = True
+        return self.first
+
+
 def lines(stream: Readable) -> Iterator[str]:
     """Yield the lines of a text; one longer than `MAX_LINE` is cut after one character more, and the rest skipped."""
     while line := stream.readline(MAX_LINE + 1):

@@ -1,7 +1,7 @@
 """Rows of a file one by one, in bounded memory; a row that cannot be read is marked, and reading continues.
 
-lines of text (standard input)       {"text": line}
-.txt (and .gz)                       the same; with tabs or fastText's labels in every line, see `text_lines`
+standard input                       JSON Lines or CSV by its first line, see `_piped`; else {"text": line}
+.txt (and .gz)                       {"text": line}; with tabs or fastText's labels in every line, see `text_lines`
 .csv, .tsv, .tab (and .gz)           unchanged
 .jsonl, .ndjson, .json (and .gz)     unchanged; {"unread": line} of a line that is not a JSON object
 .conll, .iob, .bio and the like       {"words": …, "labels": …} of each sentence; also .txt of this form
@@ -13,22 +13,16 @@ a folder                             {"file": name} for each file in it, however
 .zip                                 the table in it, or else each file
 """
 
-import csv
 import itertools
-import json
 import queue
-import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.config import normal_form as written_
 from toolkit.data.bitext import gettext_catalogue
 from toolkit.data.formats import (
-    annotation_exports,
     arrow_files,
     conll,
     csv_files,
@@ -38,16 +32,16 @@ from toolkit.data.formats import (
 )
 from toolkit.data.formats.spreadsheets import workbook_reader
 from toolkit.data.formats.text_decoding import open_text
-from toolkit.data.formats.text_lines import find_layout
+from toolkit.data.sources import row_formats
 from toolkit.data.sources.csv_dialect import Dialect, find_dialect
 from toolkit.data.sources.folders import files
 from toolkit.data.sources.local_files import CSV_SUFFIXES, in_utf8
 from toolkit.data.sources.other_formats import advice_for
+from toolkit.data.sources.row_formats import Row
 from toolkit.data.sources.zip_archives import unpacked
 from toolkit.errors import DataError, SourceError
 
 STANDARD_INPUT = "-"
-UNREAD = "unread"  # key of a line without columns
 _JSON = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (
     ".txt",
@@ -61,21 +55,7 @@ SUFFIXES = (
     ".zip",
 )
 _CHUNK_BYTES = 2**27
-_SAMPLE = 1000  # lines that determine the layout
-_UNDECODED = re.compile("[\udc80-\udcff]")  # a byte, as "surrogateescape" reads it
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the input.
-
-    Attributes:
-        values: Column → value; of an invalid row the readable ones.
-        problem: Why it cannot be read; None for a valid one.
-    """
-
-    values: dict[str, Any]
-    problem: str | None = None
+_HEADER = 10_000  # characters of the longest header that is recognised on standard input
 
 
 def check_input(source: str) -> None:
@@ -111,6 +91,7 @@ def rows(
     sheet: str | None = None,
     query: str | None = None,
     everything: bool = False,
+    known: Collection[str] = (),
 ) -> Iterator[Row]:
     """Yield the rows of a file, or of standard input, in their order.
 
@@ -122,14 +103,15 @@ def rows(
         sheet: Of a workbook; the first one when None.
         query: Of a database; all rows of its only table when None.
         everything: Of a catalogue also the messages that are translated already.
+        known: Names of columns by which a header is recognised on standard input.
     """
+    delimiter = csv_files.check_delimiter(delimiter)
     if source == STANDARD_INPUT:
         # a reader of its own: Python aborts when it ends while a thread waits for a line of `sys.stdin`
         name = encoding or "utf-8"
         with open(sys.stdin.fileno(), encoding=name, errors="surrogateescape", newline="\n", closefd=False) as lines:
-            yield from _lines(lines)
+            yield from _piped(text_decoding.Peeked(lines), delimiter, names, known)
         return
-    delimiter = csv_files.check_delimiter(delimiter)
     path = table_in(Path(source))
     kind = _kind(path)
     database_files.check_query(path, query)
@@ -142,22 +124,22 @@ def rows(
     elif kind in arrow_files.SUFFIXES:
         yield from _arrow(path)
     elif kind in database_files.SUFFIXES:
-        yield from (Row(_normal(values)) for values in database_files.rows(path, query))
+        yield from (Row(row_formats.normal(values)) for values in database_files.rows(path, query))
     elif kind in workbook_reader.SUFFIXES:
-        yield from (Row(_normal(values)) for values in workbook_reader.rows(path, sheet, names))
+        yield from (Row(row_formats.normal(values)) for values in workbook_reader.rows(path, sheet, names))
     elif kind == ".po":
         yield from (Row({"text": message}) for message in gettext_catalogue.messages(path, everything=everything))
     else:
         labelled = kind == ".txt" and path.stat().st_size > 0 and conll.looks_like(path, encoding)
         with open_text(path, encoding, "surrogateescape") as stream:
             if kind in conll.SUFFIXES or labelled:
-                yield from map(_sentence, conll.stream(path, text_decoding.whole_lines(stream, path)))
+                yield from map(row_formats.sentence, conll.stream(path, text_decoding.whole_lines(stream, path)))
             elif kind == ".txt":
-                yield from _text(path, stream, delimiter, names)
+                yield from row_formats.text(path, stream, delimiter, names)
             elif kind in CSV_SUFFIXES:
-                yield from _csv(path, stream, delimiter, names)
+                yield from row_formats.csv_rows(path, stream, delimiter, names)
             else:
-                yield from _json(path, stream)
+                yield from row_formats.json_objects(path, stream)
 
 
 def dialect(source: str, encoding: str | None, delimiter: str | None) -> Dialect | None:
@@ -239,154 +221,24 @@ def _kind(path: Path) -> str:
     return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
 
 
-def _lines(stream: text_decoding.Readable) -> Iterator[Row]:
-    for number, line in enumerate(text_decoding.lines(stream), 1):
-        text = line.removeprefix("\ufeff") if number == 1 else line
-        yield _decoded({"text": text.rstrip("\r\n")}, _too_long(number, line))
+def _piped(
+    stream: text_decoding.Peeked, delimiter: str | None, names: Sequence[str], known: Collection[str]
+) -> Iterator[Row]:
+    """Yield the rows of standard input, of whose format only the first line tells.
 
-
-def _too_long(number: int, line: str) -> str | None:
-    return f"line {number}: {text_decoding.too_long('line')}" if len(line) > text_decoding.MAX_LINE else None
-
-
-def _text(path: Path, stream: text_decoding.Readable, delimiter: str | None, names: Sequence[str]) -> Iterator[Row]:
-    """Yield the lines of a text, each a text, or split into columns where all of the first lines have them."""
-    lines = text_decoding.lines(stream)
-    head = list(itertools.islice(lines, _SAMPLE))
-    head[:1] = [line.removeprefix("\ufeff") for line in head[:1]]
-    layout = find_layout([line.rstrip("\r\n") for line in head], delimiter, names, str(path))
-    bare = layout.names == ("text",)
-    skip = layout.header
-    for number, line in enumerate(itertools.chain(head, lines), 1):
-        text = line.rstrip("\r\n")
-        if not bare and not text.strip():
-            continue
-        if skip:
-            skip = False
-            continue
-        values = (text,) if bare else layout.values(text)
-        if values is None:
-            problem = f"line {number}: not the {len(layout.names)} columns of the first line"
-            yield _decoded(dict(itertools.zip_longest(layout.names, [text])), problem)
-        else:
-            texts = [" ".join(value) if isinstance(value, list) else value for value in values]  # fastText's labels
-            yield _decoded(dict(zip(layout.names, texts, strict=True)), _too_long(number, line))
-
-
-def _sentence(values: dict[str, list[str]]) -> Row:
-    """Return a row of words; bytes that are not text become its problem."""
-    readable = _decoded({"words": " ".join(values["words"])}).problem
-    return Row({name: [_UNDECODED.sub("\ufffd", word) for word in words] for name, words in values.items()}, readable)
-
-
-def _decoded(values: dict[str, Any], problem: str | None = None) -> Row:
-    """Return a row of texts; bytes that are not text become its problem, with placeholders."""
-    wrong = next((match for value in values.values() if value and (match := _UNDECODED.search(value))), None)
-    if wrong is None:
-        return Row(values, problem)
-    shown = {name: value and _UNDECODED.sub("\ufffd", value) for name, value in values.items()}
-    byte = f"the byte 0x{ord(wrong[0]) - 0xDC00:02x} does not decode: give another encoding with --set data.encoding=…"
-    return Row(shown, problem or byte)
-
-
-def _csv(path: Path, stream: text_decoding.Readable, delimiter: str | None, given: Sequence[str]) -> Iterator[Row]:
-    lines = text_decoding.lines(stream)
-    begin = csv_files.opening(lines, path, delimiter)
-    written: list[str] = []  # the lines of one row
-
-    def kept() -> Iterator[str]:
-        for line in csv_files.csv_lines(itertools.chain([begin.header], lines)):
-            written.append(line)
-            yield line
-
-    with csv_files.field_limit(csv_files.MAX_FIELD):
-        counted = csv_files.Counted(kept())
-        reader = csv.reader(counted, delimiter=begin.delimiter)
-        names: list[str] | None = None
-        end = begin.passed
-        while True:
-            written.clear()
-            counted.row = 0
-            problem = None
-            try:
-                fields = csv_files.returned(next(reader))
-            except StopIteration:
-                return
-            except csv.Error as error:
-                fields = []
-                problem = "a field is longer than the limit; is a quote open?" if "limit" in str(error) else str(error)
-            start, end = end + 1, begin.passed + reader.line_num
-            if names is None:
-                if problem is not None:
-                    raise DataError(
-                        f"{path}:{start}: {problem}", "The first line must name the columns.", id="data.broken-quotes"
-                    )
-                names = csv_files.header_names(fields, given, str(path))
-                if not given or fields == names:
-                    continue
-            cut = any(len(line) > text_decoding.MAX_LINE for line in written)
-            matching = problem is not None or cut or end == start or _quotes_match(written, begin.delimiter)
-            if problem is not None or cut:
-                row = dict(itertools.zip_longest(names, fields[: len(names)]))
-                yield _decoded(row, f"line {start}: {problem or text_decoding.too_long('line')}")
-            elif not matching:
-                problem = f"line {start}: its quotes do not match, so the row ends at line {end}"
-                yield _decoded(dict(itertools.zip_longest(names, fields[: len(names)])), problem)
-            elif len(fields) == len(names):
-                yield _decoded(dict(zip(names, fields, strict=True)))
-            elif fields and not (len(fields) == 1 and not fields[0].strip()):
-                head, rest = fields[: len(names) - 1], fields[len(names) - 1 :]
-                last = [begin.delimiter.join(rest)] if rest else []
-                values = dict(zip(names, [*head, *last], strict=False))
-                counted_fields = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
-                problem = f"line {start}: {counted_fields} where the header has {len(names)}"
-                yield _decoded({name: values.get(name) for name in names}, problem)
-
-
-def _quotes_match(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether the quotes of a row of several lines match; the csv module accepts others."""
-    try:
-        list(csv.reader(lines, delimiter=delimiter, strict=True))
-    except csv.Error:
-        return False
-    return True
-
-
-def _json(path: Path, stream: Any) -> Iterator[Row]:
-    source = json_rows.Source(stream)
-    if source.is_list:
-        yield from (Row(_normal(value)) for _, value in json_rows.list_items(path, source))
-        return
-    for number, line in enumerate(text_decoding.lines(source), source.line):
-        text = line.strip()
-        if not text:
-            continue
-        raw = _decoded({UNREAD: text}, _too_long(number, line))
-        if raw.problem is not None:
-            problem = raw.problem if raw.problem.startswith("line ") else f"line {number}: {raw.problem}"
-            yield Row(raw.values, problem)
-            continue
-        try:
-            value = json_rows.parse(text)
-        except json.JSONDecodeError as error:
-            yield Row(
-                raw.values, f"line {number}: not JSON: {error.msg.removesuffix(' at')} at character {error.colno}"
-            )
-            continue
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand nested lists
-            yield Row(raw.values, f"line {number}: not readable JSON: {error}")
-            continue
-        yield (
-            Row(_normal(annotation_exports.row(value)))
-            if isinstance(value, dict)
-            else Row(raw.values, f"line {number}: not an object with keys")
-        )
-
-
-def _normal(values: dict[str, Any]) -> dict[str, Any]:
-    return {written_.normal(name): value for name, value in values.items()}
+    A JSON object is the first of JSON Lines. A line is the header of CSV if the user named a delimiter or the columns,
+    or if one of several fields is a column that the model reads. Anything else is text.
+    """
+    first = stream.first.removeprefix("\ufeff").strip()
+    fields = csv_files.split_header(first) if len(first) <= _HEADER else []
+    if json_rows.is_object(first):
+        yield from row_formats.json_lines(text_decoding.lines(stream), 1)
+    elif delimiter or len(names) > 1 or (len(fields) > 1 and not set(known).isdisjoint(fields)):
+        yield from row_formats.csv_rows(Path("standard input"), stream, delimiter, names)
+    else:
+        yield from row_formats.lines(stream)
 
 
 def _arrow(path: Path) -> Iterator[Row]:
     for batch in arrow_files.batches(path):
-        yield from (Row(_normal(values)) for values in batch.to_pylist())
+        yield from (Row(row_formats.normal(values)) for values in batch.to_pylist())

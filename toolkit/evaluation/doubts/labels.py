@@ -34,7 +34,7 @@ def of_one_class(
         clusters: Number of each row's cluster; None where rows are independent. Shape (N,).
 
     Returns:
-        The doubts, whose scores are probabilities of mistakes at the estimated share; and `label_noise.noise` of them
+        The doubts, whose scores are probabilities of mistakes at the estimated share; and `LabelNoise.facts` of them
         with "rows", and "expected", the number of wrong labels as "value", "low" and "high". None on few rows, where
         scores are one minus the probability of the label.
     """
@@ -43,21 +43,21 @@ def of_one_class(
     others = probabilities.copy()
     others[np.arange(len(labels)), labels] = -1.0
     suggestions = dict(doubted(probabilities, labels))
-    noise = label_noise.noise(probabilities, labels, clusters, list(suggestions))
-    if noise is None or not noise["rate"]:
+    noise = label_noise.estimated(probabilities, labels, clusters)
+    if noise is None or not noise.rate:
         scores = 1.0 - own if noise is None else np.zeros(len(labels))
         order = list(suggestions)  # by the margin
     else:
-        scores = label_noise.posteriors(probabilities, labels, noise["rate"])
+        scores = noise.posteriors(probabilities, labels)
         likely = np.flatnonzero(scores >= LIKELY)
         suggestions = {int(row): int(others[row].argmax()) for row in likely} | suggestions
         order = sorted(suggestions, key=lambda row: -scores[row])
     doubts = [Doubt(row, (LABEL,), float(scores[row]), suggestions[row]) for row in order]
     if noise is None:
         return doubts, None
-    noise = label_noise.noise(probabilities, labels, clusters, order) or noise
-    expected = {key: noise[name] * len(labels) for key, name in (("value", "rate"), ("low", "low"), ("high", "high"))}
-    return doubts, {**noise, "rows": len(labels), "expected": expected}
+    shares = {"value": noise.rate, "low": noise.low, "high": noise.high}
+    expected = {key: share * len(labels) for key, share in shares.items()}
+    return doubts, {**noise.facts(probabilities, labels, order), "rows": len(labels), "expected": expected}
 
 
 def of_classes(probabilities: Floats, references: Sequence[Sequence[int]]) -> list[Doubt]:

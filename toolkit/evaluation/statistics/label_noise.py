@@ -12,6 +12,7 @@ Natarajan et al. 2013, "Learning with Noisy Labels".
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,16 +30,64 @@ _RATES = np.round(np.arange(0, LARGEST + 0.01, 0.01), 2)  # TOLERATED among them
 _WITHIN = 3.841  # twice the log likelihood that a rate in a 95 % interval may lose: chi-squared of one degree
 
 
-def noise(
-    probabilities: Sequence[Any] | Floats,
-    references: Sequence[int] | Integers,
-    clusters: Integers | None = None,
-    suspects: Sequence[int] = (),
-) -> dict[str, Any] | None:
-    """Estimate the share of wrong labels, and test whether it is above `TOLERATED`.
+@dataclass(frozen=True)
+class LabelNoise:
+    """The estimated share of wrong labels.
 
-    A rate is in the interval if the likelihood ratio does not reject it (profile likelihood). Of suspect labels, the
-    expected share of wrong ones is the mean posterior probability that a label was drawn by mistake.
+    Attributes:
+        rate: The most likely share.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        p: Probability of labels that contradict the model as much where no more than `TOLERATED` are wrong.
+        temperatures: The best temperature at `rate`, `low` and `high`.
+    """
+
+    rate: float
+    low: float
+    high: float
+    p: float
+    temperatures: tuple[float, float, float]
+
+    def posteriors(self, probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers) -> Any:
+        """Return the probability that each label was drawn by mistake, at the most likely share. Shape (N,).
+
+        Args:
+            probabilities: Of each class, for each example, from a model that did not see it. Shape (N, C).
+            references: The labels.
+        """
+        probs, labels = probability_matrix(probabilities), np.asarray(references, np.int64)
+        return _mistaken(probs, labels, self.rate, self.temperatures[0])
+
+    def facts(
+        self, probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers, suspects: Sequence[int]
+    ) -> dict[str, Any]:
+        """Return the estimate as JSON, with what is expected of suspect labels.
+
+        Args:
+            probabilities: Of each class, for each example. Shape (N, C).
+            references: The labels.
+            suspects: Rows of suspect labels.
+
+        Returns:
+            "rate", "low", "high" and "p"; and "precision", the expected share of wrong labels among the suspects, which
+            is the mean posterior probability, as "value", "low" and "high", those at the interval's ends; None without
+            suspects.
+        """
+        precision = None
+        if suspects:
+            rows = list(suspects)
+            own = probability_matrix(probabilities)[rows], np.asarray(references, np.int64)[rows]
+            rates = zip(("value", "low", "high"), (self.rate, self.low, self.high), self.temperatures, strict=True)
+            precision = {name: float(_mistaken(*own, rate, degree).mean()) for name, rate, degree in rates}
+        return {"rate": self.rate, "low": self.low, "high": self.high, "p": self.p, "precision": precision}
+
+
+def estimated(
+    probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers, clusters: Integers | None = None
+) -> LabelNoise | None:
+    """Estimate the share of wrong labels, and test whether it is above `TOLERATED`; None on fewer than `LEAST` rows.
+
+    A rate is in the interval if the likelihood ratio does not reject it (profile likelihood).
 
     Args:
         probabilities: Of each class, for each example, from a model that did not see it. Shape (N, C).
@@ -46,19 +95,10 @@ def noise(
         clusters: Number of each example's cluster; None where examples are independent. Shape (N,). The likelihood
             ratio is then divided by the design effect of its terms (Rao and Scott 1984, "On Chi-Squared Tests for
             Multiway Contingency Tables with Cell Proportions Estimated from Survey Data").
-
-        suspects: Rows of suspect labels.
-
-    Returns:
-        "rate", the most likely share, with "low" and "high" of its 95 % interval; "p", the probability of labels that
-        contradict the model as much where no more than `TOLERATED` are wrong; and "precision", the expected share of
-        wrong labels among the suspects as "value", "low" and "high", those of the interval's ends; None without
-        suspects. None on fewer than `LEAST` rows.
     """
     probs, labels = probability_matrix(probabilities), np.asarray(references, np.int64)
     if len(labels) < LEAST or probs.shape[1] < 2:
         return None
-    own = (probs[list(suspects)], labels[list(suspects)])
     if len(labels) > MOST:
         chosen = np.random.default_rng(0).choice(len(labels), MOST, replace=False)
         probs, labels, clusters = probs[chosen], labels[chosen], kept(clusters, chosen)
@@ -72,30 +112,21 @@ def noise(
         ratios = ratios / _design_effect(probs, labels, clusters, (other, best), temperatures)
     p = 0.5 * math.erfc(math.sqrt(float(ratios[usual]) / 2)) if _RATES[best] > TOLERATED else 1.0
     within = np.flatnonzero(ratios <= _WITHIN)
-    ends: dict[str, int] = {"value": best, "low": int(within[0]), "high": int(within[-1])}
-    precision = None
-    if suspects:
-        precision = {
-            name: float(_mistaken(*own, float(_RATES[rate]), float(_TEMPERATURES[temperatures[rate]])).mean())
-            for name, rate in ends.items()
-        }
-    rates = {"rate": float(_RATES[best]), "low": float(_RATES[ends["low"]]), "high": float(_RATES[ends["high"]])}
-    return {**rates, "p": p, "precision": precision}
+    places = (best, int(within[0]), int(within[-1]))
+    rate, low, high = (float(_RATES[place]) for place in places)
+    first, second, third = (float(_TEMPERATURES[temperatures[place]]) for place in places)
+    return LabelNoise(rate, low, high, p, (first, second, third))
 
 
-def posteriors(probabilities: Sequence[Any] | Floats, references: Sequence[int] | Integers, rate: float) -> Any:
-    """Return the probability that each label was drawn by mistake, at a rate of such labels. Shape (N,).
-
-    Args:
-        probabilities: Of each class, for each example, from a model that did not see it. Shape (N, C).
-        references: The labels.
-        rate: From `noise`; the temperature is the best at this rate.
-    """
-    probs, labels = probability_matrix(probabilities), np.asarray(references, np.int64)
-    some = slice(None, None, max(1, len(labels) // MOST))
-    column = int(np.argmin(np.abs(_RATES - rate)))
-    best = int(_losses(probs[some], labels[some])[:, column].argmin())
-    return _mistaken(probs, labels, rate, float(_TEMPERATURES[best]))
+def noise(
+    probabilities: Sequence[Any] | Floats,
+    references: Sequence[int] | Integers,
+    clusters: Integers | None = None,
+    suspects: Sequence[int] = (),
+) -> dict[str, Any] | None:
+    """Return `LabelNoise.facts` of `estimated`; None on fewer than `LEAST` rows."""
+    found = estimated(probabilities, references, clusters)
+    return None if found is None else found.facts(probabilities, references, suspects)
 
 
 def _mistaken(probabilities: Any, labels: Any, rate: float, temperature: float) -> Any:

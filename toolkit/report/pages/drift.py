@@ -1,4 +1,4 @@
-"""The page on the batches that a run was compared with: the latest one, and the course over all of them."""
+"""The page on the batches that a run was compared with: one of them, and the course over all."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -18,11 +18,15 @@ _SHOWN = 100  # latest batches
 _LABELS = 12  # of batches below the axis
 _LINE = 15  # pixels from one name to the next
 
+_COUNT = {"rows": float, "of": float}
 _RECORD = {
     **dict.fromkeys(("created", "source", "fingerprint"), str),
-    **dict.fromkeys(("rows_read", "unreadable", "seed", "period", "look", "looks"), float),
+    **dict.fromkeys(("rows_read", "seed", "period", "look", "looks", "level"), float),
+    "claimed": bool,
+    "unreadable": {"new": _COUNT, "reference": _COUNT, "level": float, "p": float, "claimed": bool},
     "shift": SHIFT,
 }
+_SIDES = ("new", "reference")
 Series = tuple[str, Sequence[Mapping[str, Any]]]  # name, and for each batch value, low and high
 
 
@@ -30,11 +34,11 @@ def to_html(page: Mapping[str, Any]) -> str:
     """One self-contained page without a script.
 
     Args:
-        page: "records" of all batches, the "latest" one with examples, "model", "command" and "version".
+        page: "records" of all batches, the one that is "shown" with examples, "model", "command" and "version".
     """
     everything = list(enumerate((fill(_RECORD, record) for record in page["records"]), 1))
     numbers, records = map(list, zip(*everything[-_SHOWN:], strict=True))
-    latest = fill(_RECORD, page["latest"])
+    shown = fill(_RECORD, page["shown"])
     return (
         environment("html")
         .get_template("drift/drift.html.j2")
@@ -42,14 +46,15 @@ def to_html(page: Mapping[str, Any]) -> str:
             model=str(page["model"]),
             command=str(page["command"]),
             toolkit_version=page["version"],
-            created=latest["created"],
-            headline=section.headline(latest["shift"]),
-            statements=[*section.meaning(latest["shift"]), *sampled(latest), series_rule(latest)],
+            created=shown["created"],
+            batch=_place(page),
+            headline=headline(shown),
+            statements=[*section.meaning(shown["shift"]), *sampled(shown), *unreadable(shown), series_rule(shown)],
             plots=[(title, plot(title, lines, list(map(str, numbers)))) for title, lines in courses(records)],
             columns=("Batch", "Rows", "Area", "p", "Level", "Verdict", "Estimated share right"),
             rows=[row(number, record) for number, record in zip(numbers, records, strict=True)][::-1],
             omitted=len(page["records"]) - len(records),
-            section=section.shift(latest["shift"])[0],
+            section=section.shift(shown["shift"])[0],
         )
     )
 
@@ -58,7 +63,7 @@ def to_text(record: Mapping[str, Any]) -> str:
     """Return the outcome of a batch for a terminal."""
     full = fill(_RECORD, record)
     result = full["shift"]
-    lines = [section.headline(result), *section.meaning(result), *sampled(full)]
+    lines = [headline(full), *section.meaning(result), *sampled(full), *unreadable(full)]
     differing = [f"{row['word']} ({_rates(row)})" for row in result["words"] if row["claimed"]]
     lines += [f"Words: {', '.join(differing)}."] if differing else []
     moved = [row for row in result["properties"] if row["claimed"]]
@@ -75,27 +80,51 @@ def to_text(record: Mapping[str, Any]) -> str:
     return "\n".join([*lines, series_rule(full)])
 
 
+def headline(record: Mapping[str, Any]) -> str:
+    """Say whether the rows differ, and whether more than usual cannot be predicted."""
+    lost, differs = record["unreadable"]["claimed"], record["shift"]["claimed"]
+    if not lost:
+        return section.headline(record["shift"])
+    readable = "differ from" if differs else "are not shown to differ from"
+    return (
+        "More rows of the batch than of the run's data cannot be predicted; the others "
+        f"{readable} the held-out rows of the run."
+    )
+
+
 def sampled(record: Mapping[str, Any]) -> list[str]:
     """Say how many rows were compared, where that is not all."""
-    rows, read, unreadable = record["shift"]["rows"] or 0, record["rows_read"] or 0, record["unreadable"] or 0
-    told = []
-    if read > rows + unreadable:
-        told.append(
-            f"Of {formats.count(read)} rows of the file a random sample of {formats.count(rows + unreadable)} was read "
-            f"(seed {record['seed']:.0f})."
-        )
-    if unreadable:
-        told.append(f"{formats.count(unreadable)} rows cannot be predicted and were left out.")
-    return told
+    read, taken = record["rows_read"] or 0, record["unreadable"]["new"]["of"] or 0
+    if read <= taken:
+        return []
+    return [
+        f"Of {formats.count(read)} rows of the file a random sample of {formats.count(taken)} was read "
+        f"(seed {record['seed']:.0f})."
+    ]
+
+
+def unreadable(record: Mapping[str, Any]) -> list[str]:
+    """Say how many rows cannot be predicted beside those of the run, and what was tested, where there are any."""
+    lost = record["unreadable"]
+    if not lost["new"]["rows"]:
+        return []
+    new, reference = (f"{formats.count(lost[side]['rows'])} of {formats.count(lost[side]['of'])}" for side in _SIDES)
+    tested = (
+        "not tested, since rows belong to groups"
+        if lost["p"] is None
+        else f"Fisher's exact test, p = {section.exact(lost['p'])}, tested at {section.level(lost['level'])}"
+    )
+    return [f"{new} rows cannot be predicted and were left out; {reference} rows of the run's data were ({tested})."]
 
 
 def series_rule(record: Mapping[str, Any]) -> str:
     """Say how many looks share the probability of a false alarm."""
-    looks, own = record["looks"] or 1, record["shift"]["level"] or 0
+    looks, own = record["looks"] or 1, record["level"] or 0
     return (
         f"Look {record['look']:.0f} of period {record['period']:.0f}: each of {looks:.0f} batches is tested at "
         f"{section.level(own)}, so that any false alarm in a period has a probability of at most "
-        f"{section.level(own * looks)} (Bonferroni)."
+        f"{section.level(own * looks)} (Bonferroni): a tenth of it on rows that cannot be predicted, the rest on the "
+        "others."
     )
 
 
@@ -108,9 +137,24 @@ def row(number: int, record: Mapping[str, Any]) -> list[str]:
         formats.estimate(result["domain"], "score"),
         section.exact(result["domain"]["p"]),
         section.level(result["level"]),
-        "differs" if result["claimed"] else "–",
+        ", ".join(
+            word
+            for word, claimed in (("differs", result["claimed"]), ("unreadable", record["unreadable"]["claimed"]))
+            if claimed
+        )
+        or "–",
         formats.estimate(result["accuracy"]["estimate"], "fraction"),
     ]
+
+
+def _place(page: Mapping[str, Any]) -> str:
+    """Return the number of the batch that is shown, and whether it is the latest."""
+    records = page["records"]
+    number = next(
+        (place for place, row in enumerate(records, 1) if row["fingerprint"] == page["shown"]["fingerprint"]),
+        len(records),
+    )
+    return f"Batch {number}, the latest" if number == len(records) else f"Batch {number} of {len(records)}, seen again"
 
 
 def courses(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Series]]]:

@@ -106,7 +106,7 @@ def gain_to_text(gain: Mapping[str, Any]) -> str:
     before, after = ({"value": gain[key], "low": None, "high": None} for key in ("before", "after"))
     verdict = "improvement" if gain["low"] > 0 else "loss" if gain["high"] < 0 else "no significant difference"
     p = "" if gain["p"] is None else f", p {formats.p_value(gain['p'])}"
-    figure = formats.estimate(better, unit)
+    figure = formats.estimate(better, unit, signed=True)
     lines = [
         f"Gain in {gain['title']} on the same {gain['rows']:,} test rows: {figure}{p}; {verdict}",
         f"  before {formats.estimate(before, unit)}, after {formats.estimate(after, unit)}; positive is better, "

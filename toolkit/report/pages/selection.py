@@ -62,11 +62,11 @@ def advice(answer: Mapping[str, Any]) -> list[str]:
     curve = answer["curve"]
     if curve is None:
         return [f"No learning curve: {answer['curve_missing']}"]
-    coming, level = curve["next"], f"{100 * curve['confidence']:.0f} %"
+    coming, level = curve["decisive"], f"{100 * curve['confidence']:.0f} %"
     what = {
-        "stop": f"Stop: the next {coming['labels']:,} labels reduce it by less than {share(curve['threshold'])}.",
-        "go on": f"Go on: the next {coming['labels']:,} labels reduce it by {share(curve['threshold'])} or more.",
-        "undecided": f"Undecided: the gain of the next {coming['labels']:,} labels may be below or above "
+        "stop": f"Stop: {coming['labels']:,} more labels reduce it by less than {share(curve['threshold'])}.",
+        "go on": f"Go on: {coming['labels']:,} more labels reduce it by {share(curve['threshold'])} or more.",
+        "undecided": f"Undecided: the gain of {coming['labels']:,} more labels may be below or above "
         f"{share(curve['threshold'])}.",
     }[curve["advice"]]
     return [
@@ -84,7 +84,7 @@ def gains(curve: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             _estimate(gain),
             "far beyond the measured sizes: a guess" if gain.get("far") else "",
         )
-        for gain in (curve["next"], *curve["gains"])
+        for gain in sorted((curve["decisive"], *curve["gains"]), key=lambda gain: gain["labels"])
     ]
 
 

@@ -14,7 +14,7 @@ from toolkit.commands.predict.inputs import _refuse_tables, examples
 from toolkit.commands.predict.outcome import PredictionCounts
 from toolkit.commands.predict.output_formats import writer
 from toolkit.commands.predict.predictor import Predictor
-from toolkit.data.sources.row_stream import Row
+from toolkit.data.sources.row_formats import Row
 from toolkit.errors import ConfigError, DataError, RecipeError
 from toolkit.tasks import loading
 from toolkit.tasks.inputs import image as image_input

@@ -14,9 +14,9 @@ import pytest
 from tests.support import planted
 from toolkit import runs
 from toolkit.commands.finetune.prepare import Prepared, configure, prepare
+from toolkit.commands.finetune.trained_run import TrainedRun
 from toolkit.commands.repair import annotators, find
 from toolkit.commands.repair.features import cross_fitted
-from toolkit.commands.repair.source import Source, check_task
 from toolkit.data import corrections
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.context import references
@@ -154,7 +154,7 @@ def test_pictures(tmp_path: Path) -> None:
     planted.folder(tmp_path / "data", 30, seed=0)
     made = prepared("image", tmp_path / "data", model=str(tmp_path / "vit"))
     found = find.find(made, lambda _event: None)
-    source = Source(runs.Run(tmp_path / "run"), "image", {})
+    source = TrainedRun(runs.Run(tmp_path / "run"), "image", {})
     (tmp_path / "run").mkdir()
     summary = find.write(source, made, found, None)
     assert summary["rows"] == made.splits.train.num_rows
@@ -165,7 +165,7 @@ def test_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize("recipe", ["translation", "transcribe", "recommend"])
 def test_tasks_without_classes_are_refused(recipe: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_task(loading.load(recipe))
+        find.check_task(loading.load(recipe))
     assert caught.value.id == "repair.not-for-task"
 
 

@@ -12,7 +12,7 @@ from tests.support.errors import refused
 from toolkit.commands.predict.input_rows import sampled
 from toolkit.commands.select import files
 from toolkit.commands.select.files import Batch
-from toolkit.data.sources.row_stream import Row
+from toolkit.data.sources.row_formats import Row
 from toolkit.errors import ConfigError
 from toolkit.report.pages import selection
 from toolkit.tasks import loading
@@ -109,7 +109,7 @@ def test_page_escapes_text_of_the_data():
 def test_page_draws_the_curve(advice):
     gain = {"labels": 100, "value": 0.01, "low": 0.0, "high": 0.02}
     points = [{"rows": rows, "error": 0.4, "fitted": 0.4} for rows in (10, 20, 40)]
-    facts = {"points": points, "law": {"a": 0.1, "b": 1.0, "c": 0.5}, "now": gain, "next": gain, "gains": [gain]}
+    facts = {"points": points, "law": {"a": 0.1, "b": 1.0, "c": 0.5}, "now": gain, "decisive": gain, "gains": [gain]}
     facts |= {"error": "error rate", "labelled": 50, "confidence": 0.95, "threshold": 0.005, "advice": advice}
     facts |= {"folds": 5, "draws": 4, "measured_on": 50}
     assert 'class="curve"' in selection.to_html(answer(facts), ["text"])

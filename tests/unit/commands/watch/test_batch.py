@@ -10,7 +10,7 @@ from toolkit.evaluation.shift.periods import Look
 
 
 def test_records_are_read_back(tmp_path: Path) -> None:
-    record = {"period": 1, "look": 1, "fingerprint": "x", "shift": {"level": 0.01}}
+    record = {"period": 1, "look": 1, "fingerprint": "x", "level": 0.01}
     assert history.read(tmp_path) == []
     history.append(tmp_path, [], record)
     history.append(tmp_path, history.read(tmp_path), {**record, "look": 2})

@@ -14,7 +14,8 @@ from tests.support.errors import refused
 from toolkit.data.formats import conll, csv_files, text_decoding
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.local_files import read as load
-from toolkit.data.sources.row_stream import Row, check_input, rows
+from toolkit.data.sources.row_formats import Row
+from toolkit.data.sources.row_stream import check_input, rows
 from toolkit.errors import DataError, SourceError
 
 
@@ -53,6 +54,27 @@ def test_line_ends_at_line_feed_only(end, monkeypatch, tmp_path):
         ]
         assert load(tmp_path / name).parts["all"]["text"].to_pylist() == LINES
         assert load(tmp_path / name).parts["all"]["_row"].to_pylist() == list(range(2, len(LINES) + 2))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        ('id,text\n7,"a, b"\n', {"known": ["text"]}, [{"id": "7", "text": "a, b"}]),
+        ("\ufeffid;text\r\n7;a\r\n", {"known": ["text"]}, [{"id": "7", "text": "a"}]),
+        ("id,text\n7,a\n", {"known": ["review"]}, [{"text": "id,text"}, {"text": "7,a"}]),
+        ("text\n7,a\n", {"known": ["text"]}, [{"text": "text"}, {"text": "7,a"}]),
+        ("id|review\n7|a\n", {"delimiter": "|"}, [{"id": "7", "review": "a"}]),
+        ("7,a\n", {"names": ["id", "text"]}, [{"id": "7", "text": "a"}]),
+        ('{"text": "a"}\n\n{"text": "b"}\n', {}, [{"text": "a"}, {"text": "b"}]),
+        ("{a} film\n", {}, [{"text": "{a} film"}]),
+        ("", {"known": ["text"]}, []),
+    ],
+)
+def test_the_first_line_of_standard_input_tells_its_format(content, options, expected, monkeypatch, tmp_path):
+    (tmp_path / "in").write_text(content, encoding="utf-8", newline="")
+    with (tmp_path / "in").open(encoding="utf-8") as given:
+        monkeypatch.setattr(sys, "stdin", given)
+        assert [row.values for row in rows("-", **options)] == expected
 
 
 def test_lines_of_a_file_without_line_feeds_end_in_carriage_returns(tmp_path):

@@ -13,7 +13,16 @@ def record(look: int, **shift: Any) -> dict[str, Any]:
         "created": "2026-01-02T03:04:05+00:00",
         "source": f"{EVIL}.csv",
         "rows_read": 5000,
-        "unreadable": 3,
+        "unreadable": {
+            "new": {"rows": 3, "of": 1000},
+            "reference": {"rows": 0, "of": 900},
+            "level": 0.00025,
+            "p": 0.15,
+            "claimed": False,
+        },
+        "fingerprint": f"sha256:{look}",
+        "claimed": True,
+        "level": 0.0025,
         "seed": 7,
         "period": 1,
         "look": look,
@@ -33,7 +42,7 @@ def record(look: int, **shift: Any) -> dict[str, Any]:
 
 
 def page(records: list[dict[str, Any]]) -> str:
-    return drift.to_html({"records": records, "latest": records[-1], "model": EVIL, "command": EVIL, "version": "1"})
+    return drift.to_html({"records": records, "shown": records[-1], "model": EVIL, "command": EVIL, "version": "1"})
 
 
 def test_texts_of_data_are_escaped() -> None:
@@ -63,4 +72,4 @@ def test_text_for_a_terminal_says_sample_and_looks() -> None:
     assert "5,000" in text
     assert "seed 7" in text
     assert "Look 2" in text
-    assert "3 rows" in text
+    assert "3 of 1,000 rows" in text
