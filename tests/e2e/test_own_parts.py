@@ -39,6 +39,7 @@ def test_own_parts_in_training_and_evaluation(tiny_distilbert: Path, tmp_path: P
             (*command, "--set", "own.loss=mine.py:broken", "--output", "other"),
         ],
         tmp_path,
+        all_of_them=True,
     )
     assert trained.code == 0, trained.text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
@@ -63,6 +64,7 @@ def test_own_parts_in_training_and_evaluation(tiny_distilbert: Path, tmp_path: P
             ("repair", "run"),
         ],
         tmp_path,
+        all_of_them=True,
     )
     assert (later.code, named.code) == (0, 0), later.text + named.text
     reports = [json.loads((tmp_path / place / "report.json").read_text("utf-8")) for place in ("plain", "named")]
