@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.support.cli import several
+from tests.support.cli import several, toolkit
 from tests.support.dossiers import make_run
 from tests.support.reports import sample
 
@@ -30,3 +30,19 @@ def test_the_command_writes_prints_and_refuses(tmp_path: Path) -> None:
     assert json.loads(wrong.out)["error"]["id"] == "config.unknown-key"
     assert not (tmp_path / "none").exists()
     assert "run.not-found" in absent.err
+
+
+def test_texts_are_kept_and_an_older_pdf_is_not(tmp_path: Path) -> None:
+    make_run(tmp_path, sample())
+    (tmp_path / "extra.yaml").write_text("provider: Acme\n", encoding="utf-8")
+    folder = tmp_path / "run" / "dossier"
+    first = toolkit("dossier", "run", "--card-extra", "extra.yaml", "--pdf", cwd=tmp_path)
+    assert first.code == 0, first.text
+    assert (folder / "dossier.pdf").is_file()
+    again = toolkit("dossier", "run", cwd=tmp_path)
+    assert again.code == 0, again.text
+    assert "Acme" in (folder / "dossier.md").read_text(encoding="utf-8")
+    assert not (folder / "dossier.pdf").exists()
+    (folder / "card-extra.yaml").unlink()
+    assert toolkit("dossier", "run", cwd=tmp_path).code == 0
+    assert "Acme" not in (folder / "dossier.md").read_text(encoding="utf-8")

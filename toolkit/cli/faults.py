@@ -4,7 +4,8 @@ import errno
 import re
 from typing import NamedTuple
 
-from toolkit.errors import CallError, RunError, ToolkitError
+from toolkit.errors import CallError, RecipeError, RunError, ToolkitError
+from toolkit.tasks import catalogue
 
 _NO_MEMORY = re.compile(
     r"out of memory|not enough memory|can.?t allocate memory|cannot allocate memory|unable to allocate|bad_alloc|"
@@ -71,6 +72,13 @@ def explained(error: BaseException) -> ToolkitError | None:
         where = f"{error.filename}: " if error.filename is not None else ""
         cause = _CAUSES[error.errno]
         return RunError(f"{where}{error.strerror}.", cause.fix, id=cause.id)
+    place = catalogue.line_in_user_code(error)
+    if place is not None:
+        return RecipeError(
+            f"{place[0]}, line {place[1]}, in {place[2]}: {type(error).__name__}: {error}",
+            "Correct this code; --debug shows the whole traceback.",
+            id="recipe.code-failed",
+        )
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from toolkit import model_metadata, runs
 from toolkit.commands.evaluate.run import LOOKS
 from toolkit.config.card_extra import CardExtra, read
-from toolkit.config.files import read_file
+from toolkit.config.files import read_file, values_to_yaml
 from toolkit.evaluation.checks import all_checks
 from toolkit.events import Note, Observe, Stage
 from toolkit.report.document.schema import REPORT, fill, read_report
@@ -23,7 +23,7 @@ from toolkit.tasks import catalogue, loading
 from toolkit.tasks.task import Task
 
 FOLDER = "dossier"
-MARKDOWN, PDF = "dossier.md", "dossier.pdf"
+MARKDOWN, PDF, EXTRA = "dossier.md", "dossier.pdf", "card-extra.yaml"
 _RECORDS = ("report.json", "predictions.parquet", "run.json", "config.yaml", "metrics.jsonl", "data/test.parquet")
 _LATER = Path("evaluations", "held-out")  # of the same rows, perhaps with further checks
 
@@ -55,6 +55,8 @@ def write(
 ) -> Written:
     """Write the technical documentation of a run.
 
+    The folder keeps the texts, which are used again where none are given; a PDF of earlier content is removed.
+
     Args:
         target: A run directory.
         observe: Called with each event.
@@ -67,17 +69,26 @@ def write(
     Raises:
         ToolkitError: The run is not complete or was changed, a key of the texts is unknown, or a package is missing.
     """
-    extra = CardExtra() if card_extra is None else read(card_extra)
     if pdf:
         pages.check_installed()
     drawn = Fonts(fonts) if pdf else None
     observe(Stage("Reading the run"))
     run = runs.finished(target)
-    dossier = filling.fill(collect(run, target, recipe_name), extra)
     folder = output or run.path / FOLDER
+    kept = folder / EXTRA
+    if card_extra is None and kept.is_file():
+        card_extra = kept
+        observe(Note(f"Using the texts of {kept}; remove the file to leave them out."))
+    extra = CardExtra() if card_extra is None else read(card_extra)
+    dossier = filling.fill(collect(run, target, recipe_name), extra)
     runs.check_writable(folder)
     observe(Stage("Writing the documentation"))
+    if card_extra not in (None, kept):
+        runs.write_text(kept, values_to_yaml(extra.model_dump(exclude_none=True)))
     runs.write_text(folder / MARKDOWN, to_markdown(dossier))
+    if drawn is None and (folder / PDF).is_file():
+        (folder / PDF).unlink()
+        observe(Note(f"Removed {folder / PDF}, which had other content; --pdf writes it again."))
     if drawn is not None:
         with runs.aside(folder / PDF) as draft:
             pages.write_pdf(dossier, draft, drawn)

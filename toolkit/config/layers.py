@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
+from toolkit.config.own_parts import OwnPartsConfig
 from toolkit.config.settings import (
     AdapterConfig,
     DataConfig,
@@ -52,6 +53,7 @@ class RunConfig(Section):
     loss: LossConfig = LossConfig()
     adapter: AdapterConfig = AdapterConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    own: OwnPartsConfig = OwnPartsConfig()
     options: dict[str, Any] = Field({}, description="The recipe's own keys, checked by its Options")
 
 

@@ -324,5 +324,6 @@ EVALUATION: dict[str, Any] = {
     },
     "cost": _COST,
     "screening": _SCREENING,
+    "own": [{**dict.fromkeys(("name", "title", "text"), str), "columns": [str], "rows": [[str]]}],
     "not_checked": {"checks": [str], "command": str},
 }

@@ -1,12 +1,18 @@
 """Find recipes and presets by file name, and read their descriptions without running them.
 
-A recipe is one Python file. `toolkit finetune NAME` looks for `recipes/NAME.py`; there is no list to update. The
-current directory is never scanned for code: a user's own file is named by its path.
+A recipe is one Python file. `toolkit finetune NAME` looks for `recipes/NAME.py`, and for an entry point of an installed
+package; there is no list to update. The current directory is never scanned for code: a user's own file is named by its
+path.
 """
 
 import ast
 import difflib
+import importlib.metadata
+import importlib.util
+import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from toolkit.errors import RecipeError
@@ -25,7 +31,10 @@ ALIASES = {
     **dict.fromkeys(("recommendation", "recommender", "next-item"), "recommend"),
 }
 
+GROUP = "finetune_toolkit.recipes"  # entry points of packages: NAME = "package.module"
+
 _NAMED: set[Path] = set()  # recipe files that the user named in this process
+_USER_CODE: set[str] = set()  # files of recipes and parts that the user named in this process
 
 
 def option_names(path: Path) -> list[str]:
@@ -56,8 +65,25 @@ def folder() -> Path:
 
 
 def available() -> dict[str, Path]:
-    """Return the recipes that come with the toolkit: name → file."""
-    return {path.stem: path for path in sorted(folder().glob("*.py")) if not path.stem.startswith("_")}
+    """Return the recipes of installed packages and those that come with the toolkit, which no other replaces."""
+    own = {path.stem: path for path in sorted(folder().glob("*.py")) if not path.stem.startswith("_")}
+    return own | {name: path for name, path in _of_packages().items() if name not in own}
+
+
+@cache
+def _of_packages() -> dict[str, Path]:
+    """Return the recipes that installed packages name as entry points of `GROUP`: name → file; nothing is run."""
+    found = {}
+    for point in sorted(importlib.metadata.entry_points(group=GROUP)):
+        inside = Path(*point.value.split(".")).with_suffix(".py")
+        file = Path(str(point.dist.locate_file(inside))) if point.dist is not None else inside
+        if not file.is_file():  # of an editable installation
+            with suppress(ImportError, ValueError):
+                origin = getattr(importlib.util.find_spec(point.value), "origin", None)
+                file = Path(origin) if origin else file
+        if file.is_file():
+            found[point.name] = file.resolve()
+    return found
 
 
 def presets() -> dict[str, Path]:
@@ -92,6 +118,18 @@ def remember(name: str) -> None:
     """Remember a recipe file that the user named, for later calls in this process."""
     if name.endswith(".py"):
         _NAMED.add(Path(name).resolve())
+
+
+def remember_code(file: Path) -> None:
+    """Remember a file whose code the user wrote, so that errors in it are told from those of the toolkit."""
+    _USER_CODE.add(str(file.resolve()))
+
+
+def line_in_user_code(error: BaseException) -> tuple[str, int, str] | None:
+    """Return file, line and function of the user's code in which an exception was raised, or that led to it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    found = next((frame for frame in reversed(frames) if frame.filename in _USER_CODE), None)
+    return None if found is None else (found.filename, found.lineno or 0, found.name)
 
 
 def remembered(name: str, copies: Sequence[Path]) -> Path | None:

@@ -145,6 +145,10 @@ class Recipe:
         outside: `OUTSIDE`: name of the class of words beyond the maximum length.
         polarity: `POLARITY`: name of a class in lower case → how positive it is, -1 to 1, for checks of direction and
             bias.
+        loss: (outputs, batch) → the mean loss over the batch, a scalar tensor; the target's or the model's where there
+            is none.
+        checks: `CHECKS`: functions (EvaluationContext) → a section of the report: {"title", "text", "columns", "rows"}.
+        own_metrics: Metrics that the user named beside the recipe; they are among `metrics`, of every target.
         options: `Options`: a pydantic model of the recipe's own keys, each of which is an option of the command line.
     """
 
@@ -175,6 +179,9 @@ class Recipe:
     label_names: Mapping[int, Sequence[str]] | None = None
     outside: str | None = None
     polarity: Mapping[str, float] | None = None
+    loss: Callable[[Any, Any], Any] | None = None
+    checks: Sequence[Callable[[Any], Mapping[str, Any]]] = ()
+    own_metrics: Sequence[Any] = ()
     options: Any = None
     notes: Sequence[str] = ()
 
@@ -204,7 +211,7 @@ class Recipe:
             self,
             columns=columns,
             defaults={**self.defaults, "training": training},
-            metrics=kind.metrics,
+            metrics=(*kind.metrics, *self.own_metrics),
             baselines=kind.baselines.get(self.task.modality, {}),
             predictions=kind.predictions or self.predictions,
             label_names=None,
@@ -236,11 +243,23 @@ PARTS = {
     "OUTSIDE": "outside",
     "POLARITY": "polarity",
     "Options": "options",
+    "CHECKS": "checks",
     **{
         name: name
         for name in (
             *("load_processor", "preprocess", "build_model", "collate", "predictions", "generate", "generates"),
-            *("read", "arrange", "clean", "start", "complete", "remarks", "label_remarks", "augmentation", "check"),
+            *(
+                "read",
+                "arrange",
+                "clean",
+                "start",
+                "complete",
+                "remarks",
+                "label_remarks",
+                "augmentation",
+                "check",
+                "loss",
+            ),
         )
     },
 }

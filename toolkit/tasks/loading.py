@@ -90,6 +90,8 @@ def _imported(path: Path) -> tuple[ModuleType, list[str]]:
         )
     module: ModuleType = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module
+    if path.parent != catalogue.folder():
+        catalogue.remember_code(path)
     try:
         notes = old_names.provide(path)
         specification.loader.exec_module(module)

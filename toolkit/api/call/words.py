@@ -14,6 +14,7 @@ import yaml
 from toolkit.config import leaves, merge
 from toolkit.config.files import parse_assignments, read_file
 from toolkit.config.option_names import KEYS
+from toolkit.config.own_parts import SECTION
 from toolkit.errors import ConfigError
 from toolkit.tasks import catalogue
 
@@ -103,7 +104,14 @@ def layers(
 
 def _check_file(file: str | Path, layers: list[tuple[str, dict[str, Any]]], typed: Collection[tuple[str, ...]]) -> None:
     """Refuse a file that allows code to run unless the command line does, too: the file may be from elsewhere."""
-    loading = dict(layers)[f"file {file}"].get("loading")
+    values = dict(layers)[f"file {file}"]
+    if values.get(SECTION):
+        raise ConfigError(
+            f"{file} sets `{SECTION}`, which names code to run. Only the command line may do that.",
+            f"If you trust that code, add `--set {SECTION}.…` to the command, and remove the key from the file.",
+            id="config.trust-in-file",
+        )
+    loading = values.get("loading")
     for key, option in _LETS_CODE_RUN.items():
         if isinstance(loading, dict) and loading.get(key) and ("loading", key) not in typed:
             raise ConfigError(

@@ -122,3 +122,21 @@ def copy(
         ) from None
     shown = destination if destination.is_absolute() else f"./{destination}"
     say(f"Edit {destination}, then run: {shlex.join(['toolkit', 'finetune', str(shown)])}")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Of the recipe: small letters, digits and dashes.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="Folder to create; the name when not given.")
+    ] = None,
+) -> None:
+    """Write a recipe to start from, with a test, as a package that can be installed."""
+    from toolkit.commands.new_recipe import write
+
+    made = write(name, folder if folder is not None else Path(name))
+    say(f"Recipe   {made.recipe}")
+    say(f"Test     {shlex.join(['python', '-m', 'pytest', str(made.folder)])}")
+    say(f"Run      {shlex.join(['toolkit', 'finetune', str(made.recipe), '--data', 'FILE'])}")
+    place = made.folder if made.folder.is_absolute() else f"./{made.folder}"
+    say(f"Install  {shlex.join(['pip', 'install', str(place)])}; then: toolkit finetune {name} --data FILE")

@@ -21,7 +21,7 @@ from toolkit.evaluation.checks import generation_quality
 from toolkit.events import Observe, Stage
 from toolkit.inference.build_model import check_restraints, lengthening
 from toolkit.metrics import load
-from toolkit.tasks import catalogue, loading
+from toolkit.tasks import catalogue, loading, own_parts
 from toolkit.tasks.contract import Recipe
 from toolkit.training.distributed import sharding
 from toolkit.training.loop import trackers
@@ -82,6 +82,7 @@ def configure_stored(recipe_name: str, layers: Sequence[Layer]) -> tuple[Recipe,
     if resolved.config.data.target is not None:
         recipe = loading.load(recipe_name, resolved.config.data.target)
         resolved = resolve([("command", {"recipe": recipe_name}), ("recipe", recipe.defaults), *layers])
+    recipe = own_parts.added(recipe, resolved.config.own)
     options = recipe.options
     if options is not None:
         filled = validate_options(options, resolved.config.options, resolved.origins)

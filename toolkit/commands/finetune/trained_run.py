@@ -10,8 +10,9 @@ from toolkit.commands.few_labels import settle
 from toolkit.commands.finetune.prepare import Prepared, configure_stored, prepare, with_target
 from toolkit.config import Resolved, RunConfig
 from toolkit.config.files import read_file
+from toolkit.config.own_parts import SECTION
 from toolkit.data.load import Splits, load_splits
-from toolkit.errors import DataError, SourceError
+from toolkit.errors import DataError, ModelError, SourceError
 from toolkit.events import Observe, Stage
 from toolkit.runs import checksums
 from toolkit.tasks.contract import Recipe
@@ -98,7 +99,7 @@ def read(target: str, recipe_name: str | None, loading: Mapping[str, Any]) -> Tr
 
     Raises:
         SourceError: It is no run, or damaged.
-        ModelError: It is not complete.
+        ModelError: It is not complete, or was trained with parts of its user's own.
         RecipeError: Its recipe is not installed.
     """
     path = Path(target)
@@ -114,6 +115,13 @@ def read(target: str, recipe_name: str | None, loading: Mapping[str, Any]) -> Tr
     name = model_metadata.installed(values.pop("recipe", None), f"The run {path}", [path], recipe_name)
     if name is None:
         raise SourceError(f"{path / 'config.yaml'} names no recipe.", "Copy the run directory again.", id="run.damaged")
+    if any((values.get(SECTION) or {}).values()):
+        raise ModelError(
+            f"The run {path} was trained with parts of its user's own (`{SECTION}` in its config.yaml), which are not "
+            "run because a folder names them.",
+            "Put them into a recipe file (`toolkit recipes new`), and train with it.",
+            id="run.own-parts",
+        )
     values["output"] = None
     stored = {key: value for key, value in (values.get("loading") or {}).items() if key not in TRUST}
     values["loading"] = {**stored, **loading}

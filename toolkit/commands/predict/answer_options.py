@@ -32,11 +32,14 @@ class AnswerOptions:
         Raises:
             ConfigError: With the option.
         """
-        for option, value in (("--max-error", self.max_error), ("--sets", self.sets)):
+        for option, value, example in (
+            ("--max-error", self.max_error, "0.05 for one wrong answer in twenty"),
+            ("--sets", self.sets, "0.9 for sets that hold the true class in nine of ten rows"),
+        ):
             if value is not None and not 0 < value < 1:
                 raise ConfigError(
                     f"{option} is {value:g}, but a share is between 0 and 1.",
-                    "Give 0.05 for one in twenty.",
+                    f"Give a share, such as {example}.",
                     id="config.out-of-range",
                 )
         if self.by_class and self.sets is None:

@@ -47,6 +47,13 @@ def read_rows(source: str, values: Mapping[str, Any], config: RunConfig, inputs:
     )
 
 
+def no_rows(source: str) -> DataError:
+    """Return the error for an input without rows."""
+    if source == row_stream.STANDARD_INPUT:
+        return DataError("Standard input has no rows.", "Check the command that writes it.", id="data.no-rows")
+    return DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
+
+
 def output_dialect(source: str, output: Path, values: Mapping[str, Any]) -> Dialect:
     """Return how an output of CSV is written: as the input, but with the separator that its name indicates."""
     data = values.get("data", {})

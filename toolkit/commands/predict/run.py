@@ -16,6 +16,7 @@ from toolkit.commands.predict.identity import identity
 from toolkit.commands.predict.input_rows import (
     assign_columns,
     in_chunks,
+    no_rows,
     output_dialect,
     read_rows,
     root_of,
@@ -130,7 +131,7 @@ def _first_chunk(source: str, chunks: Iterator[list[Row]]) -> list[Row]:
             id="data.nothing-to-translate",
         )
     if not head:
-        raise DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
+        raise no_rows(source)
     return head
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import toolkit
 from toolkit import runs
 from toolkit.commands.evaluate.stored_model import find_stored, stored_card
-from toolkit.commands.predict.input_rows import assign_columns, read_rows, root_of, sampled
+from toolkit.commands.predict.input_rows import assign_columns, no_rows, read_rows, root_of, sampled
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.commands.select import files, labelled, pool
 from toolkit.commands.select.files import Batch
@@ -120,7 +120,7 @@ def select(
     inputs = recipe.task.named_inputs(config.options)
     drawn, total = sampled(read_rows(source, values, config, inputs), wanted.pool_rows, seed)
     if not drawn:
-        raise DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
+        raise no_rows(source)
     roles = assign_columns(source, [row for _, row in drawn], inputs, config.data.columns)
     stored = StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
     root = root_of(source)

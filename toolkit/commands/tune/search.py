@@ -31,6 +31,7 @@ from toolkit.commands.tune.lead import Trial
 from toolkit.commands.tune.search_space import Space, nested, suggest
 from toolkit.config import leaves, merge
 from toolkit.config.files import to_yaml, values_to_yaml
+from toolkit.config.own_parts import SECTION
 from toolkit.distributed.process_group import ALONE
 from toolkit.errors import ConfigError, Interrupted, RunError
 from toolkit.events import Note, Observe, Stage
@@ -134,6 +135,8 @@ def tune(prepared: Prepared, space: Space, folder: Path, trials: int, command: s
     loading = prepared.config.loading
     trusting = ["--trust-remote-code"] if loading.trust_remote_code else []  # files may not set this
     trusting += ["--set", "loading.allow_pickle=true"] if loading.allow_pickle else []
+    own = prepared.config.own.model_dump(exclude_defaults=True)
+    trusting += [word for key, value in own.items() for word in ("--set", f"{SECTION}.{key}={json.dumps(value)}")]
 
     def train(preset: Path) -> str:
         return shlex.join(["toolkit", "finetune", prepared.config.recipe, "--config", str(preset), *trusting])
@@ -385,7 +388,7 @@ def _write_preset(prepared: Prepared, best: Trial, path: Path, command: str, rem
     """
     values: dict[str, Any] = {"recipe": prepared.config.recipe}
     for key, value in leaves(prepared.config.model_dump()):
-        if prepared.resolved.layer(".".join(key)) not in _FOUND and key[0] != "output":
+        if prepared.resolved.layer(".".join(key)) not in _FOUND and key[0] not in ("output", SECTION):
             values = merge(values, nested(key, value))
     for dotted, value in best.values.items():
         values = merge(values, nested(dotted.split("."), value))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit.commands.predict.input_rows import assign_columns, read_rows, root_of, sampled
+from toolkit.commands.predict.input_rows import assign_columns, no_rows, read_rows, root_of, sampled
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.local_files import in_utf8
@@ -49,7 +49,7 @@ def read_batch(source: str, values: Mapping[str, Any], stored: StoredModel, most
     inputs = stored.recipe.task.named_inputs(config.options)
     sample, read = sampled(read_rows(source, values, config, inputs), most, seed)
     if not sample:
-        raise DataError(f"{source} contains no rows.", "Check that the file is complete.", id="data.no-rows")
+        raise no_rows(source)
     rows = [row for _, row in sample]
     roles = assign_columns(source, rows, inputs, config.data.columns)
     table, good, _ = Predictor(stored, inputs, roles, None, all_scores=False, root=root_of(source)).table(rows)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from toolkit.report import formats
-from toolkit.report.dossier.content import Block, Evidence, Gap, Rows, Table, Text
+from toolkit.report.dossier.content import Block, Evidence, Rows, Table, Text
 from toolkit.report.dossier.layout import facts, written
 from toolkit.report.dossier.traces import measure, plain
 
@@ -25,13 +25,13 @@ def inputs(evidence: Evidence) -> Sequence[Block]:
     )
 
 
-def shortcomings(evidence: Evidence) -> Sequence[Block] | Gap:
+def shortcomings(evidence: Evidence) -> Sequence[Block]:
     """List symptoms that the report found, each with its evidence."""
     rows: Rows = [
         [str(row["id"].value), plain(row["evidence"]), plain(row["advice"])] for row in evidence.report["advice"]
     ]
     if not rows:
-        return Gap("The report found no symptom of a problem for which it has advice.")
+        return [Text("The report found no symptom of a problem for which it has advice.")]
     return [Table(["Symptom", "Evidence", "Advice"], rows)]
 
 

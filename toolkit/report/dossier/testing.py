@@ -64,7 +64,11 @@ def baselines(evidence: Evidence) -> Sequence[Block] | Gap:
         difference = baseline["difference"]
         metric = known.get(difference["metric"].value)
         if difference and metric is not None:
-            cells = [estimate(difference, unit_of(metric), signed=True), p_value(difference["p"])]
+            cells = [
+                estimate(difference, unit_of(metric), signed=True),
+                measure(difference["confidence"], "fraction"),
+                p_value(difference["p"]),
+            ]
             differences.append([title, _title(metric), *cells])
     if not rows:
         if evidence.config["evaluation"]["baselines"].value is not False:
@@ -73,7 +77,7 @@ def baselines(evidence: Evidence) -> Sequence[Block] | Gap:
         return Gap("Baselines were switched off.", command)
     return written(
         Table(["Baseline", "Metric", "Value (interval)"], rows),
-        Table(["Model minus baseline", "Metric", "Difference (interval)", "p-value"], differences),
+        Table(["Model minus baseline", "Metric", "Difference (interval)", "Confidence", "p-value"], differences),
     )
 
 

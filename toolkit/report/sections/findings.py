@@ -21,6 +21,7 @@ from toolkit.report.sections.checks import bias, cost, explanations, fairness, f
 from toolkit.report.sections.comparison import comparison, seeds
 from toolkit.report.sections.gate import gate
 from toolkit.report.sections.mistakes import mistakes
+from toolkit.report.sections.own_checks import own
 from toolkit.report.sections.promises import promises
 from toolkit.report.sections.shift import shift
 from toolkit.report.sections.targets import ordered, several_classes
@@ -71,6 +72,7 @@ def checks(report: Mapping[str, Any]) -> list[Section]:
         *fairness(evaluation["fairness"]),
         *cost(evaluation["cost"], report["model"]),
         *candidates(report["training"]["few_labels"]),
+        *own(evaluation["own"]),
         *untested(evaluation),
     ]
 

@@ -111,6 +111,26 @@ def objective_for(
     return replace(objective, name=f"{objective.name}, logits adjusted by {adjustment:g}") if adjustment else objective
 
 
+def of_function(mean: Callable[[Any, Batch], Any], config: LossConfig) -> Objective:
+    """Return the objective of a recipe's or user's own loss.
+
+    Args:
+        mean: (outputs, batch) → the mean loss over the items of the batch.
+        config: Weights, focus and smoothing, of which none may be set.
+
+    Raises:
+        ConfigError: One is.
+    """
+    if config.class_weights or config.focal_gamma or config.label_smoothing or config.logit_adjustment:
+        raise ConfigError(
+            "`loss.class_weights`, `focal_gamma`, `label_smoothing` and `logit_adjustment` change the usual loss, and "
+            "there is a loss of its own.",
+            "Unset them, or compute them in that function.",
+            id="config.conflict",
+        )
+    return Objective(str(getattr(mean, "__name__", "a loss of its own")), count_items, mean)
+
+
 def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], labels: np.ndarray[Any, Any]) -> list[float]:
     """Return the weight of each class.
 

@@ -15,7 +15,7 @@ from toolkit.distributed.process_group import ALONE, Team
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.build_model import build_model, restrain
 from toolkit.training.loss import attention_loss
-from toolkit.training.loss.objective import Objective, objective_for
+from toolkit.training.loss.objective import Objective, objective_for, of_function
 
 Augment = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -79,11 +79,12 @@ def objective_of(prepared: Prepared, of_train: Any, adjustment: float) -> Object
         adjustment: Factor of the logit adjustment, for targets that take it.
     """
     config, labels, own = prepared.config, prepared.splits.labels, prepared.recipe.target.objective
-    plain = (
-        own(config.loss, labels, of_train)
-        if own is not None
-        else objective_for(config.loss, labels, of_train, adjustment)
-    )
+    if prepared.recipe.loss is not None:
+        plain = of_function(prepared.recipe.loss, config.loss)
+    elif own is not None:
+        plain = own(config.loss, labels, of_train)
+    else:
+        plain = objective_for(config.loss, labels, of_train, adjustment)
     return attention_loss.regularised(plain, config.loss)
 
 

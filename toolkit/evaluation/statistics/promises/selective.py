@@ -17,7 +17,7 @@ from toolkit.evaluation.statistics.promises.conformal import half_width
 
 DOUBT = 0.1  # probability that the promise on errors does not hold, over draws of the validation rows
 MOST = 5000  # validation rows that are kept
-STARTS = 4  # of the sequences of tests
+STARTS = 4  # thresholds with a part of the doubt
 STEPS = 60  # thresholds that are tested
 DECIMALS = 6  # of scores
 _ROUNDING = 1e-9  # of a limit
@@ -54,12 +54,13 @@ def kept(
 def threshold(rows: Mapping[str, Sequence[Any]], most_error: float, doubt: float = DOUBT) -> float | None:
     """Return the lowest score from which on at most a share `most_error` of the predictions is wrong.
 
-    Thresholds are tested from high ones to low ones, each for the hypothesis that more are wrong, until one cannot be
-    rejected; there are a few such sequences, which share the `doubt`, so that mistakes among the highest scores do not
-    end all. Within one, no correction is needed (fixed sequence).
+    Thresholds are tested from high ones to low ones, each for the hypothesis that more are wrong. A few of them have an
+    equal part of the `doubt`, so that mistakes among the highest scores do not end all; a test whose hypothesis is
+    rejected passes its level on to the next one, which adds its own part (fallback procedure).
 
-    Source: Angelopoulos et al. 2021, "Learn then Test: Calibrating Predictive Algorithms to Achieve Risk Control",
-    sections 3 and 4.1 (binomial p-values).
+    Sources: Angelopoulos et al. 2021, "Learn then Test: Calibrating Predictive Algorithms to Achieve Risk Control",
+    sections 3 and 4.1 (binomial p-values); Wiens and Dmitrienko 2005, "The Fallback Procedure for Evaluating a Single
+    Family of Hypotheses".
 
     Args:
         rows: From `kept`.
@@ -79,14 +80,16 @@ def threshold(rows: Mapping[str, Sequence[Any]], most_error: float, doubt: float
     if not len(ends):
         return None
     tested = ends[np.unique(np.linspace(0, len(ends) - 1, STEPS).round().astype(int))]
-    rejected = np.array([_p(wrong[:end], None if groups is None else groups[:end], most_error) for end in tested])
-    rejected = rejected <= doubt / STARTS
-    best = -1
-    for start in np.unique(np.linspace(0, len(tested) - 1, STARTS + 1).round().astype(int))[:-1]:
-        place = int(start)
-        while place < len(tested) and rejected[place]:
-            best = max(best, place)
-            place += 1
+    starts = set(np.linspace(0, len(tested) - 1, STARTS + 1).round().astype(int)[:-1].tolist())
+    best, level = -1, 0.0
+    for place, end in enumerate(tested):
+        level += doubt / len(starts) if place in starts else 0.0
+        if not level:
+            continue
+        if _p(wrong[:end], None if groups is None else groups[:end], most_error) <= level:
+            best = place
+        else:
+            level = 0.0
     return float(scores[tested[best] - 1]) if best >= 0 else None
 
 
