@@ -91,10 +91,13 @@ def of_shape(shape: Any) -> dict[str, Any]:
 
 
 def described(kind: Any) -> dict[str, str]:
-    """Return the meaning of each field from the section "Attributes:" of a docstring."""
-    section = (getdoc(kind) or "").partition("\nAttributes:\n")[2].partition("\n\n")[0]
-    entries = re.split(r"^ {4}(\w+): ", section, flags=re.MULTILINE)[1:]
-    return {name: " ".join(text.split()) for name, text in zip(entries[::2], entries[1::2], strict=True)}
+    """Return the meaning of each field from the sections "Attributes:" of a class and its bases."""
+    meanings: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        section = (getdoc(base) or "").partition("\nAttributes:\n")[2].partition("\n\n")[0]
+        entries = re.split(r"^ {4}(\w+): ", section, flags=re.MULTILINE)[1:]
+        meanings |= {name: " ".join(text.split()) for name, text in zip(entries[::2], entries[1::2], strict=True)}
+    return meanings
 
 
 def _either(options: list[dict[str, Any]]) -> dict[str, Any]:
