@@ -188,7 +188,9 @@ class ExplainedInput:
         text: The text, or the name of the picture; of a translation the source.
         prediction: What is explained; of a translation its text.
         probability: Of the prediction; null where it has none.
+        word: Number of the word whose label is explained, from 1; null for other tasks.
         words: Words of the text, patches of the picture, or source words.
+        sources: Number of the text of each of `words` in a pair, from 0; empty for one text, pictures and translations.
         scores: Importance of each of `words`; empty for a translation.
         target_words: Words of the translation; empty for other tasks.
         links: Word alignment of the translation; empty for other tasks.
@@ -197,7 +199,9 @@ class ExplainedInput:
     text: str
     prediction: str
     probability: float | None
+    word: int | None
     words: list[str]
+    sources: list[int]
     scores: list[float]
     target_words: list[str]
     links: list[Link]
@@ -208,7 +212,14 @@ class ExplainedInput:
         if content["unit"] == "link":
             return [
                 cls(
-                    *(text["source"], text["translation"], None, text["source_words"], [], text["target_words"]),
+                    text=text["source"],
+                    prediction=text["translation"],
+                    probability=None,
+                    word=None,
+                    words=text["source_words"],
+                    sources=[],
+                    scores=[],
+                    target_words=text["target_words"],
                     links=[Link(source, target) for source, target in text["links"]],
                 )
                 for text in content["texts"]
@@ -216,8 +227,15 @@ class ExplainedInput:
         method = content["methods"][0]["name"]
         return [
             cls(
-                *(text["text"], text["prediction"], None if content["of_numbers"] else text["probability"]),
-                *(text["words"], text["scores"][method], [], []),
+                text=text["text"],
+                prediction=text["prediction"],
+                probability=None if content["of_numbers"] else text["probability"],
+                word=text["asked"]["number"] if text.get("asked") else None,
+                words=text["words"],
+                sources=text["sources"],
+                scores=text["scores"][method],
+                target_words=[],
+                links=[],
             )
             for text in content["texts"]
         ]

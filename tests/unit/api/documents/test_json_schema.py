@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.json_documents import SCHEMAS, problems
 from tests.support.reports import sample
+from toolkit.api.analysis.explain import Explanation
+from toolkit.api.documents.analysis import Explained
 from toolkit.api.documents.document import COMMANDS, Failure, Problem, as_json, envelope
 from toolkit.api.documents.json_schema import described, of_shape, of_type
 from toolkit.api.documents.preparation import Diagnosis
@@ -110,6 +112,63 @@ def test_values_become_json() -> None:
     expected = {"a": None, "b": [None, 1.5], "c": 0.5, "d": [0, 1], "e": "x/y", "3": [True, None]}
     assert as_json(given) == expected
     assert problems("failure", as_json(given)) != []
+
+
+VERDICT = {"headline": "It is faithful.", "statements": [], "warnings": []}
+SECOND = {"number": 2, "word": "film"}
+WORDS = {"words": ["good", "film"], "sources": [], "scores": {"leave-one-out": [0.5, 0.1]}}
+
+
+@pytest.mark.parametrize(
+    ("content", "first"),
+    [
+        (
+            {
+                "unit": "link",
+                "texts": [
+                    {
+                        "source": "a dog",
+                        "translation": "un chien",
+                        "links": [[1, 1]],
+                        "source_words": ["a", "dog"],
+                        "target_words": ["un", "chien"],
+                    }
+                ],
+            },
+            {"prediction": "un chien", "links": [{"source": 1, "target": 1}], "scores": []},
+        ),
+        (
+            {
+                "unit": "word",
+                "of_numbers": False,
+                "methods": [{"name": "leave-one-out"}],
+                "texts": [
+                    {"text": "good film", "prediction": "B-X", "probability": 0.9, "asked": {"number": 2}, **WORDS}
+                ],
+            },
+            {"prediction": "B-X", "probability": 0.9, "word": 2, "scores": [0.5, 0.1], "links": []},
+        ),
+        (
+            {
+                "unit": "word",
+                "of_numbers": True,
+                "methods": [{"name": "leave-one-out"}],
+                "texts": [{"text": "good film", "prediction": "4.1", "asked": None, **WORDS}],
+            },
+            {"prediction": "4.1", "probability": None, "word": None},
+        ),
+        ({}, None),
+    ],
+    ids=["translation", "word", "number", "measurement"],
+)
+def test_explanations_of_each_kind(content: dict[str, Any], first: dict[str, Any] | None) -> None:
+    result = Explanation(Path("why") if content else None, {**content, "verdict": VERDICT})
+    printed = Explained.of(result).as_json()
+    assert problems("explain", printed) == []
+    if first is None:
+        assert (printed["path"], printed["explained"]) == (None, [])
+    else:
+        assert {key: printed["explained"][0][key] for key in first} == first
 
 
 @dataclass(frozen=True)
