@@ -14,6 +14,18 @@ ToolkitError              an identifier, a problem and the next step; the comman
 └── Interrupted           exit code 130, as shells expect: Ctrl-C
 """
 
+EXIT_CODES = {  # code → when a command ends with it
+    0: "The command succeeded.",
+    1: "A run that had begun failed, or the machine did; `doctor` found a fault; a question was answered with no.",
+    2: "The call, the configuration, the data or the model cannot be used; nothing was started.",
+    3: "The command succeeded and its decision is negative: the gate of `compare` is not passed, or the rows of "
+    "`watch` are shown to differ.",
+    75: "One of several processes that a launcher started ended because another one failed, which reports the cause; "
+    "`toolkit` itself ends with the code of the other.",
+    130: "Ctrl-C; in training and in predictions of a file also SIGTERM.",
+    141: "The reader of standard output closed it, as `head` does.",
+}
+
 
 class ToolkitError(Exception):
     """A problem that a user can fix.

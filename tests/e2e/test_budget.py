@@ -11,7 +11,7 @@ import yaml
 
 from tests.support import checkpoints
 from tests.support.cli import several, start, toolkit
-from toolkit.report.document.schema import REPORT, faults
+from tests.support.json_documents import problems
 
 COMMON = ("finetune", "sentiment", "--data", "reviews.csv", "--set", "evaluation.resamples=100")
 
@@ -41,7 +41,7 @@ def test_training_ends_with_the_budget(tmp_path: Path) -> None:
 
     report = report_of(tmp_path / "limited")
     training, spent = report["training"], report["training"]["budget"]
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     assert spent["seconds"] == 20
     assert 0 < training["steps"] < spent["steps_without_limit"]
     assert training["evaluations"][-1]["step"] == training["steps"]  # the last weights were validated

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support import checkpoints
 from tests.support.cli import Outcome, toolkit
+from tests.support.json_documents import problems
 from toolkit import runs
-from toolkit.report.document.schema import REPORT, faults
 
 NAMES = ["linear probe", "contrastive fine-tuning", "fine-tuning"]
 
@@ -37,7 +37,7 @@ def report_of(folder: Path) -> dict:
 
 def test_the_comparison_is_in_the_report(home: Path) -> None:
     report = report_of(home / "run")
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     comparison = report["training"]["few_labels"]
     assert [row["name"] for row in comparison["candidates"]] == NAMES
     assert comparison["chosen"] in NAMES
@@ -76,7 +76,7 @@ def test_pretraining_on_texts_without_labels_is_compared(home: Path) -> None:
     checkpoints.reviews(home / "more.csv", 200, seed=5)
     finetune(home, "adapted", "--unlabelled", "more.csv")
     report = report_of(home / "adapted")
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     comparison = report["training"]["few_labels"]
     names = [*NAMES, *(f"{name} after pretraining" for name in NAMES)]
     assert [row["name"] for row in comparison["candidates"]] == names

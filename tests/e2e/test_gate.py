@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import checkpoints, recomputed
 from tests.support.cli import Outcome, toolkit
-from toolkit.report.document.schema import REPORT, faults
+from tests.support.json_documents import problems
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def judged(cwd: Path, old: str, new: str, rules: str) -> tuple[Outcome, dict, di
     options = ("--gate", "gate.yaml", "--junit", "gate.xml", "--output", "out", "--set", "evaluation.resamples=200")
     outcome = toolkit("compare", old, new, *options, cwd=cwd)
     report = json.loads((cwd / "out" / "report.json").read_text(encoding="utf-8"))
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     assert "Worse by" in (cwd / "out" / "report.html").read_text(encoding="utf-8")
     assert "Worse by" in outcome.out
     suite = ElementTree.parse(cwd / "gate.xml").getroot()

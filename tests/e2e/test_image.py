@@ -13,8 +13,8 @@ from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.cli import Outcome, several, toolkit
 from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
+from tests.support.json_documents import problems
 from tests.support.service import serving
-from toolkit.report.document.schema import REPORT, faults
 
 SMALL = ("--set", "options.image_size=16", "--set", "training.device=cpu")
 
@@ -207,7 +207,7 @@ def test_planted_duplicate_picture_is_found(tmp_path: Path) -> None:
     )  # fmt: skip
     assert outcome.code == 0, outcome.text
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     result = report["evaluation"]["near_duplicates"]
     assert (result["kind"], result["found"]) == ("image", 1)
     (pair,) = result["pairs"]

@@ -11,7 +11,7 @@ from tests.e2e.conftest import DATA, Made
 from tests.support import checkpoints
 from tests.support.cli import several, toolkit
 from tests.support.hub import LocalHub
-from toolkit.report.document.schema import REPORT, faults
+from tests.support.json_documents import problems
 
 
 def report_of(folder: Path) -> dict:
@@ -86,7 +86,7 @@ def test_evaluate_reloads_and_gives_same_metrics(made: Made) -> None:
     again = report_of(made.run / "evaluations" / "held-out")
     assert figures(again) == figures(report_of(made.run))
     assert again["baselines"] == report_of(made.run)["baselines"]
-    assert faults(REPORT, again) == []
+    assert problems("report.json", again) == []
     fresh = toolkit("evaluate", "--fresh", cwd=made.cwd, env=made.env)
     assert fresh.code == 0, fresh.text
     assert "Using stored predictions" not in fresh.err
@@ -115,7 +115,7 @@ def test_compare_requires_the_same_rows(made: Made, tmp_path: Path) -> None:
     assert [item.code for item in outcomes] == [0, 0, 0], outcome.text
     assert "one and other give the same prediction for every example." in outcome.out
     report = report_of(tmp_path / "both")
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     assert report["comparison"]["rows"] == 60
     assert "Metrics of each model" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
     refused = toolkit("compare", made.run, "one", cwd=tmp_path)

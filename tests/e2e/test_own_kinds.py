@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.checkpoints import TINY
 from tests.support.cli import several
-from toolkit.report.document.schema import REPORT, faults
+from tests.support.json_documents import problems
 
 RECIPE = Path(__file__).parents[1] / "support" / "recipes" / "digits.py"
 ROWS = 160
@@ -41,7 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_is_trained_and_reported(home: Path) -> None:
     report = json.loads((home / "run" / "report.json").read_text(encoding="utf-8"))
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     assert report["evaluation"]["labels"] == []
     assert [metric["name"] for metric in report["evaluation"]["metrics"]] == ["absolute_error"]
     assert report["evaluation"]["cost"]["timed"] == "forward passes"

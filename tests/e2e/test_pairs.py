@@ -17,8 +17,8 @@ from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.checkpoints import TINY
 from tests.support.cli import Outcome, several, toolkit
 from tests.support.hub import LocalHub
+from tests.support.json_documents import problems
 from tests.support.service import post, serving
-from toolkit.report.document.schema import REPORT, faults
 
 WHO = ("the man", "the woman", "she", "he", "the farmer", "a child")
 DOES = {"sleeps": "is awake", "eats": "is hungry", "sings": "is silent", "runs": "stands still"}
@@ -114,7 +114,7 @@ def test_one_text_alone_is_refused(home: Home, command: list[str]) -> None:
 
 def test_every_check_is_of_both_texts(home: Home) -> None:
     report = home.report("run/evaluations/*")
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     evaluation = report["evaluation"]
     names = {change["name"] for change in evaluation["robustness"]["invariance"]}
     assert {"lower_case_first", "lower_case_second", "lower_case_both", "suffix_both"} <= names

@@ -13,8 +13,8 @@ from PIL import Image
 
 from tests.support.cli import Outcome, several
 from tests.support.hub import LocalHub
+from tests.support.json_documents import problems
 from tests.support.service import post, serving
-from toolkit.report.document.schema import REPORT, faults
 
 SMALL = ("--set", "options.image_size=16", "--set", "training.device=cpu", "--set", "evaluation.resamples=200")
 FIRST = {"classes": "micro_f1", "stars": "quadratic_kappa", "number": "mae"}
@@ -85,7 +85,7 @@ def test_every_command_ends_well(home: Home) -> None:
 
 def test_the_report_is_of_the_kind(home: Home) -> None:
     report = json.loads((home.path / "run" / "report.json").read_text(encoding="utf-8"))
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     assert report["config"]["data"]["target"] == home.kind
     first = report["evaluation"]["metrics"][0]
     assert first["name"] == FIRST[home.kind]

@@ -9,7 +9,7 @@ import pytest
 
 import toolkit
 from tests.support.checkpoints import TINY
-from toolkit.report.document.schema import REPORT, faults
+from tests.support.json_documents import problems
 
 RECIPE = Path(__file__).parents[1] / "support" / "recipes" / "ratings.py"
 WORDS = {1: "awful", 2: "weak", 3: "average", 4: "good", 5: "superb"}
@@ -33,7 +33,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[toolkit.Run]:
 
 def test_figures_are_distances_and_no_warning_takes_numbers_for_classes(runs: list[toolkit.Run]) -> None:
     report = runs[0].report
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     assert [metric["name"] for metric in report["evaluation"]["metrics"]] == ["mae", "within_one"]
     assert "far below chance" not in json.dumps(report["verdict"])
     assert report["evaluation"]["robustness"]["accuracy"] > 0

@@ -13,8 +13,8 @@ from tests.support.cli import Outcome, several, toolkit
 from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from tests.support.interactions import log
+from tests.support.json_documents import problems
 from tests.support.service import post, serving
-from toolkit.report.document.schema import REPORT, faults
 
 NAME = "acme/films"
 CALL = ("finetune", "recommend", "--data", "log.csv", "--max-length", "12", "--batch-size", "32", "--width", "32")
@@ -60,7 +60,7 @@ def metric(section: Any, name: str) -> dict[str, float]:
 
 
 def test_the_model_is_better_than_popularity(report: Any) -> None:
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     names = [baseline["name"] for baseline in report["baselines"]]
     assert names == ["Popularity", "Item neighbours", "Most frequent successor"]
     assert report["baselines"][0]["difference"]["low"] > 0.1

@@ -11,8 +11,8 @@ import toolkit
 from tests.support.checkpoints import TINY
 from tests.support.cli import several
 from tests.support.errors import refused
+from tests.support.json_documents import problems
 from toolkit.errors import RecipeError
-from toolkit.report.document.schema import REPORT, faults
 from toolkit.tasks import catalogue
 
 RECIPE = Path(__file__).parents[1] / "support" / "recipes" / "topics.py"
@@ -50,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_model_has_an_output_for_each_class(home: Path) -> None:
     report = json.loads((home / "run" / "report.json").read_text(encoding="utf-8"))
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     assert report["evaluation"]["labels"] == ["food", "music", "sport"]
     assert [metric["name"] for metric in report["evaluation"]["metrics"]] == ["f1"]
     assert len(json.loads((home / "run" / "model" / "config.json").read_text(encoding="utf-8"))["id2label"]) == 3

@@ -12,8 +12,8 @@ from tests.support import recordings
 from tests.support.cli import several, toolkit
 from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
+from tests.support.json_documents import problems
 from tests.support.service import post, serving
-from toolkit.report.document.schema import REPORT, faults
 
 QUICK = ("--set", "training.device=cpu", "--set", "evaluation.resamples=100")
 
@@ -56,7 +56,7 @@ def test_documentation_has_the_figures_of_the_files(home: Path) -> None:
 
 def test_run_learns_and_reports(home: Path) -> None:
     report = json.loads((home / "run" / "report.json").read_text(encoding="utf-8"))
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     figures = {figure["name"]: figure["value"] for figure in report["evaluation"]["metrics"]}
     assert figures["accuracy"] > 0.8
     names = [baseline["name"] for baseline in report["baselines"]]

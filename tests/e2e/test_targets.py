@@ -20,6 +20,7 @@ from tests.support.checkpoints import TINY
 from tests.support.cli import Outcome, environment, several
 from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
+from tests.support.json_documents import problems
 from tests.support.service import post, serving
 from toolkit.commands import push
 from toolkit.hub.destinations import Destination
@@ -174,7 +175,7 @@ def test_the_kind_is_inferred_and_stored(home: Home) -> None:
 
 def test_the_report_has_the_metrics_of_the_kind(home: Home) -> None:
     report = home.report
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     names = [metric["name"] for metric in report["evaluation"]["metrics"]]
     assert names == [name for name in KINDS[home.kind].metrics if name in names]
     assert len(names) >= 4
@@ -319,7 +320,7 @@ def test_the_report_has_the_sections_of_the_kind(home: Home) -> None:
 
 def test_a_comparison_has_the_metrics_of_the_kind_and_their_direction(home: Home) -> None:
     report = json.loads((home.path / "compared" / "report.json").read_text(encoding="utf-8"))
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     ours, _ = report["comparison"]["models"]
     assert ours["metrics"] == home.report["evaluation"]["metrics"]
     lower = {metric["name"] for metric in ours["metrics"] if metric.get("better") == "lower"}

@@ -14,8 +14,8 @@ from tests.support import recordings
 from tests.support.cli import several, toolkit
 from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
+from tests.support.json_documents import problems
 from tests.support.service import post, serving
-from toolkit.report.document.schema import REPORT, faults
 
 QUICK = ("--set", "training.device=cpu", "--set", "evaluation.resamples=100")
 TONES = {"a": 300.0, "b": 1500.0}
@@ -85,7 +85,7 @@ def report_of(run: Path) -> dict:
 
 def test_run_learns_and_reports(home: Path) -> None:
     report = report_of(home / "run")
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     figures = {figure["name"]: figure for figure in report["evaluation"]["metrics"]}
     assert list(figures) == ["wer", "cer", "wer_as_written", "cer_as_written"]
     assert figures["cer"]["value"] < 0.4 < figures["wer_as_written"]["value"] + 0.4
@@ -119,7 +119,7 @@ def test_a_model_that_writes_is_evaluated_before_training(home: Path) -> None:
 
 def test_a_model_that_writes_tokens_learns_and_reports(home: Path) -> None:
     report = report_of(home / "tokens")
-    assert faults(REPORT, report) == []
+    assert problems("report.json", report) == []
     value, before = (part["metrics"][0]["value"] for part in (report["evaluation"], report["baselines"][2]))
     assert value < before
     assert report["training"]["truncated_by_length"] is False

@@ -17,7 +17,7 @@ from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.cli import several, start, toolkit
 from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
-from toolkit.report.document.schema import REPORT, faults
+from tests.support.json_documents import problems
 
 CATALOGUE = """# kept
 msgid ""
@@ -130,7 +130,7 @@ def test_two_runs_are_compared_sentence_by_sentence(run: Path, tmp_path: Path) -
     outcomes = several(commands, tmp_path)
     assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes[-1].text
     result = json.loads((tmp_path / "all" / "report.json").read_text(encoding="utf-8"))
-    assert faults(REPORT, result) == []
+    assert problems("report.json", result) == []
     assert len(result["comparison"]["pairs"]) == 3
     assert result["comparison"]["parted_by"] == "chrF2"
     page = (tmp_path / "all" / "report.html").read_text(encoding="utf-8")

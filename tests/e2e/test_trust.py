@@ -13,7 +13,7 @@ from tests.e2e.conftest import Made
 from tests.support import checkpoints
 from tests.support.browser import check_page
 from tests.support.cli import toolkit
-from toolkit.report.document.schema import REPORT, faults
+from tests.support.json_documents import problems
 
 MISLABELLED, LEAKED = 11, 30  # lines of test.csv
 WOMEN, MEN = ("woman", "mother", "daughter", "sister", "wife"), ("man", "father", "son", "brother", "husband")
@@ -51,7 +51,7 @@ def report(folder: Path) -> dict:
 
 def test_planted_label_error_and_leak_are_found(planted: Path) -> None:
     result = report(planted / "run")
-    assert faults(REPORT, result) == []
+    assert problems("report.json", result) == []
     doubted = [(example["file"], example["row"]) for example in result["evaluation"]["label_errors"]["examples"]]
     assert ("test.csv", MISLABELLED) in doubted[:3]
     pairs = [
@@ -176,7 +176,7 @@ def test_a_planted_biased_model_is_found_by_name(tiny_distilbert: Path, tmp_path
     outcome = toolkit("evaluate", "run", *settings, "--output", "judged", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
     result = report(tmp_path / "judged")
-    assert faults(REPORT, result) == []
+    assert problems("report.json", result) == []
     (statement,) = [text for text in result["verdict"]["statements"] if text.startswith("Depends on gender")]
     assert "more negative with “female” than with “male”" in statement or "more positive with “male”" in statement
     swapped = [study for study in result["evaluation"]["bias"]["studies"] if study["category"] == "gender"]
@@ -212,7 +212,7 @@ def test_rows_of_a_patient_are_resampled_together(tiny_distilbert: Path, tmp_pat
     outcome = toolkit("finetune", "sentiment", *command, "--output", "run", cwd=tmp_path)
     assert outcome.code == 0, outcome.text
     result = report(tmp_path / "run")
-    assert faults(REPORT, result) == []
+    assert problems("report.json", result) == []
     grouping = result["evaluation"]["grouping"]
     assert (grouping["column"], grouping["largest"], grouping["metric"]) == ("patient", 6, "Accuracy")
     assert grouping["groups"] == result["evaluation"]["rows"] / 6
@@ -243,7 +243,7 @@ def test_every_check_reports_what_it_tested(planted: Path) -> None:
     outcome = toolkit("evaluate", "run", "--checks", "all", *settings, cwd=planted)
     assert outcome.code == 0, outcome.text
     result = report(planted / "run" / "evaluations" / "held-out")
-    assert faults(REPORT, result) == []
+    assert problems("report.json", result) == []
     evaluation = result["evaluation"]
     assert {item["name"] for item in evaluation["robustness"]["invariance"]} >= {"typos", "upper_case", "contractions"}
     assert evaluation["robustness"]["not_tested"] == ""
@@ -272,7 +272,7 @@ def test_seeds_are_summarized(planted: Path, tiny_distilbert: Path) -> None:
     )  # fmt: skip
     assert outcome.code == 0, outcome.text
     result = report(planted / "seeds")
-    assert faults(REPORT, result) == []
+    assert problems("report.json", result) == []
     assert [run["seed"] for run in result["seeds"]["runs"]] == [7, 8]
     assert "on average over 2 seeds" in outcome.out
     weights = [planted / "seeds" / f"seed-{seed}" / "model" / "model.safetensors" for seed in (7, 8)]
@@ -328,7 +328,7 @@ def test_changed_training_rows_are_recognised_in_other_data(planted: Path) -> No
     outcome = toolkit("evaluate", "run", "--data", "changed.csv", "--output", "changed", cwd=planted)
     assert outcome.code == 0, outcome.text
     result = report(planted / "changed")
-    assert faults(REPORT, result) == []
+    assert problems("report.json", result) == []
     found = result["evaluation"]["near_duplicates"]["found"]
     assert 15 <= found <= 20  # some were drawn as validation rows
     assert {pair["train"]["file"] for pair in result["evaluation"]["near_duplicates"]["pairs"]} == {"train.csv"}

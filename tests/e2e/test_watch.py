@@ -11,7 +11,8 @@ from tests.support import checkpoints, recordings
 from tests.support.browser import check_page
 from tests.support.cli import Outcome, several, toolkit
 from tests.support.hub import LocalHub
-from toolkit.report.document.schema import REPORT, faults
+from tests.support.json_documents import problems
+from toolkit.report.document.schema import faults
 from toolkit.report.shapes import SHIFT
 
 FEW = ("--set", "evaluation.resamples=100")
@@ -88,7 +89,7 @@ def test_evaluation_of_other_rows_has_the_section(home: Path) -> None:
     for outcome in several(commands, home):
         assert outcome.code == 0, outcome.text
     reports = [json.loads((home / name / "report.json").read_text(encoding="utf-8")) for name in ("judged", "own")]
-    assert faults(REPORT, reports[0]) == []
+    assert problems("report.json", reports[0]) == []
     shift = reports[0]["evaluation"]["shift"]
     assert shift["claimed"]
     assert shift["accuracy"]["truth"]["value"] == pytest.approx(reports[0]["evaluation"]["metrics"][0]["value"])

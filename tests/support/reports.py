@@ -35,6 +35,7 @@ def findings() -> dict[str, Any]:
         "before": "positive",
         "after": "negative",
     }
+    unknown = dict.fromkeys(("value", "low", "high"))
     figures = {"ece": _interval(0.071, 0.02), "ece_plain": 0.075, "brier": _interval(0.24), "log_loss": _interval(0.41)}
     return {
         "calibration": {
@@ -69,7 +70,7 @@ def findings() -> dict[str, Any]:
                 for n in range(1, 11)
             ],
             "answers": [
-                {"promised": 0.01, "threshold": None, "answered": {}, "error": {}, "broken": False},
+                {"promised": 0.01, "threshold": None, "answered": unknown, "error": unknown, "broken": False},
                 {
                     "promised": 0.1,
                     "threshold": 0.8,

@@ -11,21 +11,22 @@ import typer
 
 from toolkit import __version__, environment
 from toolkit.cli.analysis import attend, compare, evaluate, explain, runs, select, watch
-from toolkit.cli.console import INTERRUPTED, be_quiet, report_failure, say_failure_as_json
+from toolkit.cli.console import INTERRUPTED, output_mode, report_failure, say_failure
 from toolkit.cli.conventions import rewritten
 from toolkit.cli.deployment import dossier, export, predict, prune_heads, push, serve
-from toolkit.cli.options import before_arguments, of_command
-from toolkit.cli.own_options import WithOwnOptions
-from toolkit.cli.preparation import doctor, inspect, recipes
+from toolkit.cli.options import before_arguments, named_command, of_command
+from toolkit.cli.own_options import Program, WithOwnOptions
+from toolkit.cli.preparation import doctor, inspect, recipes, schema
 from toolkit.cli.streams import OutputLost, prepare_streams
 from toolkit.cli.training import finetune, lr_find, pretrain, repair, tune
 from toolkit.distributed.membership import EndedElsewhere
 from toolkit.errors import CallError
 
-_AS_JSON = "--json"  # in commands with this option, failures are printed as JSON, too
+_HELP = {"--help", "-h", "--version"}  # what they print is for people
 
 app = typer.Typer(
     name="toolkit",
+    cls=Program,
     help="Fine-tune pretrained transformers, and evaluate them with a statistical report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -54,6 +55,7 @@ app.command("inspect", cls=WithOwnOptions)(inspect.inspect)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(runs.app, name="runs")
 app.command("doctor")(doctor.doctor)
+app.command("schema")(schema.schema)
 
 
 def _version(wanted: bool) -> None:
@@ -67,14 +69,17 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the full traceback of a failure; works after any command.")
+    debug: Annotated[bool, typer.Option("--debug", help="Show the full traceback of a failure.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON document on standard output, all else on standard error."),
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing but results and failures; works after any command.")
-    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but results and failures.")] = False,
 ) -> None:
-    """Fine-tune pretrained transformers, and evaluate them with a statistical report."""
+    """Fine-tune pretrained transformers, and evaluate them with a statistical report.
+
+    --debug, --json and --quiet work after any command.
+    """
 
 
 def main() -> None:
@@ -87,19 +92,27 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     """Run one command, report how it failed if it did, and return its exit code."""
-    be_quiet("--quiet" in before_arguments(arguments))
-    try:
-        arguments = rewritten(arguments, lambda: typer.main.get_command(app))
-        sys.argv[1:] = arguments  # so that reports, and processes that are started, have the options' own names
-        code = _call(of_command(arguments))
-        sys.stdout.flush()
-        return code
-    except EndedElsewhere as end:
-        return end.code
-    except (Exception, KeyboardInterrupt) as error:
-        if "--debug" in before_arguments(arguments) and not isinstance(error, OutputLost):
-            raise
-        return report_failure(error, as_json=_AS_JSON in arguments)
+    given = before_arguments(arguments)
+    as_json = "--json" in given and _HELP.isdisjoint(given)
+    named = named_command(of_command(arguments), lambda: typer.main.get_command(app)) if as_json else None
+    with output_mode(quiet="--quiet" in given, as_json=as_json, command=named):
+        try:
+            arguments = rewritten(arguments, lambda: typer.main.get_command(app))
+            sys.argv[1:] = arguments  # so that reports, and processes that are started, have the options' own names
+            code = _call(of_command(arguments))
+            sys.stdout.flush()
+            return code
+        except EndedElsewhere as end:
+            return end.code
+        except (Exception, KeyboardInterrupt) as error:
+            if "--debug" in given and not isinstance(error, OutputLost):
+                raise
+            return report_failure(error)
+
+
+def _asks_for_command(error: BaseException | None) -> bool:
+    """Whether a command line ends before the command, for which Typer prints the help."""
+    return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def _call(arguments: list[str]) -> int:
@@ -110,10 +123,11 @@ def _call(arguments: list[str]) -> int:
         if isinstance(end.__context__, BrokenPipeError):  # of a connection; Typer assumes standard output
             raise end.__context__ from None
         if end.code == INTERRUPTED:  # Typer turns Ctrl-C into this without a message
-            return report_failure(KeyboardInterrupt(), as_json=_AS_JSON in arguments)
+            return report_failure(KeyboardInterrupt())
         wrong = getattr(end.__context__, "format_message", None)  # of an exception that Typer has printed as text
-        if wrong is not None and _AS_JSON in arguments:
+        if wrong is not None:
+            problem = "No command is given." if _asks_for_command(end.__context__) else wrong()
             fix = "`toolkit COMMAND --help` lists the arguments and options of a command."
-            say_failure_as_json(CallError(wrong(), fix, id="config.command-line"))
+            say_failure(CallError(problem, fix, id="config.command-line"))
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

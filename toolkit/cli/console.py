@@ -1,11 +1,12 @@
 """Console output: failures, notes and progress on standard error, results on standard output."""
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
@@ -14,23 +15,57 @@ from toolkit.cli.streams import OutputLost, Stream, shown
 from toolkit.errors import Interrupted, ToolkitError
 
 if TYPE_CHECKING:
+    from toolkit.api.documents.document import Document
     from toolkit.events import Settled
 
 INTERRUPTED = 130  # exit code, as shells expect it
 NOT_PASSED = 3  # exit code of a command that ran, whose gate was not passed
 _LOG_SECONDS = 10.0
 _quiet = False  # of this process: only results and failures are printed
+_documents: TextIO | None = None  # standard output, where it holds one JSON document and nothing else
+_command: str | None = None  # name of the command that runs
 
 
-def be_quiet(quiet: bool) -> None:
-    """Print nothing but results and failures, or everything again."""
-    global _quiet
-    _quiet = quiet
+@contextlib.contextmanager
+def output_mode(*, quiet: bool, as_json: bool, command: str | None = None) -> Iterator[None]:
+    """Set what the process prints while a command runs.
+
+    Args:
+        quiet: Print nothing but results and failures.
+        as_json: Print one document on standard output; whatever is written there otherwise, by a library too, goes to
+            standard error.
+        command: Name of the command, for the document of a failure; None where there is none.
+    """
+    global _quiet, _documents, _command
+    _quiet, _documents, _command = quiet, sys.stdout if as_json else None, command
+    try:
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+            yield
+    finally:
+        _quiet, _documents, _command = False, None, None
+
+
+def prints_document() -> bool:
+    """Whether standard output holds one JSON document."""
+    return _documents is not None
 
 
 def say(text: str = "") -> None:
-    """Print a result."""
-    typer.echo(shown(text))
+    """Print a result; beside a JSON document it is a note."""
+    if _documents is not None:
+        note(text)
+    else:
+        typer.echo(shown(text))
+
+
+def say_document(document: "Callable[[], Document]") -> None:
+    """Print the result for a program, where `--json` is given.
+
+    Args:
+        document: Returns it.
+    """
+    if _documents is not None:
+        _write_json(_documents, document().as_json())
 
 
 def note(text: str) -> None:
@@ -43,20 +78,26 @@ def _warn(text: str) -> None:
     typer.echo(shown(text), err=True)
 
 
-def say_json(line: str) -> None:
-    """Print one line of JSON: as it is for a program that reads it, without control characters for a person."""
-    if isinstance(sys.stdout, Stream) and not sys.stdout.isatty():
-        sys.stdout.write_data(f"{line}\n".encode())  # UTF-8, whatever the locale: JSON has no other encoding
+def say_row(row: dict[str, Any]) -> None:
+    """Print a row as one line of JSON."""
+    _write_json(sys.stdout, row)
+
+
+def _write_json(stream: TextIO, content: object) -> None:
+    """Write one line of JSON: as it is for a program that reads it, without control characters for a person."""
+    line = json.dumps(content, ensure_ascii=False, default=str)
+    line = line.encode("utf-8", "backslashreplace").decode("utf-8")  # a lone surrogate stays an escape
+    if isinstance(stream, Stream) and not stream.isatty():
+        stream.write_data(f"{line}\n".encode())  # UTF-8, whatever the locale: JSON has no other encoding
     else:
-        say(line)
+        typer.echo(shown(line), file=stream)
 
 
-def report_failure(error: BaseException, as_json: bool = False) -> int:
-    """Print the problem and the next step; return the exit code.
+def report_failure(error: BaseException) -> int:
+    """Print the problem and the next step, with `--json` as a document as well; return the exit code.
 
     Args:
         error: What ended the command.
-        as_json: Print the failure as a JSON document on standard output, too.
     """
     if isinstance(error, OutputLost) and error.reader_gone:
         return error.exit_code
@@ -71,15 +112,18 @@ def report_failure(error: BaseException, as_json: bool = False) -> int:
         )
         start = "\n" if isinstance(failure, Interrupted) else f"Error [{failure.id}]: "
         _warn(f"{start}{failure.problem}\n  → {failure.fix}")
-    if as_json and not isinstance(failure, OutputLost):
-        say_failure_as_json(failure)
+    if not isinstance(failure, OutputLost):
+        say_failure(failure)
     return failure.exit_code
 
 
-def say_failure_as_json(failure: ToolkitError) -> None:
-    """Print a failure for a program that reads standard output."""
-    content = {"id": failure.id, "problem": failure.problem, "fix": failure.fix, "exit_code": failure.exit_code}
-    say_json(json.dumps({"error": content}))
+def say_failure(failure: ToolkitError) -> None:
+    """Print a failure for a program, where `--json` is given."""
+    if _documents is not None:
+        from toolkit.api.documents.document import Failure, Problem, as_json, envelope
+
+        problem = Problem(failure.id, failure.problem, failure.fix, failure.exit_code)
+        _write_json(_documents, {**envelope(_command), **as_json(Failure(problem))})
 
 
 def duration(seconds: float) -> str:

@@ -2,9 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from toolkit.events import Observe
 
 
-GLOBAL = ("--debug", "--quiet")  # options of every command, before or after its name
+GLOBAL = ("--debug", "--json", "--quiet")  # options of every command, before or after its name
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -97,6 +97,22 @@ def of_command(words: Sequence[str]) -> list[str]:
     """Return the words without the options that every command takes."""
     start = before_arguments(words)
     return [*(word for word in start if word not in GLOBAL), *words[len(start) :]]
+
+
+def named_command(words: Sequence[str], program: Callable[[], Any]) -> str | None:
+    """Return the name of the command that words begin with, of a group with its own; None where there is none.
+
+    Args:
+        words: The command line without the options of every command.
+        program: Returns the Click command of the toolkit.
+    """
+    names, group = [], program()
+    for word in words:
+        group = getattr(group, "commands", {}).get(word)
+        if group is None:
+            break
+        names.append(word)
+    return " ".join(names) or None
 
 
 def command_line(command: str | None = None, without: Sequence[str] = (), unset: str | None = None) -> str:

@@ -1,11 +1,39 @@
-"""The options of recipes on the command line: `--target fr` is `--set options.target=fr`."""
+"""Options that no function of a command declares: those of every command, and those of recipes.
 
+`--target fr` is `--set options.target=fr`.
+"""
+
+import copy
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
+
+from toolkit.cli.options import GLOBAL
+
+
+class Program(TyperGroup):
+    """The program; each of its commands lists the options of every command, which the program declares.
+
+    They are read from the command line before Typer sees it, so that they may be at any place.
+    """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        shared = [copy.copy(option) for option in self.params if option.opts[0] in GLOBAL]
+        for option in shared:
+            option.expose_value = False
+        _add(shared, self)
+
+
+def _add(options: Sequence[Any], group: Any) -> None:
+    """Add options to the commands of a group."""
+    for command in group.commands.values():
+        command.params += options
+        if hasattr(command, "commands"):
+            _add(options, command)
 
 
 class WithOwnOptions(TyperCommand):

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,17 @@ _TEST_ROWS = "data/test.parquet"
 
 @dataclass(frozen=True)
 class Figure:
-    """A metric of a run on its held-out rows, with the interval of its report."""
+    """A metric of a run on its held-out rows, with the interval of its report.
+
+    Attributes:
+        name: As configuration and reports have it.
+        title: For people.
+        unit: "fraction", "score", "points", or "value": in the unit of the data.
+        value: The estimate.
+        low: Lower end of the interval; None where there is none.
+        high: Its upper end.
+        better: "higher" or "lower".
+    """
 
     name: str
     title: str
@@ -32,7 +42,7 @@ class Figure:
     value: float
     low: float | None
     high: float | None
-    better: str  # higher or lower
+    better: str
 
 
 @dataclass(frozen=True)
@@ -66,10 +76,6 @@ class Summary:
     def figure(self, metric: str) -> Figure | None:
         """Return the figure of a metric; None where the run has none."""
         return next((figure for figure in self.metrics if figure.name == metric), None)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the summary as `--json` prints it."""
-        return {**asdict(self), "path": str(self.path)}
 
 
 @dataclass(frozen=True)

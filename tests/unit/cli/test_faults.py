@@ -7,7 +7,7 @@ import os
 import pytest
 
 from toolkit.cli import _run as run
-from toolkit.cli.console import report_failure
+from toolkit.cli.console import output_mode, report_failure
 from toolkit.cli.faults import explained
 from toolkit.cli.streams import OutputLost
 from toolkit.errors import DataError, Interrupted, ModelError, RunError
@@ -79,10 +79,12 @@ def test_user_interruption_is_no_error(capsys):
 
 def as_json(error: BaseException, capsys) -> tuple[int, dict, str]:
     """Return the exit code, what standard output holds of the failure, and standard error."""
-    code = report_failure(error, as_json=True)
+    with output_mode(quiet=False, as_json=True, command="finetune"):
+        code = report_failure(error)
     printed = capsys.readouterr()
     content = json.loads(printed.out)
-    assert list(content) == ["error"]
+    assert list(content) == ["command", "toolkit_version", "schema_version", "error"]
+    assert content["command"] == "finetune"
     return code, content["error"], printed.err
 
 
@@ -110,7 +112,8 @@ def test_json_holds_the_words_of_standard_error(capsys):
 
 
 def test_lost_output_gets_no_json(capsys):
-    assert report_failure(OutputLost(OSError(errno.ENOSPC, "No space left on device")), as_json=True) == 1
+    with output_mode(quiet=False, as_json=True):
+        assert report_failure(OutputLost(OSError(errno.ENOSPC, "No space left on device"))) == 1
     assert capsys.readouterr().out == ""
 
 

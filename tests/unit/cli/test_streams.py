@@ -125,8 +125,9 @@ def piped(monkeypatch: pytest.MonkeyPatch, action) -> bytes:
 
 
 def test_data_in_a_pipe_stays_as_it_is(monkeypatch):
-    line = json.dumps({"text": "très \x1b\x9b\u202e\r"}, ensure_ascii=False)
-    assert piped(monkeypatch, lambda: console.say_json(line)) == f"{line}\n".encode()
+    row = {"text": "très \x1b\x9b\u202e\r"}
+    line = json.dumps(row, ensure_ascii=False)
+    assert piped(monkeypatch, lambda: console.say_row(row)) == f"{line}\n".encode()
 
 
 def test_data_on_a_terminal_is_the_same_json_without_control_characters(monkeypatch):
@@ -135,7 +136,7 @@ def test_data_on_a_terminal_is_the_same_json_without_control_characters(monkeypa
     with monkeypatch.context() as patch, os.fdopen(follower, "w", encoding="utf-8") as stream:
         patch.setattr(sys, "stdout", stream)
         prepare_streams()
-        console.say_json(json.dumps(texts, ensure_ascii=False))
+        console.say_row(texts)
         seen = os.read(leader, 1000).decode()
     os.close(leader)
     assert json.loads(seen) == texts

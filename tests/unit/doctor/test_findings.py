@@ -10,6 +10,7 @@ import typer
 
 from tests.support.hub import LocalHub
 from toolkit import doctor
+from toolkit.cli.console import output_mode
 from toolkit.cli.preparation.doctor import doctor as command
 from toolkit.doctor import Check
 
@@ -59,13 +60,14 @@ def test_exit_code_and_json(monkeypatch, capsys, verdict, code):
     codes = []
     for as_json in (True, False):
         try:
-            command(as_json)
+            with output_mode(quiet=False, as_json=as_json):
+                command()
             codes.append(0)
         except typer.Exit as stop:
             codes.append(stop.exit_code)
         text = capsys.readouterr().out
         if as_json:
-            assert [Check(**entry) for entry in json.loads(text)] == results
+            assert [Check(**entry) for entry in json.loads(text)["checks"]] == results
         else:
             assert ("\n  → Do this.\n" in text) == (verdict != "ok")
             assert text.splitlines()[-1].startswith("Not ready: 1 fault" if code else "Ready: no faults")

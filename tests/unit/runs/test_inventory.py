@@ -13,6 +13,7 @@ import typer
 
 from tests.support.cli import toolkit
 from tests.support.errors import refused
+from toolkit.api.documents.document import as_json
 from toolkit.cli.analysis import runs as command
 from toolkit.errors import ConfigError, SourceError
 from toolkit.runs import inventory, lock
@@ -142,7 +143,7 @@ def test_damaged_files_do_not_stop_the_list(home, make, file, content):
 def test_a_figure_that_is_no_number_is_left_out(home, make, value):
     make("a", value)
     assert summaries(home)[0].metrics == ()
-    json.dumps(summaries(home)[0].as_json(), allow_nan=False)
+    json.dumps(as_json(summaries(home)[0]), allow_nan=False)
 
 
 def test_a_huge_file_is_not_read(make, monkeypatch):
@@ -231,16 +232,16 @@ def test_commands_print_tables_and_json(home, make, tmp_path):
     for outcome in (listed, shown, best):
         assert not set("\x1b\x07\x00\u202e") & set(outcome.text)
     content = json.loads(toolkit("runs", "list", "runs", "--json", cwd=tmp_path).out)
-    assert {run["path"] for run in content} == {"runs/good", "runs/evil"}
+    assert {run["path"] for run in content["runs"]} == {"runs/good", "runs/evil"}
     content = json.loads(toolkit("runs", "show", "runs/good", "--json", cwd=tmp_path).out)
-    assert content["metrics"][0]["value"] == 0.8
+    assert content["run"]["metrics"][0]["value"] == 0.8
     content = json.loads(toolkit("runs", "best", "--metric", "accuracy", "--json", cwd=tmp_path).out)
     assert content["comparable"] is False  # their tasks differ
     assert {ranking["best"] for ranking in content["rankings"]} == {"runs/good", "runs/evil"}
     refusal = toolkit("runs", "remove", "runs/good", cwd=tmp_path)
     assert (refusal.code, (home / "good").is_dir()) == (2, True)
     done = toolkit("runs", "remove", "runs/good", "--yes", "--json", cwd=tmp_path)
-    assert [run["path"] for run in json.loads(done.out)] == ["runs/good"]
+    assert [run["path"] for run in json.loads(done.out)["removed"]] == ["runs/good"]
     assert not (home / "good").exists()
     missing = toolkit("runs", "show", "runs/good", "--json", cwd=tmp_path)
     assert (missing.code, json.loads(missing.out)["error"]["id"]) == (2, "run.not-found")
@@ -253,7 +254,7 @@ def test_a_hundred_runs_are_listed_quickly_without_torch(home, make, tmp_path):
         report["sections"] = [{"row": row, "text": "word " * 10} for row in range(500)]
         (run / "report.json").write_text(json.dumps(report), encoding="utf-8")
     outcome = toolkit("runs", "list", "--json", cwd=tmp_path, fresh=True)
-    assert len(json.loads(outcome.out)) == 100
+    assert len(json.loads(outcome.out)["runs"]) == 100
     assert outcome.cpu_seconds < 1.0  # of which half is for a slow machine
     program = (
         "import sys\nfrom toolkit.cli import app\ntry:\n    app(['runs', 'list'])\nexcept SystemExit:\n    pass\n"

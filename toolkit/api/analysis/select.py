@@ -26,7 +26,7 @@ class Selection:
     """Chosen rows, and what more labels are worth; or labelled rows that were joined with those of a run.
 
     Attributes:
-        facts: All of it, as `--json` prints it.
+        facts: All of it.
     """
 
     facts: Mapping[str, Any]

@@ -18,7 +18,7 @@ class Documentation:
     Attributes:
         path: Its folder.
         files: Names of the files in it.
-        content: Points, entries and figures, each figure with its file, key and value, as `--json` prints them.
+        content: Points, entries and figures, each figure with its file, key and value.
     """
 
     path: Path

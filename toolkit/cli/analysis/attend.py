@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import say, table
+from toolkit.cli.console import say, say_document, table
 
 if TYPE_CHECKING:
     from toolkit.attention.walk import Step
@@ -34,11 +34,13 @@ def attend(
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Trace the computation of attention for a text in one head, with the shape and numbers of each step."""
+    from toolkit.api.documents.explanation import Attended
     from toolkit.commands.attend import attend as walk
     from toolkit.config.settings import LoadingConfig
 
     loading = LoadingConfig(trust_remote_code=trust_remote_code)
     trace = walk(model, text, layer=layer, head=head, loading=loading, page=html)
+    say_document(lambda: Attended.of(trace, html))
     for number, step in enumerate(trace.steps, 1):
         say(f"\n{number}. {step.title}  {step.shape}" + (f"  {step.equation}" if step.equation else ""))
         say(f"   {step.meaning}")

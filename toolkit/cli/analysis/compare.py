@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import NOT_PASSED, Watcher, say
+from toolkit.cli.console import NOT_PASSED, Watcher, say, say_document
 
 
 def compare(
@@ -32,10 +32,12 @@ def compare(
     """Compare models on the rows that all of them were evaluated on: differences, agreement, disagreements."""
     given = dict(locals())
     from toolkit.api.analysis import compare as api
+    from toolkit.api.documents.analysis import Compared
     from toolkit.report.pages.terminal import comparison_to_text
 
     with Watcher() as watch:
         comparison = api.compare(**given, progress=options.caller(watch))
+    say_document(lambda: Compared.of(comparison))
     say(comparison_to_text(comparison.report))
     say(f"report  {comparison.path / 'report.html'}")
     if comparison.passed is False:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say
+from toolkit.cli.console import Watcher, say, say_document
 
 _CHECKS = ("robustness", "bias", "cost", "explanations", "faithfulness")
 
@@ -41,10 +41,12 @@ def evaluate(
     """Load a model and evaluate it on its run's held-out rows, or on your own data."""
     given = dict(locals())
     from toolkit.api.analysis import evaluate as api
+    from toolkit.api.documents.analysis import Evaluated
 
     given["run"], command = options.run_or_newest(run)
     with Watcher() as watch:
         evaluation = api.evaluate(**given, progress=options.caller(watch, command))
+    say_document(lambda: Evaluated.of(evaluation, dry_run=dry_run))
     if dry_run:
         say(f"Dry run: nothing was evaluated. {evaluation.plan}")
         return

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say, table
+from toolkit.cli.console import Watcher, note, say, say_document, table
 
 _PRINTED = 5  # texts; the HTML page has all
 
@@ -75,9 +75,11 @@ def explain(
     """
     given = dict(locals())
     from toolkit.api.analysis import explain as api
+    from toolkit.api.documents.explanation import Explained
 
     with Watcher() as watch:
         explanation = api.explain(**given, progress=options.caller(watch))
+    say_document(lambda: Explained.of(explanation))
     if "texts" not in explanation.content:
         _print_verdict(explanation.verdict)
         return

@@ -1,13 +1,12 @@
 """`toolkit runs list | show | remove | best`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.console import note, one_line, say, say_json, table
+from toolkit.cli.console import note, one_line, prints_document, say, say_document, table
 from toolkit.cli.streams import shown
 from toolkit.errors import ConfigError
 
@@ -21,19 +20,18 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Folder = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Folder that holds the runs.")]
 
 
 @app.command("list")
-def list_(folder: Folder = Path("runs"), as_json: Json = False) -> None:
+def list_(folder: Folder = Path("runs")) -> None:
     """List the runs of a folder, the newest first, with the first metric of each report and its interval."""
+    from toolkit.api.documents.run_folders import RunList
     from toolkit.runs.inventory import summaries
 
     runs = summaries(folder)
-    if as_json:
-        say_json(json.dumps([run.as_json() for run in runs]))
-    elif not runs:
+    say_document(lambda: RunList(runs))
+    if not runs:
         say(f"There is no run in {folder}.")
     else:
         rows = [
@@ -49,17 +47,13 @@ def list_(folder: Folder = Path("runs"), as_json: Json = False) -> None:
 
 
 @app.command()
-def show(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
-    as_json: Json = False,
-) -> None:
+def show(run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")]) -> None:
     """Show what a run is: task, model, data, command, and the metrics of its report with their intervals."""
+    from toolkit.api.documents.run_folders import ShownRun
     from toolkit.runs.inventory import summary
 
     result = summary(run)
-    if as_json:
-        say_json(json.dumps(result.as_json()))
-        return
+    say_document(lambda: ShownRun(result))
     facts = [
         *(("run", str(result.path)), ("state", result.state), ("task", result.recipe), ("model", result.model)),
         *(("data", result.data), ("date", _date(result)), ("size", _size(result)), ("command", result.command)),
@@ -71,14 +65,14 @@ def show(
 def remove(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Remove run directories, after asking. Other folders are refused, and links are not followed."""
+    from toolkit.api.documents.run_folders import RemovedRuns
     from toolkit.runs import inventory
 
     found = inventory.removable(runs)
     if not yes:
-        if as_json or not sys.stdin.isatty():
+        if prints_document() or not sys.stdin.isatty():
             raise ConfigError(
                 "Nothing was removed: nobody can be asked here.", "Add --yes to remove.", id="config.nothing-given"
             )
@@ -88,34 +82,21 @@ def remove(
             raise typer.Exit(1)
     for run in found:
         inventory.remove(run)
-        if not as_json:
-            say(f"removed  {run.path}")
-    if as_json:
-        say_json(json.dumps([{"path": str(run.path), "bytes": run.bytes} for run in found]))
+        say(f"removed  {run.path}")
+    say_document(lambda: RemovedRuns.of(found))
 
 
 @app.command()
 def best(
     metric: Annotated[str, typer.Option("--metric", help="Name of a metric, as `runs show` lists it.")],
     folder: Folder = Path("runs"),
-    as_json: Json = False,
 ) -> None:
     """Find the best finished run by a metric, in the metric's direction, among runs with the same test rows."""
+    from toolkit.api.documents.run_folders import BestRuns
     from toolkit.runs.inventory import rankings, summaries
 
     ranked = rankings(metric, summaries(folder))
-    if as_json:
-        content = [
-            {
-                "recipe": ranking.recipe,
-                "test_rows": ranking.test_rows,
-                "best": str(ranking.runs[0].path),
-                "runs": [run.as_json() for run in ranking.runs],
-            }
-            for ranking in ranked
-        ]
-        say_json(json.dumps({"metric": metric, "comparable": len(ranked) == 1, "rankings": content}))
-        return
+    say_document(lambda: BestRuns.of(metric, ranked))
     if len(ranked) > 1:
         say(f"The test rows of these runs differ, or their tasks: {len(ranked)} sets, which cannot be compared.\n")
     say("\n\n".join(_ranking(metric, ranking) for ranking in ranked))

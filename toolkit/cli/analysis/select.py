@@ -1,13 +1,12 @@
 """`toolkit select`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say, say_json, table
+from toolkit.cli.console import Watcher, say, say_document, table
 
 
 def select(
@@ -47,7 +46,6 @@ def select(
         float, typer.Option("--stop-below", help="Stop when 100 more labels reduce the error by less than this.")
     ] = 0.005,
     no_curve: Annotated[bool, typer.Option("--no-curve", help="Do not measure a learning curve.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON document.")] = False,
     recipe: options.RecipeOfModel = None,
     text_column: options.TextColumn = None,
     config: options.ConfigFile = None,
@@ -57,15 +55,13 @@ def select(
 ) -> None:
     """Choose the rows of a pool to label next, and predict what more labels would gain."""
     given = dict(locals())
-    del given["as_json"]
     from toolkit.api.analysis import select as api
+    from toolkit.api.documents.analysis import Selected
     from toolkit.report.pages import selection
 
     with Watcher() as watch:
         answer = api.select(**given, progress=options.caller(watch))
-    if as_json:
-        say_json(json.dumps(answer.facts, ensure_ascii=False, default=str))
-        return
+    say_document(lambda: Selected.of(answer))
     for sentence in answer.sentences:
         say(sentence)
     curve = answer.curve

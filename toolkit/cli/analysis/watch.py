@@ -1,12 +1,11 @@
 """`toolkit watch`."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import NOT_PASSED, Watcher, say, say_json
+from toolkit.cli.console import NOT_PASSED, Watcher, say, say_document
 
 
 def watch(
@@ -35,7 +34,6 @@ def watch(
     recipe: options.RecipeOfModel = None,
     text_column: options.TextColumn = None,
     max_length: options.MaxLength = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record of the batch as JSON.")] = False,
     config: options.ConfigFile = None,
     set: options.Assignments = None,
     trust_remote_code: options.TrustRemoteCode = False,
@@ -45,17 +43,14 @@ def watch(
     Exit code 3 when the rows are shown to differ.
     """
     given = dict(locals())
-    del given["as_json"]
     from toolkit.api.analysis import watch as api
+    from toolkit.api.documents.analysis import WatchedBatch
+    from toolkit.report.pages.drift import to_text
 
     with Watcher() as watcher:
         watched = api.watch(**given, progress=options.caller(watcher))
-    if as_json:
-        say_json(json.dumps(watched.record))
-    else:
-        from toolkit.report.pages.drift import to_text
-
-        say(to_text(watched.record))
-        say(f"page  {watched.page}")
+    say_document(lambda: WatchedBatch.of(watched))
+    say(to_text(watched.record))
+    say(f"page  {watched.page}")
     if watched.claimed:
         raise typer.Exit(NOT_PASSED)

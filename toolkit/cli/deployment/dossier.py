@@ -1,12 +1,11 @@
 """`toolkit dossier`."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say, say_json, table
+from toolkit.cli.console import Watcher, say, say_document, table
 
 
 def dossier(
@@ -23,19 +22,15 @@ def dossier(
         str | None, typer.Option("--card-extra", help="YAML file of texts for the entries that only people can fill.")
     ] = None,
     recipe: options.RecipeOfModel = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the documentation as JSON, each figure with its file and key.")
-    ] = False,
 ) -> None:
     """Write the technical documentation of a run, in the structure of Annex IV of the EU's AI Act."""
-    given = {name: value for name, value in locals().items() if name != "as_json"}
+    given = dict(locals())
     from toolkit.api.deployment import dossier as api
+    from toolkit.api.documents.deployment import Dossier
 
     with Watcher() as watch:
         written = api.dossier(**given, progress=options.caller(watch))
-    if as_json:
-        say_json(json.dumps(written.content, ensure_ascii=False))
-        return
+    say_document(lambda: Dossier.of(written))
     say(table([(state, str(count)) for state, count in written.counts.items() if count]))
     say(written.summary)
     for name in written.files:

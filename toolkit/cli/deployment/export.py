@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say, table
+from toolkit.cli.console import Watcher, say, say_document, table
 
 if TYPE_CHECKING:
     from toolkit.exporting.schema import Export, Speed
@@ -43,9 +43,11 @@ def export(
     """
     given = dict(locals())
     from toolkit.api.deployment import export as api
+    from toolkit.api.documents.deployment import ExportedModel
 
     with Watcher() as watch:
         exported = api.export(**given, progress=options.caller(watch))
+    say_document(lambda: ExportedModel.of(exported))
     say(table(_lines(exported.report)))
     say(f"export  {exported.path}")
 

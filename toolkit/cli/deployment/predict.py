@@ -1,13 +1,13 @@
 """`toolkit predict`."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say, say_json
+from toolkit.cli.console import Watcher, note, prints_document, say, say_document, say_row
+from toolkit.errors import ConfigError
 
 
 def predict(
@@ -62,11 +62,19 @@ def predict(
     """
     given = dict(locals())
     from toolkit.api.deployment import predict as api
+    from toolkit.api.documents.deployment import Predicted
 
     if str(output) == "-":
-        given["output"] = _say_row
+        if prints_document():
+            raise ConfigError(
+                "--output - prints a line for each row on standard output, and --json one document.",
+                "Write the rows to a file, or leave out --json: the lines are JSON.",
+                id="config.conflict",
+            )
+        given["output"] = say_row
     with Watcher() as watch:
         done = api.predict(**given, progress=options.caller(watch))
+    say_document(lambda: Predicted.of(done))
     if isinstance(done, list):
         for prediction in done:
             say(prediction.line)
@@ -77,8 +85,3 @@ def predict(
         say(f"{done.rows:,} rows in {done.path}")
         if done.marked:
             say(f"rows with placeholders or markup: {done.marked:,}; predictions that keep them: {done.kept:,}")
-
-
-def _say_row(row: dict[str, Any]) -> None:
-    line = json.dumps(row, ensure_ascii=False, default=str)
-    say_json(line.encode("utf-8", "backslashreplace").decode("utf-8"))  # a lone surrogate stays an escape

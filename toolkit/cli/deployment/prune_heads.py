@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say, table
+from toolkit.cli.console import Watcher, say, say_document, table
 
 
 def prune_heads(
@@ -30,6 +30,7 @@ def prune_heads(
     The pruned model is a new run, evaluated on the held-out rows like the full one: use it with `evaluate`, `predict`
     and `push`.
     """
+    from toolkit.api.documents.deployment import PrunedHeads
     from toolkit.commands.evaluate.prepare import prepare_evaluation
     from toolkit.commands.prune_heads import Pruning
     from toolkit.commands.prune_heads import prune_heads as prune
@@ -40,6 +41,7 @@ def prune_heads(
     with Watcher() as watch:
         subject = prepare_evaluation(run, values, recipe, watch)
         made, pruning_result = prune(subject, wanted, output, options.command_line(), watch)
+    say_document(lambda: PrunedHeads.of(made.path, pruning_result))
     header = tuple(name or pruning_result["metric"] for name in pruning.COLUMNS)
     say(
         table(

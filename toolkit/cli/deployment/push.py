@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say, table
+from toolkit.cli.console import Watcher, note, say, say_document, table
 
 if TYPE_CHECKING:
     from toolkit.api.deployment.push import Pushed
@@ -38,9 +38,11 @@ def push(
     """Push a run to the Hugging Face Hub: weights, processor, report, and a model card generated from the report."""
     given = dict(locals())
     from toolkit.api.deployment import push as api
+    from toolkit.api.documents.deployment import PushedRun
 
     with Watcher() as watch:
         pushed = api.push(**given, progress=options.caller(watch))
+    say_document(lambda: PushedRun.of(pushed))
     if dry_run:
         say(table([(path, f"{size:,} bytes") for path, size in pushed.files.items()]))
         say(f"Dry run: nothing was pushed. {_plan(pushed.plan)}")

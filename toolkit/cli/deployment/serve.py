@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say
+from toolkit.cli.console import Watcher, note, say, say_document
 
 Target = Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 accepts requests from the network.")]
@@ -84,6 +84,7 @@ def _run(
 
     check_installed()
     with listen(host, port) as opened, Watcher() as watch:
+        from toolkit.api.documents.deployment import Page, Service
         from toolkit.report.pages.service import page
         from toolkit.serve.app import LOOPBACK, create_app
         from toolkit.serve.service import load
@@ -98,6 +99,8 @@ def _run(
         address = f"http://{named}:{opened.getsockname()[1]}/"
 
         def started() -> None:
+            document = Service if visit is None else Page
+            say_document(lambda: document.of(address, service.describe()))
             say(f"{address} is ready; press Ctrl-C to stop.")
             if visit is not None:
                 visit(address)

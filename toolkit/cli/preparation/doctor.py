@@ -1,11 +1,11 @@
 """`toolkit doctor`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from toolkit.cli.console import say
+from toolkit.cli.console import say, say_document
 
 if TYPE_CHECKING:
     from toolkit.doctor import Check
@@ -14,24 +14,20 @@ _VERDICT_WIDTH = len("warning")
 _NAME_WIDTH = len("compiled code")
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print name, verdict, finding and fix as JSON.")] = False,
-) -> None:
+def doctor() -> None:
     """Check Python, packages, devices, the Hub, your token and the disks, and show how to fix what is wrong.
 
     Exit code 1 when there is a fault; warnings do not count.
     """
-    import dataclasses
-    import json
-
+    from toolkit.api.documents.preparation import Diagnosis
     from toolkit.doctor import findings
 
     checks = []
     for check in findings():
         checks.append(check)
-        if not as_json:  # at once: a broken library can end the process at the next check
-            say(_lines(check))
-    say(json.dumps([dataclasses.asdict(check) for check in checks], indent=2) if as_json else f"\n{_verdict(checks)}")
+        say(_lines(check))  # at once: a broken library can end the process at the next check
+    say_document(lambda: Diagnosis.of(checks))
+    say(f"\n{_verdict(checks)}")
     if any(check.verdict == "fault" for check in checks):
         raise typer.Exit(1)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say, table
+from toolkit.cli.console import Watcher, say, say_document, table
 
 if TYPE_CHECKING:
     from toolkit.data.tables.inspect import Part
@@ -35,10 +35,12 @@ def inspect(
 ) -> None:
     """Show rows, classes, lengths in tokens, truncation, duplicates and anomalies of a table."""
     given = dict(locals())
+    from toolkit.api.documents.preparation import Inspected
     from toolkit.api.preparation import inspect as api
 
     with Watcher() as watch:
         inspection = api.inspect(**given, progress=options.caller(watch))
+    say_document(lambda: Inspected.of(inspection))
     for part in inspection.parts:
         say(f"\n{inspection.origin} — {part.name}")
         say(table(_rows(part, inspection.max_length)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import say, table
+from toolkit.cli.console import say, say_document, table
 from toolkit.cli.own_options import WithOwnOptions
 from toolkit.errors import RecipeError
 
@@ -28,9 +28,17 @@ app = typer.Typer(
 @app.command("list")
 def list_() -> None:
     """List the recipes and presets that come with the toolkit, and the short names of models."""
+    from toolkit.api.documents.preparation import NamedModel, NamedPreset, NamedRecipe, RecipeList
     from toolkit.checkpoints import ALIASES
     from toolkit.tasks import catalogue
 
+    say_document(
+        lambda: RecipeList(
+            [NamedRecipe(name, catalogue.summary(path)) for name, path in catalogue.available().items()],
+            [NamedPreset(name, _first_line(path)) for name, path in catalogue.presets().items()],
+            [NamedModel(name, alias.hub or None, alias.packaged) for name, alias in ALIASES.items()],
+        )
+    )
     say("Recipes (toolkit finetune NAME):")
     say(table([(f"  {name}", catalogue.summary(path)) for name, path in catalogue.available().items()]))
     say("\nPresets (--preset NAME); the first line of each is the command that runs it:")
@@ -64,6 +72,7 @@ def show(
     """Show every value that a run would use, its origin, and its meaning."""
     given = dict(locals())
     from toolkit.api.call import words
+    from toolkit.api.documents.preparation import ResolvedValue, ShownRecipe
     from toolkit.commands.finetune.defaults import KEYS
     from toolkit.commands.finetune.prepare import configure
     from toolkit.commands.finetune.preview import preview
@@ -75,7 +84,7 @@ def show(
     own = loaded.options
     if own is not None:
         meanings |= {f"options.{name}": field.description or "" for name, field in own.model_fields.items()}
-    rows = []
+    values = []
     for path, value in leaves(resolved.config.model_dump()):
         key = ".".join(path)
         meaning = meanings.get(key) or next((text for name, text in meanings.items() if key.startswith(f"{name}.")), "")
@@ -84,11 +93,12 @@ def show(
             value, origin = None, "from the training rows, see --data"
         if origin == "default" and key == "training.learning_rate":
             origin = "the model decides"
-        rows.append((key, _shown(value), origin, meaning))
+        values.append(ResolvedValue(key, value, origin, meaning))
     width = shutil.get_terminal_size().columns
-    for key, value, origin, meaning in rows:
-        say(_entry(f"{key:<36}  {value}", f"({origin})", width))
-        say(textwrap.fill(meaning, width, initial_indent=_INDENT, subsequent_indent=_INDENT))
+    say_document(lambda: ShownRecipe(recipe, values))
+    for row in values:
+        say(_entry(f"{row.key:<36}  {_shown(row.value)}", f"({row.origin})", width))
+        say(textwrap.fill(row.meaning, width, initial_indent=_INDENT, subsequent_indent=_INDENT))
 
 
 def _entry(start: str, origin: str, width: int) -> str:
@@ -107,6 +117,7 @@ def copy(
     destination: Annotated[Path, typer.Argument(help="File to write.")] = Path("my_recipe.py"),
 ) -> None:
     """Copy a recipe to a file of your own, to edit and run by its path."""
+    from toolkit.api.documents.preparation import CopiedRecipe
     from toolkit.tasks import catalogue
 
     source = catalogue.find(recipe)
@@ -121,7 +132,9 @@ def copy(
             f"{destination} cannot be written: {error.strerror}.", "Give another file name.", id="output.not-writable"
         ) from None
     shown = destination if destination.is_absolute() else f"./{destination}"
-    say(f"Edit {destination}, then run: {shlex.join(['toolkit', 'finetune', str(shown)])}")
+    again = shlex.join(["toolkit", "finetune", str(shown)])
+    say_document(lambda: CopiedRecipe(str(destination), again))
+    say(f"Edit {destination}, then run: {again}")
 
 
 @app.command()
@@ -132,11 +145,18 @@ def new(
     ] = None,
 ) -> None:
     """Write a recipe to start from, with a test, as a package that can be installed."""
+    from toolkit.api.documents.preparation import NewRecipe
     from toolkit.commands.new_recipe import write
 
     made = write(name, folder if folder is not None else Path(name))
-    say(f"Recipe   {made.recipe}")
-    say(f"Test     {shlex.join(['python', '-m', 'pytest', str(made.folder)])}")
-    say(f"Run      {shlex.join(['toolkit', 'finetune', str(made.recipe), '--data', 'FILE'])}")
-    place = made.folder if made.folder.is_absolute() else f"./{made.folder}"
-    say(f"Install  {shlex.join(['pip', 'install', str(place)])}; then: toolkit finetune {name} --data FILE")
+    shown = made.folder if made.folder.is_absolute() else f"./{made.folder}"
+    commands = NewRecipe(
+        *(str(made.folder), str(made.recipe), shlex.join(["python", "-m", "pytest", str(made.folder)])),
+        run=shlex.join(["toolkit", "finetune", str(made.recipe), "--data", "FILE"]),
+        install=shlex.join(["pip", "install", str(shown)]),
+    )
+    say_document(lambda: commands)
+    say(f"Recipe   {commands.recipe}")
+    say(f"Test     {commands.test}")
+    say(f"Run      {commands.run}")
+    say(f"Install  {commands.install}; then: toolkit finetune {name} --data FILE")

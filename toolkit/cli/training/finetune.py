@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say, table
+from toolkit.cli.console import Watcher, say, say_document, table
 from toolkit.cli.deployment.push import say_pushed
 from toolkit.cli.processes import start
 from toolkit.distributed.membership import is_main
@@ -126,6 +126,7 @@ def finetune(
     Options of a recipe, such as --source of translation, are listed by `toolkit recipes show RECIPE`.
     """
     given = dict(locals())
+    from toolkit.api.documents.training import Finetuned
     from toolkit.api.training import finetune as api
     from toolkit.events import Finished
 
@@ -145,6 +146,7 @@ def finetune(
         run = api.finetune(**given, progress=caller)
     if not speaks:
         return
+    say_document(lambda: Finetuned.of(run, dry_run=dry_run))
     if dry_run:
         say(f"Dry run: nothing was trained. {run.plan}")
     elif seeds is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, note, say, table
+from toolkit.cli.console import Watcher, note, say, say_document, table
 from toolkit.errors import ConfigError
 
 _STEPS = 100
@@ -51,6 +51,7 @@ def lr_find(
         )
     from toolkit import runs
     from toolkit.api.call import words
+    from toolkit.api.documents.training import RateFound
     from toolkit.commands.finetune.prepare import configure, prepare
     from toolkit.commands.lr_find import lr_find as find
 
@@ -68,10 +69,13 @@ def lr_find(
             if not any(folder.iterdir()):
                 folder.rmdir()  # no result, so no empty folder
             raise
-    best = min(range(len(result.smoothed)), key=result.smoothed.__getitem__)
+    again = options.command_line("finetune", without=_OWN, unset="training.learning_rate")
+    again = f"{again} --learning-rate {result.suggestion:g}"
+    found = RateFound.of(folder, result, again)
+    say_document(lambda: found)
     say(
-        f"The smoothed loss was lowest, {result.smoothed[best]:.4f}, at a learning rate of "
-        f"{result.learning_rates[best]:.3g}{', and diverged after it' if result.burst else ''}.\n"
+        f"The smoothed loss was lowest, {found.lowest_loss:.4f}, at a learning rate of "
+        f"{found.lowest_at:.3g}{', and diverged after it' if result.burst else ''}.\n"
         f"Suggested learning rate: {result.suggestion:g}, the smaller of a tenth of that and the rate at which\n"
         "the loss fell fastest (Howard and Gugger 2020, after Smith 2017)."
     )
@@ -80,5 +84,4 @@ def lr_find(
             "The loss did not clearly fall and rise again in this range, so the suggestion is unreliable: widen the\n"
             "range (--lowest, --highest), or raise --steps."
         )
-    again = options.command_line("finetune", without=_OWN, unset="training.learning_rate")
-    say(table([("curve", str(folder / "curve.svg")), ("train", f"{again} --learning-rate {result.suggestion:g}")]))
+    say(table([("curve", found.curve), ("train", found.train)]))

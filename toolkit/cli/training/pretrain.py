@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say, table
+from toolkit.cli.console import Watcher, say, say_document, table
 
 
 def pretrain(
@@ -28,6 +28,7 @@ def pretrain(
     """Adapt a pretrained model to unlabelled texts by masked language modelling; use the result as --model."""
     given = dict(locals())
     from toolkit.api.call import words
+    from toolkit.api.documents.training import Pretrained
     from toolkit.commands.finetune.prepare import configure
     from toolkit.commands.pretrain import pretrain as adapt
 
@@ -35,6 +36,7 @@ def pretrain(
     recipe, resolved = configure("sentiment", words.layers(flags, config_file=config, assignments=assignments))
     with Watcher() as watch:
         folder, facts = adapt(recipe, resolved, watch)
+    say_document(lambda: Pretrained.of(folder, facts))
     before, after = facts["perplexity_before"], facts["perplexity"]
     say(
         f"Perplexity of masked tokens in {facts['held_out_texts']:,} held-out texts: {before:,.1f} before, "

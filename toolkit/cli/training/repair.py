@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say
+from toolkit.cli.console import Watcher, say, say_document
 
 
 def repair(
@@ -32,12 +32,14 @@ def repair(
 ) -> None:
     """Find doubtful training rows of a run, and train again on those that you corrected."""
     given = dict(locals())
+    from toolkit.api.documents.training import Repaired
     from toolkit.api.training import repair as api
     from toolkit.report.pages.repair import gain_to_text, to_text
 
     given["run"], command = options.run_or_newest(run)
     with Watcher() as watch:
         outcome = api.repair(**given, progress=options.caller(watch, command))
+    say_document(lambda: Repaired.of(outcome))
     if outcome.comparison is None:
         say(to_text(outcome.summary))
         say(f"page    {outcome.path / 'repair.html'}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from toolkit.cli import options
-from toolkit.cli.console import Watcher, say, table
+from toolkit.cli.console import Watcher, say, say_document, table
 
 
 def tune(
@@ -46,11 +46,13 @@ def tune(
     set.
     """
     given = dict(locals())
+    from toolkit.api.documents.training import Tuned
     from toolkit.api.training import tune as api
 
     again = f"{options.command_line(without=['--trials'])} --trials {trials}"
     with Watcher() as watch:
         searched = api.tune(**given, progress=options.caller(watch, again))
+    say_document(lambda: Tuned.of(searched))
     keys = list(searched.best.values)
     header = ("trial", "state", searched.metric, *(key.rpartition(".")[2] for key in keys), "")
     rows = [

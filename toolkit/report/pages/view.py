@@ -277,9 +277,14 @@ def _training_facts(
         "Objective": training["objective"],
         "Optimizer": moved and training["optimizer"],
         "Learning rate": moved and rate is not None and f"{_text(rate)}{_rule(training, 'learning_rate')}",
-        "Batch size": moved
-        and training["batch_size"]
-        and f"{formats.count(training['batch_size'])}{_rule(training, 'batch_size')}",
+        "Batch size": moved and training["batch_size"] and f"{_batch_size(training)}{_rule(training, 'batch_size')}",
         "Seed": training["seed"] is not None and _text(training["seed"]),
     }
     return [(term, str(text)) for term, text in facts.items() if text]
+
+
+def _batch_size(training: Mapping[str, Any]) -> str:
+    """Return the examples of an optimizer step, and those of each process where there are several."""
+    total, processes = training["batch_size"], training["processes"]
+    each = f" ({total / processes:g} in each of {processes:g} processes)" if processes and processes > 1 else ""
+    return f"{formats.count(total)}{each}"

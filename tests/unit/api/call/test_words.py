@@ -11,11 +11,11 @@ import typer
 import toolkit
 from toolkit.api.call.words import KEYS, OPTIONS, assignments, command_line, flags, layers, merged, names, own_recipe
 from toolkit.cli import app
+from toolkit.cli.options import GLOBAL
 from toolkit.config import describe
 from toolkit.config.files import parse_assignments
 from toolkit.errors import ConfigError
 
-ON_THE_COMMAND_LINE = {"as_json"}  # parameters of commands that print: a function returns the same
 VERBS = [name for name in toolkit.__all__ if name not in ("Run", "load")]  # each is a command
 
 
@@ -30,7 +30,7 @@ def command_of(verb: str) -> dict[str, inspect.Parameter]:
     """Return the parameters of the function that the command line calls."""
     (callback,) = (command.callback for command in app.registered_commands if command.name == verb)
     parameters = inspect.signature(callback).parameters
-    return {name: parameter for name, parameter in parameters.items() if name not in ON_THE_COMMAND_LINE}
+    return dict(parameters)
 
 
 def test_the_verbs_are_seen():
@@ -49,7 +49,7 @@ def test_keyword_arguments_are_the_words_of_the_command_line(verb):
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_option_has_the_name_of_its_keyword_argument(verb):
     options = [item for item in typer.main.get_command(app).commands[verb].params if item.param_type_name == "option"]
-    named = {item.name: item.opts[0] for item in options if item.name not in ("help", *ON_THE_COMMAND_LINE)}
+    named = {item.name: item.opts[0] for item in options if item.opts[0] not in ("--help", *GLOBAL)}
     assert named == {name: f"--{OPTIONS.get(name, name).replace('_', '-')}" for name in named}
     assert named.keys() <= words_of(verb).keys()
     assert len(named) > 2

@@ -1,11 +1,13 @@
 """report.json matches its schema, and the schema matches its document."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.json_documents import problems
 from tests.support.reports import comparison, many_classes, sample
 from toolkit.report.document.schema import REPORT, faults, fill
 
@@ -15,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[4]
 @pytest.mark.parametrize("report", [sample(), many_classes(), comparison()], ids=["two", "many", "comparison"])
 def test_reports_are_of_the_schema(report: dict[str, Any]) -> None:
     assert faults(REPORT, report) == []
+    assert problems("report.json", json.loads(json.dumps(report))) == []
 
 
 def test_faults_are_named_by_their_place() -> None:

@@ -295,13 +295,19 @@ def _rows_named(train: pa.Table, folder: Path) -> Iterator[None]:
 
 
 def _shared_out(config: RunConfig, team: Team, state: checkpoint.State | None) -> Iterator[str]:
-    """Describe the division of a step among several processes."""
+    """Describe the division of a step among several processes, and into several forward passes."""
     training = config.training
+    share, most = training.batch_size / team.size, training.micro_batch_size
     if team.size > 1:
         yield (
             f"The {training.batch_size} examples of each step are divided among {team.size} processes, "
-            f"{training.batch_size / team.size:g} each; steps and learning rate ({training.learning_rate:g}) "
+            f"{share:g} each; steps and learning rate ({training.learning_rate:g}) "
             "are those of one process."
+        )
+    if most is not None and most < share:
+        yield (
+            f"Gradients of {share:g} examples{' in each process' if team.size > 1 else ''} are accumulated "
+            f"over forward passes of at most {most}."
         )
     before = state.facts.get("processes", 1) if state is not None else team.size
     if before != team.size:
