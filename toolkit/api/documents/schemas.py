@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import toolkit
-from toolkit.api.documents import analysis, deployment, preparation, run_folders, training
+from toolkit.api.documents import analysis, deployment, explanation, preparation, run_folders, training
 from toolkit.api.documents.document import COMMANDS, SCHEMA_VERSION, Failure, envelope
 from toolkit.api.documents.json_schema import DIALECT, of_dataclass, of_shape
 from toolkit.errors import ConfigError
