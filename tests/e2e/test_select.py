@@ -14,7 +14,9 @@ from tests.support import checkpoints
 from tests.support.cli import toolkit
 from tests.support.errors import refused
 from toolkit import runs
+from toolkit.commands.select.join import join
 from toolkit.errors import ConfigError, DataError
+from toolkit.events import Note
 
 QUICK = {"evaluation.resamples": 100, "evaluation.baselines": False}
 
@@ -129,6 +131,14 @@ def test_label_studio_and_back(place: Path) -> None:
     joined = api.select(place / "run", labelled=place / "export.json", output=place / "second", progress=False)
     assert (joined.facts["added"], joined.facts["known"]) == (30, 0)
     assert joined.facts["pool"]["rows"] == 3
+    both = [
+        (f"a {kind} nobody labelled before", label) for kind in ("song", "play") for label in ("positive", "negative")
+    ]
+    write(place / "both.csv", [*both, ("a clip nobody labelled before", "positive")], ("text", "label"))
+    notes: list[str] = []
+    watch = lambda event: notes.append(event.text) if isinstance(event, Note) else None  # noqa: E731
+    join(str(place / "run"), str(place / "both.csv"), place / "both", {}, None, watch)
+    assert any(note.startswith("4 rows of ") for note in notes)
     old, new = runs.Run(place / "run").facts["data"], None
     settings = {**QUICK, "training.few_labels": "off"}
     options = {"model": "pkg://cognition/model", "epochs": 1, "set": settings, "progress": False}

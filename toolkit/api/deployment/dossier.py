@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolkit import runs
 from toolkit.api.call import words
 from toolkit.api.call.caller import Caller, called
 from toolkit.commands import dossier as command
@@ -40,7 +41,7 @@ class Documentation:
 
 
 def dossier(
-    run: Any,
+    run: Any = None,
     *,
     output: str | Path | None = None,
     pdf: bool = False,
@@ -52,7 +53,7 @@ def dossier(
     """Write the technical documentation of a run, in the structure of Annex IV of the EU's AI Act.
 
     Args:
-        run: A run, or the path of its directory.
+        run: A run, or the path of its directory; the newest run when None.
         output: Folder to write; dossier in the run when None.
         pdf: Also write it as PDF; needs the extra `dossier`.
         font: TrueType fonts for characters that DejaVu Sans does not have.
@@ -63,7 +64,7 @@ def dossier(
     Raises:
         ToolkitError: As the command line prints it.
     """
-    target = words.target_of(run)
+    target = str(runs.newest().path) if run is None else words.target_of(run)
     with called(progress, "dossier", [target], {}) as caller:
         written = command.write(
             *(target, caller.observe),

@@ -9,7 +9,9 @@ from toolkit.cli.console import Watcher, say, say_document, table
 
 
 def dossier(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Run directory; the newest run when not given.")
+    ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Folder to write; dossier in the run when not given.")
     ] = None,
@@ -25,11 +27,12 @@ def dossier(
 ) -> None:
     """Write the technical documentation of a run, in the structure of Annex IV of the EU's AI Act."""
     given = dict(locals())
+    given["run"], command = options.run_or_newest(run)
     from toolkit.api.deployment import dossier as api
     from toolkit.api.documents.deployment import Dossier
 
     with Watcher() as watch:
-        written = api.dossier(**given, progress=options.caller(watch))
+        written = api.dossier(**given, progress=options.caller(watch, command))
     say_document(lambda: Dossier.of(written))
     say(table([(state, str(count)) for state, count in written.counts.items() if count]))
     say(written.summary)

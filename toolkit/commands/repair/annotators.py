@@ -25,7 +25,7 @@ def measured(prepared: Prepared, column: str) -> dict[str, Any]:
 
     Raises:
         DataError: There is no such column.
-        ConfigError: Labels are of words.
+        ConfigError: Labels are of words, or the column holds the labels.
     """
     recipe, config, labels = prepared.recipe, prepared.config, prepared.splits.labels
     task = recipe.task
@@ -37,6 +37,12 @@ def measured(prepared: Prepared, column: str) -> dict[str, Any]:
         )
     table = load_table(recipe, config.data, labels or None, options=config.options)
     rows = pa.concat_tables([*table.parts.values()], promote_options="permissive")
+    if column in (task.target.role, config.data.columns.get(task.target.role)):
+        raise ConfigError(
+            f"--annotator-column names `{column}`, which holds the labels.",
+            "Name the column that says who labelled each row.",
+            id="config.conflict",
+        )
     if column not in rows.column_names:
         raise DataError(
             f"--annotator-column names the column `{column}`, which the rows do not have.",

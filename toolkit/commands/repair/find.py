@@ -33,7 +33,7 @@ from toolkit.tasks.contract import Recipe
 
 FOLDER = "repair"  # in a run
 FILE, SUMMARY, PAGE = "doubts.csv", "doubts.json", "repair.html"
-_BESIDE = ("text", "label", "suggestion", "reason", "score", "similar_to")
+_BESIDE = ("text", "label", "suggestion", "reason", "score", "similar_to", "similar_label", "similar_text")
 COLUMNS = (*corrections.COLUMNS[:2], *_BESIDE, *corrections.COLUMNS[2:])
 
 
@@ -179,19 +179,26 @@ def _rows(prepared: Prepared, doubts: Sequence[Doubt]) -> list[dict[str, str]]:
     inputs = [column for column in task.inputs if column.role in train.column_names]
     shown = train.select([column.role for column in inputs])
     lines = []
+
+    def text_of(row: int) -> str:
+        (values,) = shown.slice(row, 1).to_pylist()
+        return scores.shown_text(values, inputs)[:LONGEST]
+
     for doubt in doubts:
-        (values,) = shown.slice(doubt.row, 1).to_pylist()
+        other = doubt.other
         suggestion = "" if doubt.suggestion is None else corrections.cell(task.target, doubt.suggestion, labels)
         lines.append(
             {
                 "file": str(files[doubt.row]),
                 "row": str(numbers[doubt.row]),
-                "text": scores.shown_text(values, inputs)[:LONGEST],
+                "text": text_of(doubt.row),
                 "label": corrections.cell(task.target, truth[doubt.row], labels),
                 "suggestion": suggestion,
                 "reason": ", ".join(doubt.reasons),
                 "score": f"{doubt.score:.4g}",
-                "similar_to": "" if doubt.other is None else f"{files[doubt.other]}, row {numbers[doubt.other]}",
+                "similar_to": "" if other is None else f"{files[other]}, row {numbers[other]}",
+                "similar_label": "" if other is None else corrections.cell(task.target, truth[other], labels),
+                "similar_text": "" if other is None else text_of(other),
                 "decision": "",
                 "new_label": "",
             }

@@ -12,8 +12,10 @@ from toolkit.commands.evaluate.stored_model import find_stored
 from toolkit.commands.finetune import train_fingerprint, trained_run
 from toolkit.commands.select.run import check_task
 from toolkit.config import RunConfig
+from toolkit.data.division.split import row_keys
 from toolkit.data.load import load_table
 from toolkit.data.media import columns as media_columns
+from toolkit.data.tables import wording
 from toolkit.data.tables.columns import AT_RANDOM, POSITION, SELECTED_BY
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import scores
@@ -74,6 +76,14 @@ def join(
             "Give rows that were labelled since.",
             id="select.nothing-left",
         )
+    doubled = _contradictory(recipe, added)
+    if doubled:
+        observe(
+            Note(
+                f"{wording.rows(doubled)[0]} of {source} have an input that is there with another label as well; "
+                "`toolkit repair` finds such rows after the next training."
+            )
+        )
     stored = StoredModel(checkpoint.path, of_model, labels, stored_config, observe=observe)
     pool = _on_random_rows(stored, added, observe)
     parts = {
@@ -94,6 +104,15 @@ def join(
         "known": rows.num_rows - added.num_rows,
         "pool": pool,
     }
+
+
+def _contradictory(recipe: Recipe, rows: pa.Table) -> int:
+    """Return how many rows have an input that other rows have with another target."""
+    _, inputs = np.unique(row_keys(rows, recipe.task.inputs_in(rows)), return_inverse=True)
+    _, targets = np.unique([repr(value) for value in references(recipe, rows)], return_inverse=True)
+    kinds = np.unique(np.stack([inputs, targets]), axis=1)[0]
+    several = np.flatnonzero(np.bincount(kinds) > 1)
+    return int(np.isin(inputs, several).sum())
 
 
 def _joined(train: pa.Table, added: pa.Table) -> pa.Table:

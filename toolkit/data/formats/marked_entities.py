@@ -2,6 +2,7 @@
 
     {"text": "Ann is in Rome", "entities": [[0, 3, "PER"], [10, 14, "LOC"]]}
     {"text": "Ann is in Rome", "spans": [{"start": 0, "end": 3, "label": "PER"}]}
+    {"text": "Ann is in Rome", "entities": [{"id": 1, "start_offset": 0, "end_offset": 3, "label": "PER"}]}
     [["Ann is in Rome", {"entities": [[0, 3, "PER"], [10, 14, "LOC"]]}]]
 
 Places are counted in characters. No entity is lost or changed: a word that an entity begins or ends in is cut there.
@@ -99,7 +100,8 @@ def table(rows: Iterable[tuple[int, Mapping[str, Any]]], path: Path, unit: str) 
 
 def _marked(item: Any, text: str, where: str) -> Marked:
     if isinstance(item, Mapping):
-        parts = [item.get("start"), item.get("end"), item.get("label", item.get("type"))]
+        ends = (item.get(end, item.get(f"{end}_offset")) for end in ("start", "end"))  # Doccano's has the longer name
+        parts = [*ends, item.get("label", item.get("type"))]
     else:
         parts = list(item)[:3]
     whole = len(parts) == 3 and all(isinstance(p, int) and not isinstance(p, bool) for p in parts[:2])

@@ -165,6 +165,7 @@ def calibration(evidence: Evidence) -> Sequence[Block] | Gap:
             ("Mean confidence", measure(section["mean_confidence"], "fraction")),
             ("Accuracy", measure(section["accuracy"], "fraction")),
             ("Mean confidence minus accuracy", estimate(section["gap"], "fraction", signed=True)),
+            ("Confidence of the interval of that difference", measure(section["claims_confidence"], "fraction")),
             *((title, estimate(section[name], _CALIBRATION_UNITS[name])) for name, title in names.items()),
             ("Expected calibration error, 15 bins of equal width", measure(section["ece_equal_width"], "fraction")),
             ("p-value of perfect calibration", p_value(section["p"])),

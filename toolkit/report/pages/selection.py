@@ -1,10 +1,11 @@
 """The answer of `select` in sentences, and as a page: the chosen rows, and the learning curve with its gains."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from toolkit.data.tables import wording
 from toolkit.report.formats import estimate
 from toolkit.report.pages.render import environment
 from toolkit.report.plots.geometry import path
@@ -44,10 +45,11 @@ def to_html(answer: Mapping[str, Any], inputs: Sequence[str]) -> str:
 def chosen(answer: Mapping[str, Any]) -> list[str]:
     """Say how rows were chosen."""
     pool, counts = answer["pool"], answer["chosen"]
+    total = wording.rows(sum(counts.values()))[0]
     of_each = ", ".join(f"{number:,} by {name}" for name, number in counts.items())
     sentences = [
-        f"{sum(counts.values()):,} rows chosen of {answer['candidates']:,} candidates ({of_each}); "
-        f"the pool has {pool['rows']:,} rows."
+        f"{total} chosen of {wording.rows(answer['candidates'])[0]} that can be chosen ({of_each}); the pool has "
+        f"{wording.rows(pool['rows'])[0]}."
     ]
     if counts.get("random") and len(counts) > 1:
         sentences.append(
@@ -64,15 +66,15 @@ def advice(answer: Mapping[str, Any]) -> list[str]:
         return [f"No learning curve: {answer['curve_missing']}"]
     coming, level = curve["decisive"], f"{100 * curve['confidence']:.0f} %"
     what = {
-        "stop": f"Stop: {coming['labels']:,} more labels reduce it by less than {share(curve['threshold'])}.",
-        "go on": f"Go on: {coming['labels']:,} more labels reduce it by {share(curve['threshold'])} or more.",
+        "stop": f"Stop: {coming['labels']:,} more labels reduce it by less than {points(curve['threshold'])}.",
+        "go on": f"Go on: {coming['labels']:,} more labels reduce it by {points(curve['threshold'])} or more.",
         "undecided": f"Undecided: the gain of {coming['labels']:,} more labels may be below or above "
-        f"{share(curve['threshold'])}.",
+        f"{points(curve['threshold'])}.",
     }[curve["advice"]]
     return [
-        f"A probe on frozen features has a predicted {curve['error']} of {_estimate(curve['now'])} with "
+        f"A probe on frozen features has a predicted {curve['error']} of {_estimate(curve['now'], share)} with "
         f"{curve['labelled']:,} labels ({level} intervals). {what}",
-        f"The advice rests on the interval of one gain, {_estimate(coming)}; the others below are descriptive.",
+        f"The advice rests on the interval of one gain, {_estimate(coming, points)}; the others below are descriptive.",
     ]
 
 
@@ -81,7 +83,7 @@ def gains(curve: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (
             f"{gain['labels']:,}",
-            _estimate(gain),
+            _estimate(gain, points),
             "far beyond the measured sizes: a guess" if gain.get("far") else "",
         )
         for gain in sorted((curve["decisive"], *curve["gains"]), key=lambda gain: gain["labels"])
@@ -89,19 +91,25 @@ def gains(curve: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def share(value: float) -> str:
-    """Return an error, or a difference of errors, in per cent."""
+    """Return an error in per cent."""
     return f"{100 * value:.2f} %"
 
 
-def _estimate(value: Mapping[str, float]) -> str:
-    return f"{share(value['value'])} ({share(value['low'])} to {share(value['high'])})"
+def points(value: float) -> str:
+    """Return a difference of errors in points."""
+    return f"{100 * value:.2f} points"
+
+
+def _estimate(value: Mapping[str, float], shown: Callable[[float], str]) -> str:
+    low, high = (shown(value[end]).rpartition(" ")[0] for end in ("low", "high"))
+    return f"{shown(value['value'])} ({low} to {high})"
 
 
 def plot(curve: Mapping[str, Any]) -> str:
     """Draw measured errors and the fitted law against the number of labels, on a logarithmic axis, as an SVG."""
-    law, points = curve["law"], curve["points"]
-    first, last = points[0]["rows"], 2 * max(curve["labelled"], points[-1]["rows"])
-    top: float = 1.1 * max(*(point["error"] for point in points), *(point["fitted"] for point in points), 1e-9)
+    law, measured = curve["law"], curve["points"]
+    first, last = measured[0]["rows"], 2 * max(curve["labelled"], measured[-1]["rows"])
+    top: float = 1.1 * max(*(point["error"] for point in measured), *(point["fitted"] for point in measured), 1e-9)
 
     def across(rows: float) -> float:
         return round(_LEFT + math.log(rows / first) / math.log(last / first) * (_WIDTH - _LEFT - _RIGHT), 1)
@@ -115,7 +123,7 @@ def plot(curve: Mapping[str, Any]) -> str:
         error = top * step / 4
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{down(error)}" y2="{down(error)}"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{down(error) + 4}" text-anchor="end">{100 * error:.1f} %</text>')
-    for point in points:
+    for point in measured:
         x = across(point["rows"])
         parts.append(f'<text x="{x}" y="{base + 20}" text-anchor="middle">{point["rows"]:,}</text>')
         parts.append(f'<circle cx="{x}" cy="{down(point["error"])}" r="5"/>')

@@ -73,7 +73,13 @@ def properties(texts: Sequence[str | None]) -> dict[str, list[float]]:
     return {
         "words": [float(len(row)) for row in words],
         "characters per word": [sum(map(len, row)) / max(1, len(row)) for row in words],
+        "share of capital letters": [_share(str.isupper, text) for text in texts],
+        "share of digits": [_share(str.isdigit, text) for text in texts],
     }
+
+
+def _share(is_one: Callable[[str], bool], text: str | None) -> float:
+    return sum(map(is_one, text)) / len(text) if text else 0.0
 
 
 LIKENESS = Likeness(near_duplicates.summary, near_duplicates.find, near_duplicates.THRESHOLD)

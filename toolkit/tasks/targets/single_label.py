@@ -43,8 +43,9 @@ def _promised(answer: Mapping[str, Any], probabilities: Any, limits: Limits, lab
     if limits.least_score is not None:
         held_back = answer["score"] < limits.least_score
         promised["abstained"] = (
-            f"{answer['prediction']} has a score of {answer['score']:.3f}; at most {100 * (limits.max_error or 0):g} % "
-            f"of the predictions from {limits.least_score:.3f} on are wrong"
+            f"{answer['prediction']} has a score of {answer['score']:.3f}; from {limits.least_score:.3f} on at most "
+            f"{100 * (limits.max_error or 0):g} % of the predictions are wrong, with {100 * (1 - selective.DOUBT):g} % "
+            "assurance"
             if held_back
             else None
         )

@@ -28,6 +28,13 @@ def table(*rows):
         {"entities": [[0, 7, "PER"], [15, 19, "LOC"]]},
         {"entities": [[15, 19, "LOC"], [0, 7, "PER"]]},
         {"spans": [{"start": 0, "end": 7, "label": "PER"}, {"start": 15, "end": 19, "label": "LOC"}], "id": 3},
+        {
+            "entities": [
+                {"id": 1, "start_offset": 0, "end_offset": 7, "label": "PER"},
+                {"id": 2, "start_offset": 15, "end_offset": 19, "label": "LOC"},
+            ],
+            "relations": [],
+        },
         {"label": [[0, 7, "PER"], [15, 19, "LOC"]]},
     ],
 )

@@ -37,7 +37,7 @@ def summary(noise: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def line(row: int, text: str, suggestion: str, reason: str) -> dict[str, str]:
-    values = ("train, old.csv", str(row), text, "good", suggestion, reason, "0.9", "", "", "")
+    values = ("train, old.csv", str(row), text, "good", suggestion, reason, "0.9", *("",) * 5)
     return dict(zip(COLUMNS, values, strict=True))
 
 
@@ -129,8 +129,15 @@ def test_keys_decide_and_decisions_stay(page: Page, tmp_path: Path) -> None:
     page.press("a", 65)  # there is none
     page.press("k", 75)
     assert decided(page, tmp_path) == [["relabel", "bad"], ["drop", ""], ["keep", ""]]
-    page.press("ArrowLeft", 37)
+    page.press("u", 85)  # takes the last decision back, and shows its row again
+    assert (shown(page, "text"), decided(page, tmp_path)[2]) == ("far away", ["", ""])
     page.press("u", 85)
+    assert (shown(page, "text"), decided(page, tmp_path)[1]) == ("=1+1", ["", ""])
+    page.press("d", 68)
+    page.press("k", 75)
+    page.press("ArrowLeft", 37)
+    page.press("u", 85)  # after a move it clears the row that is shown
+    assert decided(page, tmp_path) == [["relabel", "bad"], ["", ""], ["keep", ""]]
     page.press("e", 69)
     assert page.evaluate("document.activeElement.id") == "other"
     page.press("d", 68)  # in the field it is no decision

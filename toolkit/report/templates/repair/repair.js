@@ -6,6 +6,7 @@
   const store = `toolkit repair ${key}`;
   const places = rows.map((row) => JSON.stringify([row.file, row.row]));
   const decisions = new Map(Object.entries(stored()));
+  const made = []; // decisions since the last move by hand, which Undo takes back; then it clears the row shown
   let at = Math.max(0, places.findIndex((place) => !decisions.has(place)));
 
   function stored() {
@@ -34,8 +35,8 @@
       return;
     }
     const row = rows[at], decision = decisions.get(places[at]);
-    const made = !decision ? "" : decision.decision === "relabel" ? `: relabel as ${decision.label}` : `: ${decision.decision}`;
-    part("status").textContent = `Row ${at + 1} of ${rows.length}${made}; ${done} decided`;
+    const shown = !decision ? "" : decision.decision === "relabel" ? `: relabel as ${decision.label}` : `: ${decision.decision}`;
+    part("status").textContent = `Row ${at + 1} of ${rows.length}${shown}; ${done} decided`;
     part("place").textContent = `${row.file}, row ${row.row}`;
     part("text").textContent = row.text;
     part("label").textContent = row.label;
@@ -43,13 +44,16 @@
     part("reason").textContent = row.reasons.join("; ");
     part("score").textContent = row.score;
     part("similar").textContent = row.similar_to || "–";
+    part("similar-row").hidden = !row.similar_to;
+    part("similar-label").textContent = row.similar_label;
+    part("similar-text").textContent = row.similar_text;
     part("picture").hidden = !row.picture;
     part("picture").src = row.picture || "data:,";
     part("other").value = decision?.label ?? (row.suggestion || row.label);
     part("accept").disabled = !row.suggestion;
     const pressed = decision?.decision === "relabel" ? (decision.label === row.suggestion ? "accept" : "") : decision?.decision;
     for (const id of ["accept", "keep", "drop"]) part(id).setAttribute("aria-pressed", String(id === pressed));
-    part("clear").disabled = !decision;
+    part("clear").disabled = !decision && !made.length;
     part("previous").disabled = at === 0;
     part("next").disabled = at === rows.length - 1;
   }
@@ -59,7 +63,13 @@
     show();
   }
 
+  function turn(by) {
+    made.length = 0;
+    move(by);
+  }
+
   function decide(decision, label = "") {
+    made.push({ at, before: decisions.get(places[at]) });
     decisions.set(places[at], { decision, label });
     remember();
     move(1);
@@ -70,7 +80,10 @@
   }
 
   function undo() {
-    decisions.delete(places[at]);
+    const last = made.pop() ?? { at };
+    at = last.at;
+    if (last.before) decisions.set(places[at], last.before);
+    else decisions.delete(places[at]);
     remember();
     show();
   }
@@ -99,8 +112,8 @@
     u: undo,
     e: () => part("other").focus(),
     s: download,
-    ArrowLeft: () => move(-1),
-    ArrowRight: () => move(1),
+    ArrowLeft: () => turn(-1),
+    ArrowRight: () => turn(1),
   };
 
   document.addEventListener("keydown", (event) => {
