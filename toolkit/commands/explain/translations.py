@@ -24,6 +24,8 @@ from toolkit.commands.explain.request import (
 from toolkit.data.sources.local_files import read
 from toolkit.data.tables import columns
 from toolkit.errors import ConfigError, DataError
+from toolkit.evaluation.context import clusters
+from toolkit.evaluation.statistics.clusters import Integers, kept
 from toolkit.evaluation.statistics.intervals import bootstrap, paired_difference
 from toolkit.events import Counted, Note, Observe, Stage
 from toolkit.explanation.translations import error_rate
@@ -209,11 +211,14 @@ def measure(
     source, target = stored.recipe.columns[0].role, stored.recipe.task.target.role
     pairs = list(zip(*(rows[role].to_pylist() for role in (source, target)), strict=True))
     seed = stored.config.training.seed
-    pairs = [pairs[row] for row in np.random.default_rng(seed).permutation(len(pairs))[:number] if all(pairs[row])]
+    drawn = [row for row in np.random.default_rng(seed).permutation(len(pairs))[:number] if all(pairs[row])]
+    together = kept(clusters(stored.recipe.task, rows, stored.config.data.group_column), np.array(drawn, np.int64))
+    pairs = [pairs[row] for row in drawn]
     if len(pairs) < 4:
         observe(Note("The reliability of attention was not measured: that needs four pairs."))
         return None
-    store = explain_store.measurement(run, stored, ["alignment", pairs])
+    of_groups = [] if together is None else [together.tolist()]
+    store = explain_store.measurement(run, stored, ["alignment", pairs, *of_groups])
     if store is not None and store.is_file():
         return runs.read_object(store)
     observe(Stage(f"Measuring the reliability of attention on {len(pairs)} pairs"))
@@ -225,7 +230,11 @@ def measure(
     known = alignment.readings(
         loaded.model, results[0].pair, partial(loaded.recipe.collate, processor=loaded.processor)
     )
-    selection, held_out = results[::2], results[1::2]
+    for_choice = _one_half(np.arange(len(results)) if together is None else together[: len(results)])
+    selection, held_out = ([results[place] for place in np.flatnonzero(half)] for half in (for_choice, ~for_choice))
+    if not selection or not held_out:
+        observe(Note("The reliability of attention was not measured: all pairs are of one group."))
+        return None
     shares = [
         _share(alignment.agreement(alignment.read_at(number), selection).sum(axis=0)) for number in range(len(known))
     ]
@@ -233,6 +242,7 @@ def measure(
     evaluation = stored.config.evaluation
     settings: dict[str, Any] = {
         "confidence": evaluation.confidence, "resamples": evaluation.resamples, "seed": seed,
+        "clusters": None if together is None else kept(together[: len(results)], np.flatnonzero(~for_choice)),
     }  # fmt: skip
     counted = [alignment.agreement(alignment.read_at(number), held_out) for number in range(len(known))]
     plain = alignment.agreement(None, held_out)
@@ -249,6 +259,14 @@ def measure(
     if store is not None and len(results) == len(pairs):
         runs.write_json(store, measured)
     return measured
+
+
+def _one_half(units: Integers) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return which rows belong to every second unit, in the order in which units come first."""
+    _, first, unit = np.unique(units, return_index=True, return_inverse=True)
+    place = np.argsort(np.argsort(first))
+    half: np.ndarray[Any, np.dtype[np.bool_]] = place[unit] % 2 == 0
+    return half
 
 
 def _share(sums: Any) -> Any:

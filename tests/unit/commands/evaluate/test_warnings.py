@@ -8,7 +8,7 @@ import pytest
 from tests.support.errors import refused
 from toolkit import runs
 from toolkit.commands.evaluate.run import LOOKS, looks
-from toolkit.commands.evaluate.warnings import far_below_chance, repeated_looks
+from toolkit.commands.evaluate.warnings import far_below_chance, repeated_looks, rows_of_rare_class
 from toolkit.errors import SourceError
 
 
@@ -32,6 +32,13 @@ def test_models_that_guess_are_warned_of_in_one_of_a_hundred_at_most():
     random = np.random.default_rng(0)
     draws = [random.integers(0, classes, (2, rows)) for classes in (2, 3, 10) for rows in (10, 60) for _ in range(200)]
     assert np.mean([far_below_chance(truth.tolist(), predicted.tolist()) for truth, predicted in draws]) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("counts", "rarest"), [((190, 10), 10), ((185, 15), None), ((10, 10), None), ((10,) * 50, None), ((), None)]
+)
+def test_a_rare_class_is_rarer_than_the_others(counts, rarest):
+    assert rows_of_rare_class([label for label, rows in enumerate(counts) for _ in range(rows)]) == rarest
 
 
 @pytest.mark.parametrize("count", [None, 1, 2])
