@@ -4,6 +4,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -16,8 +17,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 HEAD = """\
 # Python API
 
-Every function of `toolkit`, what it returns, and the errors that it raises, from their docstrings. [python.md](python.md)
-shows how they are used together, and [commands.md](commands.md) has the command of the same name.
+Every function of `toolkit`, what it returns, and the errors that it raises. [python.md](python.md) shows how they are
+used together, and [commands.md](commands.md) has the command of the same name.
 
 `make docs` writes this page from the docstrings.
 """
@@ -46,9 +47,10 @@ def _results(functions: list[Callable[..., Any]]) -> list[type]:
     for function in functions:
         classes.update(_classes(inspect.signature(function).return_annotation))
     for found in list(classes):
-        for member in vars(found).values():
-            if callable(member) and not isinstance(member, type):
-                classes.update(_classes(inspect.signature(member).return_annotation))
+        for name, member in vars(found).items():
+            function = _property(member) or member
+            if not name.startswith("_") and inspect.isfunction(function):
+                classes.update(_classes(inspect.signature(function).return_annotation))
     return sorted(classes, key=lambda item: item.__name__)
 
 
@@ -72,7 +74,7 @@ def _class(found: type) -> str:
         parts.append(f"Has everything that {' and '.join(f'`{name}`' for name in inherited)} has.\n")
     rows = []
     for name, member in vars(found).items():
-        function = getattr(member, "fget", None) or getattr(member, "func", None)
+        function = _property(member)
         if not name.startswith("_") and function is not None and function.__doc__:
             rows.append(f"| `{name}` | {_cell(SECTION.sub('', inspect.getdoc(function) or ''))} |")
     if rows:
@@ -81,6 +83,11 @@ def _class(found: type) -> str:
         if inspect.isfunction(member) and not name.startswith("_"):
             parts.append(f"**{found.__name__}.{name}**\n\n{_signature(member)}\n\n{_described(member)}")
     return "\n".join(parts)
+
+
+def _property(member: Any) -> Callable[..., Any] | None:
+    """Return the function behind a property, if it is one."""
+    return getattr(member, "fget", None) or (member.func if isinstance(member, cached_property) else None)
 
 
 def _signature(function: Callable[..., Any]) -> str:
@@ -142,11 +149,12 @@ def _entries(body: str) -> list[tuple[str, str]]:
 
 
 def _errors(kinds: list[type]) -> str:
-    rows = [
-        f"| `{kind.__name__}` | {_cell((inspect.getdoc(kind) or '').splitlines()[0])} | `{kind.__bases__[0].__name__}` |"
-        for kind in kinds
-    ]
+    rows = [f"| `{kind.__name__}` | {_first(kind)} | `{kind.__bases__[0].__name__}` |" for kind in kinds]
     return "\n".join(["| error | meaning | is a |", "| --- | --- | --- |", *rows])
+
+
+def _first(documented: Any) -> str:
+    return _cell((inspect.getdoc(documented) or "").partition("\n")[0])
 
 
 def _cell(text: str) -> str:

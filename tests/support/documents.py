@@ -57,4 +57,4 @@ def _calls(words: list[str]) -> Iterator[list[str]]:
             call = call[1:]
         launched = call[:1] in (["srun"], ["torchrun"], ["accelerate"])
         if call[:1] == ["toolkit"] or (launched and "toolkit" in call):
-            yield call[call.index("toolkit") + 1 :]
+            yield [word for word in call[call.index("toolkit") + 1 :] if not word.startswith("$")]

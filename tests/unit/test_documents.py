@@ -11,7 +11,6 @@ from tests.support import api_page, command_page, documents
 from toolkit.cli import app
 from toolkit.cli.conventions import rewritten
 from toolkit.config import describe
-from toolkit.config import describe
 from toolkit.tasks import catalogue
 
 COMMAND = typer.main.get_command(app)
@@ -50,7 +49,7 @@ def test_commands_exist_with_their_options(path: Path) -> None:
 
 
 def test_commands_are_found() -> None:
-    text = "```bash\nA=1 toolkit runs list | head  # all\nsrun toolkit doctor\npip install toolkit\n```\n`toolkit tune x`"
+    text = "```bash\nA=1 toolkit runs list | head  # all\nsrun toolkit doctor\npip install it\n```\n`toolkit tune x`"
     assert documents.commands(text) == [["runs", "list"], ["doctor"]]
     assert documents.inline_commands(text) == [["tune", "x"]]
     with pytest.raises(Exception, match="--no-such-option"):
@@ -100,7 +99,7 @@ def test_every_page_is_in_the_navigation() -> None:
         """YAML that passes over the tags of Python."""
 
     Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
-    navigation = yaml.load((documents.ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)["nav"]  # noqa: S506
+    navigation = yaml.load((documents.ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)["nav"]
 
     def named(entries: object) -> set[str]:
         if isinstance(entries, str):
