@@ -20,8 +20,7 @@ rejected, with a suggestion of the nearest valid one. Names of options that are 
 read as these ([training.md](training.md#names-of-transformers)). `toolkit --install-completion` installs completion for
 your shell.
 
-The exit code is 2 for an invalid call, 1 for a failed run, 3 for a gate that is not passed or for new rows that differ
-(`watch`), 130 after Ctrl-C, and 141 when the reader of standard output has closed it.
+[errors.md](errors.md#exit-codes) lists the exit codes, and [json.md](json.md) what `--json` prints.
 
 `make docs` writes this page from the command line.
 """
