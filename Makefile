@@ -54,6 +54,7 @@ docs: $(READY) ## Write the generated pages, and build the site in build/site
 	$(BIN)/python -m tests.support.command_page
 	$(BIN)/python -m tests.support.api_page
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "The search needs a server: python3 -m http.server --directory build/site --bind 127.0.0.1"
 
 format: $(READY) ## Fix style automatically
 	$(BIN)/ruff check --fix .
