@@ -10,7 +10,7 @@ from tests.support import checkpoints, pictures
 from tests.support.cli import several
 from tests.support.hub import LocalHub
 from toolkit import sources
-from toolkit.checkpoints import ALIASES
+from toolkit.model_names import ALIASES
 
 PLAIN = ("--epochs", "1", "--batch-size", "16", "--set", "evaluation.baselines=false", "--set", "training.device=cpu")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support import vision
 from tests.support.hub import LocalHub
-from toolkit.checkpoints import ALIASES
+from toolkit.model_names import ALIASES
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,6 +12,7 @@ from toolkit import checkpoints, models, runs, sources
 from toolkit.checkpoints import aliases, files
 from toolkit.config.settings import LoadingConfig, TrainingConfig
 from toolkit.errors import CallError, ModelError
+from toolkit.model_names import ALIASES
 
 SMALL = {"vocab_size": 40, "num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
 
@@ -437,8 +438,8 @@ def test_with_no_network_the_message_names_what_works(no_hub, monkeypatch):
 
 
 def test_every_alias_has_a_name_on_the_hub():
-    assert {"bert", "distilbert", "minilm", "roberta"} <= checkpoints.ALIASES.keys()
-    for alias in checkpoints.ALIASES.values():
+    assert {"bert", "distilbert", "minilm", "roberta"} <= ALIASES.keys()
+    for alias in ALIASES.values():
         assert alias.form is not None or sources.parse(alias.hub.format(source="en", target="fr")).kind == "hub"
         assert alias.packaged is None or sources.parse(alias.packaged).kind == "package"
 

@@ -1,6 +1,6 @@
 """Checkpoints: their short names, their files on this machine, and what their config.json says; no torch here."""
 
-from toolkit.checkpoints.aliases import ALIASES, Alias, hub_id, is_there, what_works_here
+from toolkit.checkpoints.aliases import hub_id, is_there, what_works_here
 from toolkit.checkpoints.configuration import (
     SPEECH_TO_TEXT,
     Checkpoint,
@@ -22,9 +22,7 @@ from toolkit.checkpoints.files import cached_models, check_checkpoint
 from toolkit.checkpoints.lookup import locate
 
 __all__ = [
-    "ALIASES",
     "SPEECH_TO_TEXT",
-    "Alias",
     "Checkpoint",
     "architectures",
     "cached_models",

@@ -7,12 +7,12 @@ from typing import Any
 
 from toolkit import runs
 from toolkit.checkpoints import aliases
-from toolkit.checkpoints.aliases import ALIASES
 from toolkit.checkpoints.configuration import Checkpoint, built_in, names_of_classes
 from toolkit.checkpoints.files import locate_model
 from toolkit.config import leaves
 from toolkit.config.settings import LoadingConfig
 from toolkit.errors import ModelError, SourceError
+from toolkit.model_names import ALIASES
 from toolkit.tasks import catalogue
 
 # keys under which a configuration may name a repository whose code computes a part of the model

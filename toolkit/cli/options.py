@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.cli import completion
 from toolkit.cli.console import note
 
 if TYPE_CHECKING:
@@ -18,29 +19,17 @@ if TYPE_CHECKING:
 GLOBAL = ("--debug", "--json", "--quiet")  # options of every command, before or after its name
 
 
-def complete_recipe(incomplete: str) -> list[str]:
-    """Complete the name of a recipe in the shell."""
-    from toolkit.tasks import catalogue
-
-    return [name for name in catalogue.available() if name.startswith(incomplete)]
-
-
-def complete_model(incomplete: str) -> list[str]:
-    """Complete the alias of a model in the shell."""
-    from toolkit.checkpoints import ALIASES
-
-    return [name for name in (*ALIASES, "auto") if name.startswith(incomplete)]
-
+CHECKS = ("robustness", "bias", "cost", "explanations", "faithfulness")  # of `evaluate`, beside those that always run
 
 Recipe = Annotated[
-    str, typer.Argument(help="Name of a recipe, or the path of a recipe file.", autocompletion=complete_recipe)
+    str, typer.Argument(help="Name of a recipe, or the path of a recipe file.", autocompletion=completion.recipes)
 ]
 RecipeOfModel = Annotated[
     str | None,
     typer.Option(
         "--recipe",
         help="Recipe of a model that was not trained by this toolkit, or the file of the recipe of its training.",
-        autocompletion=complete_recipe,
+        autocompletion=completion.recipes,
     ),
 ]
 Model = Annotated[
@@ -50,7 +39,7 @@ Model = Annotated[
         "-m",
         help="Alias, Hub id (org/name[@revision]), folder or pkg://package/path; auto, or "
         "auto:NAME,NAME, lets `finetune` choose.",
-        autocompletion=complete_model,
+        autocompletion=completion.models,
     ),
 ]
 LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate.")]
@@ -64,10 +53,20 @@ Data = Annotated[
 Output = Annotated[
     str | None, typer.Option("--output", "-o", help="Where to write; a new folder under runs/ when not given.")
 ]
-Preset = Annotated[str | None, typer.Option("--preset", help="Preset of the toolkit; see `toolkit recipes list`.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset", help="Preset of the toolkit; see `toolkit recipes list`.", autocompletion=completion.presets
+    ),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file of values.")]
 Assignments = Annotated[
-    list[str] | None, typer.Option("--set", help="KEY=VALUE for any key of `toolkit recipes show`; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="KEY=VALUE for any key of `toolkit recipes show`; repeatable.",
+        autocompletion=completion.keys,
+    ),
 ]
 TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column that holds the text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column that holds the label.")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import say, say_document, table
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ _LABEL = 12  # characters of a token
 def attend(
     model: Annotated[
         str,
-        typer.Argument(
-            help="Run directory, alias, folder, Hub id or pkg://package/path.", autocompletion=options.complete_model
-        ),
+        completion.model_argument(None, "Run directory, alias, folder, Hub id or pkg://package/path."),
     ],
     text: Annotated[str, typer.Argument(help="A sentence.")],
     layer: Annotated[int, typer.Option("--layer", help="Number of the layer, from 1.")] = 1,

@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import NOT_PASSED, Watcher, say, say_document
 
 
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN_A RUN_B …", help="Run directories, or folders of evaluations.")
+        list[str],
+        completion.run_argument("RUN_A RUN_B …", "Run directories, or folders of evaluations."),
     ],
     recipe: options.RecipeOfModel = None,
     output: options.Output = None,

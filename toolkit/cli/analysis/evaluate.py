@@ -4,18 +4,14 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, say, say_document
-
-_CHECKS = ("robustness", "bias", "cost", "explanations", "faithfulness")
 
 
 def evaluate(
     run: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[MODEL]", help="Run directory, alias, folder or Hub id; the newest run when not given."
-        ),
+        completion.model_argument("[MODEL]", "Run directory, alias, folder or Hub id; the newest run when not given."),
     ] = None,
     data: options.Data = None,
     recipe: options.RecipeOfModel = None,
@@ -25,7 +21,11 @@ def evaluate(
     max_length: options.MaxLength = None,
     checks: Annotated[
         str | None,
-        typer.Option("--checks", help=f"Additional checks: {', '.join(_CHECKS)}, or all."),
+        typer.Option(
+            "--checks",
+            help=f"Additional checks: {', '.join(options.CHECKS)}, or all.",
+            autocompletion=completion.checks,
+        ),
     ] = None,
     glossary: options.Glossary = None,
     config: options.ConfigFile = None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, note, say, say_document, table
 
 _PRINTED = 5  # texts; the HTML page has all
@@ -15,7 +15,7 @@ _PRINTED = 5  # texts; the HTML page has all
 def explain(
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="Run directory, folder or Hub id."),
+        completion.model_argument("RUN", "Run directory, folder or Hub id."),
     ],
     texts: Annotated[
         list[str] | None, typer.Argument(metavar="[INPUT]...", help="Texts, or pictures; of pairs both texts.")

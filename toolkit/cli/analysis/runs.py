@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.cli import completion
 from toolkit.cli.console import note, one_line, prints_document, say, say_document, table
 from toolkit.cli.streams import shown
 from toolkit.errors import ConfigError
@@ -47,7 +48,9 @@ def list_(folder: Folder = Path("runs")) -> None:
 
 
 @app.command()
-def show(run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")]) -> None:
+def show(
+    run: Annotated[Path, completion.run_argument("RUN", "Run directory.")],
+) -> None:
     """Show what a run is: task, model, data, command, and the metrics of its report with their intervals."""
     from toolkit.api.documents.run_folders import ShownRun
     from toolkit.runs.inventory import summary
@@ -63,7 +66,7 @@ def show(run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.
 
 @app.command()
 def remove(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories.")],
+    runs: Annotated[list[Path], completion.run_argument("RUN…", "Run directories.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
 ) -> None:
     """Remove run directories, after asking. Other folders are refused, and links are not followed."""

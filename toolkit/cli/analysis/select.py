@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, say, say_document, table
 
 
 def select(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, folder or Hub id of the model.")],
+    run: Annotated[
+        str,
+        completion.run_argument("RUN", "Run directory, folder or Hub id of the model."),
+    ],
     pool: Annotated[
         str | None,
         typer.Option("--pool", help="Rows without labels, in any form that `predict --input` reads; - for stdin."),

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import NOT_PASSED, Watcher, say, say_document
 
 
 def watch(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: Annotated[str, completion.run_argument("RUN", "Run directory.")],
     input: Annotated[
         str,
         typer.Option(

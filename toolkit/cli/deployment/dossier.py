@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, say, say_document, table
 
 
 def dossier(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Run directory; the newest run when not given.")
+        str | None,
+        completion.run_argument("[RUN]", "Run directory; the newest run when not given."),
     ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Folder to write; dossier in the run when not given.")

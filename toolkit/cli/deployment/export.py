@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, say, say_document, table
 
 if TYPE_CHECKING:
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")],
+    run: Annotated[
+        str,
+        completion.model_argument("MODEL", "Run directory, folder or Hub id."),
+    ],
     form: Annotated[str, typer.Option("--to", help="onnx, onnx-int8, safetensors or torch-export.")],
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Folder to write; exports/FORM in the run when not given.")

@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, note, prints_document, say, say_document, say_row
 from toolkit.errors import ConfigError
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")],
+    run: Annotated[
+        str,
+        completion.model_argument("MODEL", "Run directory, folder or Hub id."),
+    ],
     inputs: Annotated[
         list[str] | None,
         typer.Argument(

@@ -4,12 +4,15 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, say, say_document, table
 
 
 def prune_heads(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory of a model that chooses classes.")],
+    run: Annotated[
+        str,
+        completion.run_argument("RUN", "Run directory of a model that chooses classes."),
+    ],
     tolerance: Annotated[
         float,
         typer.Option("--tolerance", min=0, help="Largest accepted loss of the first metric on validation rows."),

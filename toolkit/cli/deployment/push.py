@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, note, say, say_document, table
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def push(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: Annotated[str, completion.run_argument("RUN", "Run directory.")],
     name: Annotated[
         str, typer.Argument(metavar="ORG/NAME", help="Repository on the Hub; created if it does not exist.")
     ],

@@ -5,10 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, note, say, say_document
 
-Target = Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, folder or Hub id.")]
+Target = Annotated[
+    str,
+    completion.model_argument("MODEL", "Run directory, folder or Hub id."),
+]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 accepts requests from the network.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 selects a free one.")]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, say, say_document, table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def inspect(
         str, typer.Argument(help="File, folder, Hub data set (org/name[:config][@revision]) or pkg://package/path.")
     ],
     recipe: Annotated[
-        str, typer.Option("--recipe", help="The task the table is for.", autocompletion=options.complete_recipe)
+        str, typer.Option("--recipe", help="The task the table is for.", autocompletion=completion.recipes)
     ] = "sentiment",
     model: options.Model = None,
     max_length: options.MaxLength = None,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import say, say_document, table
 from toolkit.cli.own_options import WithOwnOptions
 from toolkit.errors import RecipeError
 
 if TYPE_CHECKING:
-    from toolkit.checkpoints import Alias
+    from toolkit.model_names import Alias
 
 _INDENT = "    "
 
@@ -29,7 +29,7 @@ app = typer.Typer(
 def list_() -> None:
     """List the recipes and presets that come with the toolkit, and the short names of models."""
     from toolkit.api.documents.preparation import NamedModel, NamedPreset, NamedRecipe, RecipeList
-    from toolkit.checkpoints import ALIASES
+    from toolkit.model_names import ALIASES
     from toolkit.tasks import catalogue
 
     say_document(
@@ -59,7 +59,7 @@ def _first_line(path: Path) -> str:
 
 @app.command(cls=WithOwnOptions)
 def show(
-    recipe: Annotated[str, typer.Argument(help="Name or path of a recipe.", autocompletion=options.complete_recipe)],
+    recipe: Annotated[str, typer.Argument(help="Name or path of a recipe.", autocompletion=completion.recipes)],
     preset: options.Preset = None,
     config: options.ConfigFile = None,
     assignments: options.Assignments = None,
@@ -113,7 +113,7 @@ def _shown(value: object) -> str:
 
 @app.command()
 def copy(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe.", autocompletion=options.complete_recipe)],
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe.", autocompletion=completion.recipes)],
     destination: Annotated[Path, typer.Argument(help="File to write.")] = Path("my_recipe.py"),
 ) -> None:
     """Copy a recipe to a file of your own, to edit and run by its path."""

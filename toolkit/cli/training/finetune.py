@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, say, say_document, table
 from toolkit.cli.deployment.push import say_pushed
 from toolkit.cli.processes import start
@@ -47,6 +47,7 @@ def finetune(
         typer.Option(
             "--attention",
             help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, or FORM+FORM, alternating.",
+            autocompletion=completion.attention,
         ),
     ] = None,
     seed: options.Seed = None,

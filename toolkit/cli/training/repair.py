@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import options
+from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, say, say_document
 
 
 def repair(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Run directory; the newest run when not given.")
+        str | None,
+        completion.run_argument("[RUN]", "Run directory; the newest run when not given."),
     ] = None,
     decisions: Annotated[
         Path | None,

@@ -32,6 +32,7 @@ from toolkit.errors import ConfigError, ModelError, SourceError, ToolkitError
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel
+from toolkit.model_names import ALIASES
 from toolkit.tasks.contract import Recipe
 from toolkit.training.adaptation import feature_vectors, linear_probe
 
@@ -196,7 +197,7 @@ def candidates(recipe: Recipe, config: RunConfig) -> tuple[list[Candidate], dict
             unsuitable[name] = error.problem.removesuffix(".")
             continue
         fitted = recipe.for_checkpoint(checkpoint.path)
-        other_task = None if named or name in checkpoints.ALIASES else _trained_for(fitted, checkpoint)
+        other_task = None if named or name in ALIASES else _trained_for(fitted, checkpoint)
         if other_task is None:
             by_path[checkpoint.path] = Candidate(checkpoint, weights.parameters(checkpoint.path))
         else:
@@ -217,18 +218,18 @@ def _at_hand() -> list[str]:
     """Return the names of models that are on this machine: in packages, and in the Hub's cache."""
     cached = set(checkpoints.cached_models())
     names = []
-    for name, alias in checkpoints.ALIASES.items():
+    for name, alias in ALIASES.items():
         if alias.hub in cached or "{" in alias.hub:
             names.append(name)
         elif alias.packaged and checkpoints.is_there(alias.packaged):
             names.append(name if sources.hub_problem() else alias.packaged)
-    known = {alias.hub for alias in checkpoints.ALIASES.values()}
+    known = {alias.hub for alias in ALIASES.values()}
     return [name for name in names if _is_cached(name, cached)] + sorted(cached - known)
 
 
 def _is_cached(name: str, cached: set[str]) -> bool:
     """Whether an alias whose name on the Hub depends on options can be in the cache at all."""
-    hub = checkpoints.ALIASES[name].hub if name in checkpoints.ALIASES else ""
+    hub = ALIASES[name].hub if name in ALIASES else ""
     return "{" not in hub or any(cached_name.startswith(hub.partition("{")[0]) for cached_name in cached)
 
 
