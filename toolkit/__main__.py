@@ -32,6 +32,16 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted.\n")
         sys.exit(130)
+    except ImportError:
+        import toolkit
+
+        if "finetune" in getattr(toolkit, "__all__", ()):
+            raise
+        sys.stderr.write(
+            f"Error: Another package is named `toolkit`, and hides this one: {toolkit.__file__}.\n"
+            "  → Uninstall it, or install finetune-toolkit into an environment of its own.\n"
+        )
+        sys.exit(2)
     run()
 
 

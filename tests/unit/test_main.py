@@ -52,3 +52,15 @@ def test_a_process_of_a_run_imports_this_toolkit_and_nothing_from_here(tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(toolkit.__file__)
     assert str(tmp_path) not in done.stdout
+
+
+def test_another_package_of_the_name_is_named(tmp_path):
+    (tmp_path / "toolkit").mkdir()
+    other = tmp_path / "toolkit" / "__init__.py"
+    other.write_text("__version__ = '9'", encoding="utf-8")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import runpy; sys.argv = ['toolkit', 'runs']; "
+    program += f"runpy.run_path({__main__.__file__!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert str(other) in done.stderr
+    assert "Traceback" not in done.stderr

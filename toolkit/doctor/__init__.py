@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from toolkit.doctor.builds import torch_build, torchvision
 from toolkit.doctor.check import Check, guarded
-from toolkit.doctor.installation import compiled, demo, packages, pairs, python
+from toolkit.doctor.installation import compiled, demo, import_name, packages, pairs, python
 from toolkit.doctor.machine import devices, memory, processor
 from toolkit.doctor.network import cache, hub, token
 from toolkit.doctor.storage import disks, run_folder
@@ -22,6 +22,7 @@ __all__ = ["CHECKS", "Check", "examine", "findings"]
 # The imports of `torch_build` and below can end the whole process, so earlier results are printed before them.
 CHECKS: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
     ("Python", python),
+    ("name", import_name),
     ("packages", packages),
     ("pairs", pairs),
     ("demo", demo),

@@ -28,6 +28,16 @@ def python() -> Iterator[Check]:
         yield Check("Python", "fault", f"{installed} is older than {wanted}", fix)
 
 
+def import_name() -> Iterator[Check]:
+    """Find other distributions that install a package of the same name, whose files would replace this one's."""
+    others = sorted(set(metadata.packages_distributions().get("toolkit", ())) - {DISTRIBUTION})
+    if others:
+        fix = f"Uninstall {others[0]}, or install the toolkit into an environment of its own."
+        yield Check("name", "fault", f"{', '.join(others)} installs a package named toolkit, too", fix)
+    else:
+        yield Check("name", "ok", "no other package is named toolkit")
+
+
 def packages() -> Iterator[Check]:
     """Compare the required packages with the ranges in the toolkit's own metadata."""
     if version(DISTRIBUTION) is None:

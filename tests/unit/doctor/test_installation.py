@@ -17,6 +17,15 @@ def test_this_environment_has_no_broken_packages():
     assert "fault" not in [check.verdict for check in results], results
 
 
+def test_another_package_of_the_name_is_a_fault(monkeypatch):
+    owners = {"toolkit": [DISTRIBUTION, DISTRIBUTION]}
+    monkeypatch.setattr(installation.metadata, "packages_distributions", lambda: owners)
+    assert one(installation.import_name).verdict == "ok"
+    owners["toolkit"].append("other-toolkit")
+    check = one(installation.import_name)
+    assert (check.verdict, "other-toolkit" in check.finding) == ("fault", True)
+
+
 def test_old_python(monkeypatch):
     monkeypatch.setattr("platform.python_version", lambda: "3.9.18")
     assert one(installation.python).verdict == "fault"
