@@ -57,6 +57,14 @@ class Speed(_Section):
     examples_per_second: float
 
 
+class Reduced(_Section):
+    """The same file computed in a lower precision."""
+
+    agreement: Agreement
+    drift: Drift | None
+    speed: Speed | None
+
+
 class Batching(_Section):
     """What depends on the other rows of a batch: the same rows predicted in batches and one at a time."""
 
@@ -110,4 +118,5 @@ class Export(_Section):
     threads: int
     original_speed: Speed | None
     exported_speed: Speed | None
+    bf16: Reduced | None
     quantization: Quantization | None
