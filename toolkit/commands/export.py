@@ -1,7 +1,7 @@
 """Export a model to a format that other programs run, and verify its predictions on held-out rows."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -21,10 +21,9 @@ from toolkit.config import merge
 from toolkit.data.batching.batch import Features, Ragged, probe
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import scores
-from toolkit.evaluation.checks import cost
 from toolkit.evaluation.context import clusters, references
 from toolkit.events import Note, Observe, Stage
-from toolkit.exporting import graph, parity, schema
+from toolkit.exporting import graph, measures, parity, schema, stored_exports
 from toolkit.exporting.runtime import FILES, Graph, has_fast_bf16
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel, StoredModel
@@ -37,7 +36,6 @@ EIGHT_BITS = "onnx-int8"
 STANDALONE = "run.py"  # predicts with an export that classifies texts, without the toolkit
 CALIBRATION = 128  # rows that set the ranges of activations
 CHOICE = 256  # further rows, on which the quantization methods are compared
-_WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pt2")
 # predictions are compared on one device, in one precision
 _CIRCUMSTANCES = {"training": {"device": "cpu"}, "evaluation": {"precision": "fp32"}}
 
@@ -126,7 +124,7 @@ def export(
             decision=subject.recipe.task.decision,
             calibration=dict(stored.calibration),
             pairs=len(texts) > 1,
-            inputs=list(_inputs(stored.loaded, features).columns),
+            inputs=list(measures.inputs(stored.loaded, features).columns),
             max_length=subject.config.data.max_length if texts else None,
             rows=measured.num_rows,
             split=subject.split,
@@ -136,11 +134,12 @@ def export(
             agreement=agreement,
             drift=moved,
             difference=_difference(subject, measured, original, exported),
-            original_bytes=_bytes(subject.checkpoint.path),
-            exported_bytes=_bytes((draft / FILES.get(form, graph.MANIFEST)).parent),
-            threads=_threads(),
-            original_speed=_speed(stored.loaded, features),
-            exported_speed=_speed(loaded, features),
+            weights=stored_exports.digests(subject.checkpoint.path),
+            original_bytes=measures.size_on_disk(subject.checkpoint.path),
+            exported_bytes=measures.size_on_disk((draft / FILES.get(form, graph.MANIFEST)).parent),
+            threads=measures.threads(),
+            original_speed=measures.speed(stored.loaded, features),
+            exported_speed=measures.speed(loaded, features),
             bf16=_in_bf16(stored.loaded, form, draft, features, original, partial(compare, clusters=together)),
             quantization=chosen,
         )
@@ -219,15 +218,6 @@ def _encoded(subject: LoadedModel, rows: pa.Table) -> Features:
     )  # the loss is not a prediction
 
 
-def _inputs(subject: LoadedModel, features: Features) -> Features:
-    """Return what a graph takes: what the recipe puts into a batch, without labels."""
-    batch = subject.recipe.collate([features[0]], subject.processor)
-    for name in features.columns:
-        if name == "labels" or name not in batch:
-            features = features.without(name)
-    return features
-
-
 def _write(
     stored: StoredModel,
     form: str,
@@ -248,7 +238,7 @@ def _write(
             write_card(draft, stored.config, stored.labels, stored.config.data.label_map, {})
         return None
     collate = partial(recipe.collate, processor=processor)
-    inputs = _inputs(stored.loaded, features)
+    inputs = measures.inputs(stored.loaded, features)
     ragged = [name for name, column in inputs.columns.items() if isinstance(column, Ragged)]
     sample = _as_floats(_two_or_more(inputs, collate), processor)
     exported = graph.trace(model, sample, "torch-export" if form == "torch-export" else "onnx", ragged)
@@ -288,7 +278,7 @@ def _in_eight_bits(
     parts = [rows.take(pa.array(np.sort(part))) for part in (calibrating, comparing)]
     known, new = (_encoded(subject, part) for part in parts)
     compare = partial(compare, clusters=clusters(stored.recipe.task, parts[1], stored.config.data.group_column))
-    known = _inputs(subject, known)
+    known = measures.inputs(subject, known)
     collate = partial(stored.recipe.collate, processor=subject.processor)
     batches = [
         _as_floats(collate([known[int(row)] for row in part]), subject.processor)
@@ -357,7 +347,7 @@ def _in_bf16(
         return None
     loaded = replace(subject, model=Graph(draft, form, subject.processor, INFERENCE_PRECISION_HINT="bf16"))
     agreement, moved = compare(original.columns, predict_features(loaded, features).columns)
-    return schema.Reduced(agreement=agreement, drift=moved, speed=_speed(loaded, features))
+    return schema.Reduced(agreement=agreement, drift=moved, speed=measures.speed(loaded, features))
 
 
 def _difference(
@@ -386,35 +376,3 @@ def _difference(
             high=difference["high"],
         )
     return None
-
-
-def _bytes(folder: Path) -> int:
-    """Return the size of the weights on disk."""
-    return sum(file.stat().st_size for file in folder.iterdir() if file.name.endswith(_WEIGHTS))
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-def _speed(subject: LoadedModel, features: Features) -> schema.Speed | None:
-    """Time one example of median length, and a batch of such; None where texts are generated."""
-    import torch
-
-    if subject.recipe.generate is not None:
-        return None
-    features = _inputs(subject, features)
-    order = np.argsort(features.lengths, kind="stable")
-    size = min(len(order), subject.config.evaluation.batch_size)
-    start = (len(order) - size) // 2
-
-    def timed(rows: Sequence[int]) -> float:
-        batch = subject.recipe.collate([features[row] for row in rows], subject.processor)
-        with torch.inference_mode():
-            return float(np.median(cost.measure(lambda: subject.model(**batch)).seconds))
-
-    alone = timed([int(order[len(order) // 2])])
-    together = timed([int(row) for row in order[start : start + size]])
-    return schema.Speed(one_ms=1000 * alone, batch_size=size, examples_per_second=size / together)

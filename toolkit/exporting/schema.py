@@ -113,6 +113,7 @@ class Export(_Section):
     agreement: Agreement
     drift: Drift | None
     difference: Difference | None
+    weights: dict[str, str]
     original_bytes: int
     exported_bytes: int
     threads: int
