@@ -36,8 +36,8 @@ def case_words_leave_as_one_onnx_file_and_parquet_keeps_types(folder: Path) -> N
     ]
     outcomes = several(commands, folder)
     assert [outcome.code for outcome in outcomes] == [0, 0, 0], outcomes[-1].text
-    (folder / "run" / "exports" / "onnx" / "model.onnx.data").unlink()  # empty: the graph needs no second file
-    session = onnxruntime.InferenceSession(folder / "run" / "exports" / "onnx" / "model.onnx")
+    (folder / "run" / "exports" / "onnx" / "onnx" / "model.onnx.data").unlink()  # empty: the graph needs no second file
+    session = onnxruntime.InferenceSession(folder / "run" / "exports" / "onnx" / "onnx" / "model.onnx")
     assert [output.name for output in session.get_outputs()] == ["logits"]
     table = pq.read_table(folder / "out.parquet")
     assert table.select(given.column_names).equals(given)

@@ -41,14 +41,15 @@ def batch(family: str, rows: int, length: int) -> dict[str, Any]:
     return {"input_ids": ids, "attention_mask": mask}
 
 
-@pytest.mark.parametrize("form", ["onnx", "torch-export"])
+@pytest.mark.parametrize("form", ["onnx", "openvino", "torch-export"])
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "vit"])
 def test_batch_and_length_are_dynamic(family: str, form: str, tmp_path: Path) -> None:
     import torch
 
     model, sample = models.make(family)
-    graph.save(graph.trace(model, sample, form), tmp_path)
-    loaded = Graph(tmp_path)
+    exported = graph.trace(model, sample, "torch-export" if form == "torch-export" else "onnx")
+    graph.save(exported, tmp_path, form)
+    loaded = Graph(tmp_path, form)
     for rows, length in ((1, 3), (2, 6), (5, 17)):
         other = batch(family, rows, length)
         with torch.inference_mode():
@@ -65,7 +66,7 @@ print(type(found).__name__, tuple(found["logits"].shape), "transformers" in sys.
 
 def test_torch_export_needs_only_torch(tmp_path: Path) -> None:
     model, sample = models.make("distilbert")
-    graph.save(graph.trace(model, sample, "torch-export"), tmp_path)
+    graph.save(graph.trace(model, sample, "torch-export"), tmp_path, "torch-export")
     assert "forward" not in vars(model)  # it is as it was
     done = subprocess.run([sys.executable, "-c", LOAD, tmp_path / "model.pt2"], capture_output=True, text=True)
     assert done.stdout == "dict (3, 2) False\n", done.stderr
@@ -93,8 +94,10 @@ def test_export_json_contents(made: Made, onnx: Path) -> None:
     report = json.loads((made.run / "report.json").read_text(encoding="utf-8"))
     accuracy = next(m["value"] for m in report["evaluation"]["metrics"] if m["name"] == "accuracy")
     assert result.difference.original == pytest.approx(accuracy)
-    assert result.exported_bytes == (onnx / "model.onnx").stat().st_size
-    assert (onnx / "model.onnx.data").stat().st_size == 0  # a browser loads one file
+    assert result.exported_bytes == (onnx / "onnx" / "model.onnx").stat().st_size
+    assert {file.name for file in onnx.iterdir()} >= {"config.json", "tokenizer.json", "tokenizer_config.json"}
+    assert not [file.name for file in onnx.rglob("*") if file.name.startswith("model.") and file.parent == onnx]
+    assert (onnx / "onnx" / "model.onnx.data").stat().st_size == 0  # a browser loads one file
     assert result.original_bytes == (made.run / "model" / "model.safetensors").stat().st_size
     assert result.exported_speed is not None
     assert result.exported_speed.one_ms > 0
@@ -109,7 +112,7 @@ def test_transformers_loads_it_by_its_manifest(made: Made, onnx: Path) -> None:
     with graph.silent():
         theirs = ExportedModel.from_pretrained(onnx)(**ids).logits
     assert theirs.shape == (3, 2)
-    assert (theirs - Graph(onnx)(**ids).logits).abs().max() < 1e-5
+    assert (theirs - Graph(onnx, "onnx")(**ids).logits).abs().max() < 1e-5
 
 
 def asked(python: str | Path, folder: Path, rows: list[str]) -> list[list[str]]:
@@ -186,7 +189,7 @@ def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path
     assert fixed.largest < anew.largest
     import onnx as reader
 
-    kinds = {node.op_type for node in reader.load(tmp_path / "small" / "model.onnx").graph.node}
+    kinds = {node.op_type for node in reader.load(tmp_path / "small" / "onnx" / "model_quantized.onnx").graph.node}
     assert kinds & {"QuantizeLinear", "DynamicQuantizeLinear"}
 
 
@@ -218,7 +221,9 @@ def test_adapters_are_merged(tiny_bert: Path, tmp_path: Path) -> None:
     import onnx as reader
 
     assert not [
-        item.name for item in reader.load(folder / "model.onnx").graph.initializer if "lora" in item.name.lower()
+        item.name
+        for item in reader.load(folder / "onnx" / "model.onnx").graph.initializer
+        if "lora" in item.name.lower()
     ]
 
 
@@ -294,10 +299,12 @@ def test_graph_above_2_gb_has_external_weights(tmp_path: Path, monkeypatch: pyte
 
     model, sample = models.make("bert")
     monkeypatch.setattr(graph, "_LARGEST_FILE", 1000)
-    graph.save(graph.trace(model, sample, "onnx"), tmp_path)
-    assert (tmp_path / "model.onnx.data").stat().st_size > 4 * 16 * 50  # the table of embeddings at least
+    graph.save(graph.trace(model, sample, "onnx"), tmp_path, "onnx")
+    assert (tmp_path / "onnx" / "model.onnx_data").stat().st_size > 4 * 16 * 50  # the table of embeddings at least
     with torch.inference_mode():
-        torch.testing.assert_close(Graph(tmp_path)(**sample).logits, model(**sample).logits, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            Graph(tmp_path, "onnx")(**sample).logits, model(**sample).logits, atol=1e-4, rtol=1e-4
+        )
 
 
 def test_dynamic_ranges_are_predicted_one_at_a_time(

@@ -22,7 +22,7 @@ from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from tests.support.json_documents import problems
 from tests.support.service import post, serving
-from toolkit.commands import push
+from toolkit.commands.publish import push
 from toolkit.hub.destinations import Destination
 from toolkit.report.document.schema import REPORT, faults
 from toolkit.report.pages import usage

@@ -12,7 +12,9 @@ from toolkit.runs.trust import check_no_devices
 from toolkit.sources import Source
 
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
-_PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?|.*\.(pt|pth|ckpt|pkl|pickle)")
+ADAPTER = "adapter_config.json"  # marks a folder as an adapter for another model
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+_PICKLED = re.compile(r"(?:pytorch|adapter)_model(-\d+-of-\d+)?\.bin(\.index\.json)?|.*\.(pt|pth|ckpt|pkl|pickle)")
 _COMPANIONS = (".json", ".txt", ".model", ".spm", ".jinja", ".tiktoken", ".md")
 
 
@@ -88,7 +90,9 @@ def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
     files = [file.name for file in path.iterdir()] if path.is_dir() else []
     if files:
         check_no_devices(path)
-    _check_adapter(files, name)
+    if ADAPTER in files:
+        _check_weights(files, name, allow_pickle=False)
+        return
     if not path.is_dir() or not (path / "config.json").is_file():
         raise ModelError(
             f"{name} is not a model: it has no config.json.",
@@ -98,20 +102,14 @@ def check_checkpoint(path: Path, name: str, *, allow_pickle: bool) -> None:
     _check_weights(files, name, allow_pickle=allow_pickle)
 
 
-def _check_adapter(files: Iterable[str], name: str) -> None:
-    """Refuse an adapter: transformers would load the model that it names, whatever stands beside it."""
-    if "adapter_config.json" in files:
-        raise ModelError(
-            f"{name} holds an adapter, which changes the weights of another model and is not a model by itself.",
-            "Merge it into its base model with peft (`merge_and_unload`), save that, and give its folder; a run of "
-            "this toolkit already holds the merged model.",
-            id="model.is-adapter",
-        )
+def _weights_in(files: Sequence[str]) -> list[str]:
+    """Return the safetensors among files: an adapter's, where it is one, since that is what transformers loads."""
+    return [file for file in files if (file == ADAPTER_WEIGHTS if ADAPTER in files else _WEIGHTS.fullmatch(file))]
 
 
 def _check_weights(files: Iterable[str], name: str, *, allow_pickle: bool) -> None:
     files = list(files)
-    if any(_WEIGHTS.fullmatch(file) for file in files):
+    if any(_weights_in(files)):
         return
     pickled = sorted(file for file in files if _PICKLED.fullmatch(file))
     if not pickled and "export.json" in files:
@@ -122,7 +120,7 @@ def _check_weights(files: Iterable[str], name: str, *, allow_pickle: bool) -> No
         )
     if not pickled:
         raise ModelError(
-            f"{name} holds no weights (model.safetensors).",
+            f"{name} holds no weights ({ADAPTER_WEIGHTS if ADAPTER in files else 'model.safetensors'}).",
             "Check that the download or the copy is complete.",
             id="model.no-weights",
         )
@@ -142,8 +140,7 @@ def _download_model(source: Source, *, allow_pickle: bool, remote_code: bool) ->
     with sources.hub_errors(source.name, "model"):
         api = HfApi()
         files = [file.rfilename for file in api.model_info(source.name, revision=revision).siblings or ()]
-        _check_adapter(files, source.name)
-        if not any(_WEIGHTS.fullmatch(file) for file in files) and revision is None:
+        if not _weights_in(files) and ADAPTER not in files and revision is None:
             converted = _converted_revision(api, source.name)
             if converted is not None:
                 revision, note = (
@@ -151,7 +148,7 @@ def _download_model(source: Source, *, allow_pickle: bool, remote_code: bool) ->
                     f"{source.name} has pickled weights; the Hub's safetensors conversion is used.",
                 )
                 files = [file.rfilename for file in api.model_info(source.name, revision=revision).siblings or ()]
-        _check_weights(files, source.name, allow_pickle=allow_pickle)
+        _check_weights(files, source.name, allow_pickle=allow_pickle and ADAPTER not in files)
         wanted = _wanted(files, remote_code=remote_code)
         path = Path(snapshot_download(source.name, revision=revision, allow_patterns=wanted))
     return Located(path, f"{source.name}@{revision}" if revision else source.name, path.name, note)
@@ -159,9 +156,7 @@ def _download_model(source: Source, *, allow_pickle: bool, remote_code: bool) ->
 
 def _wanted(files: Sequence[str], *, remote_code: bool) -> list[str]:
     """Choose what to download: the weights in one format, and the small files beside them."""
-    weights = [file for file in files if _WEIGHTS.fullmatch(file)] or [
-        file for file in files if _PICKLED.fullmatch(file)
-    ]
+    weights = _weights_in(files) or [file for file in files if _PICKLED.fullmatch(file)]
     suffixes = (*_COMPANIONS, ".py") if remote_code else _COMPANIONS
     return weights + [file for file in files if "/" not in file and file.endswith(suffixes) and file not in weights]
 

@@ -1,14 +1,15 @@
 """Bring a checkpoint onto this machine by any of its names, and check that it may be loaded; no torch here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from toolkit import runs
-from toolkit.checkpoints import aliases
+from toolkit.checkpoints import adapted, aliases
 from toolkit.checkpoints.configuration import Checkpoint, built_in, names_of_classes
-from toolkit.checkpoints.files import locate_model
+from toolkit.checkpoints.files import Located, locate_model
 from toolkit.config import leaves
 from toolkit.config.settings import LoadingConfig
 from toolkit.errors import ModelError, SourceError
@@ -47,23 +48,61 @@ def locate(
     if alias is None and runs.is_run(Path(name)):
         run = runs.Run(Path(name))
         runs.check_whole(run)
-        names = [str(run.model)]
+        names = [str(run.model if run.model.is_dir() else run.adapter)]
     try:
-        located = locate_model(
-            names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code, download=download
-        )
+        located = _located(names, loading, download=download)
+        if adapted.is_adapter(located.path):
+            located = _with_base(located, name, loading, download=download)
     except SourceError as error:
         raise SourceError(
             aliases.with_guess(name, error.problem), error.fix or aliases.what_works_here(), id=error.id
         ) from error
-    config = _configuration(located.path, name)
+    config = _allowed_configuration(located.path, name, loading)
+    return Checkpoint(name, located.path, located.origin, located.revision, located.note, config)
+
+
+def _located(names: Sequence[str], loading: LoadingConfig, *, download: bool) -> Located:
+    return locate_model(
+        names, allow_pickle=loading.allow_pickle, remote_code=loading.trust_remote_code, download=download
+    )
+
+
+def _with_base(adapter: Located, name: str, loading: LoadingConfig, *, download: bool) -> Located:
+    """Return the model that an adapter and its base model are together.
+
+    Raises:
+        SourceError: The base model is nowhere to be had.
+        ModelError: One of them may not be loaded, or they do not belong together.
+    """
+    names = adapted.base_names(adapter.path, name)
+    base = _located(names, loading, download=download)
+    if adapted.is_adapter(base.path):
+        raise ModelError(
+            f"The base model of the adapter {name}, {names[0]}, is an adapter itself.",
+            "Merge that one with peft (`merge_and_unload`) first, and name the result as the base model.",
+            id="model.adapter-base",
+        )
+    for folder, named in ((base.path, names[0]), (adapter.path, name)):
+        if (folder / "config.json").is_file():
+            _allowed_configuration(folder, named, loading)
+    path = adapted.merged(adapter.path, base.path, name, loading)
+    return replace(adapter, path=path, note=adapter.note or base.note)
+
+
+def _allowed_configuration(path: Path, name: str, loading: LoadingConfig) -> dict[str, Any]:
+    """Read the config.json of a checkpoint, and refuse one that wants code to run.
+
+    Raises:
+        ModelError: It is damaged, or code would run that the user did not allow.
+    """
+    config = _configuration(path, name)
     if not loading.trust_remote_code and _wants_code(config):
         raise ModelError(
             f"{name} contains Python code, which would run on this machine.",
             "Read that code first; if you trust it, add --trust-remote-code.",
             id="model.remote-code",
         )
-    return Checkpoint(name, located.path, located.origin, located.revision, located.note, config)
+    return config
 
 
 def _configuration(path: Path, name: str) -> dict[str, Any]:

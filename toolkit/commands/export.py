@@ -1,7 +1,7 @@
 """Export a model to a format that other programs run, and verify its predictions on held-out rows."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -21,11 +21,10 @@ from toolkit.config import merge
 from toolkit.data.batching.batch import Features, Ragged, probe
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation import scores
-from toolkit.evaluation.checks import cost
 from toolkit.evaluation.context import clusters, references
 from toolkit.events import Note, Observe, Stage
-from toolkit.exporting import graph, parity, schema
-from toolkit.exporting.runtime import Graph
+from toolkit.exporting import graph, measures, parity, schema, stored_exports
+from toolkit.exporting.runtime import FILES, Graph, has_fast_bf16
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel, StoredModel
 from toolkit.inference.predict import Predictions
@@ -33,11 +32,10 @@ from toolkit.inference.predict_features import predict_features
 from toolkit.runs import checksums
 from toolkit.runs.lock import sole_writer
 
-REPORT = "export.json"
+EIGHT_BITS = "onnx-int8"
 STANDALONE = "run.py"  # predicts with an export that classifies texts, without the toolkit
 CALIBRATION = 128  # rows that set the ranges of activations
 CHOICE = 256  # further rows, on which the quantization methods are compared
-_WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx.data", ".pt2")
 # predictions are compared on one device, in one precision
 _CIRCUMSTANCES = {"training": {"device": "cpu"}, "evaluation": {"precision": "fp32"}}
 
@@ -126,7 +124,7 @@ def export(
             decision=subject.recipe.task.decision,
             calibration=dict(stored.calibration),
             pairs=len(texts) > 1,
-            inputs=list(_inputs(stored.loaded, features).columns),
+            inputs=list(measures.inputs(stored.loaded, features).columns),
             max_length=subject.config.data.max_length if texts else None,
             rows=measured.num_rows,
             split=subject.split,
@@ -136,15 +134,17 @@ def export(
             agreement=agreement,
             drift=moved,
             difference=_difference(subject, measured, original, exported),
-            original_bytes=_bytes(subject.checkpoint.path),
-            exported_bytes=_bytes(draft),
-            threads=_threads(),
-            original_speed=_speed(stored.loaded, features),
-            exported_speed=_speed(loaded, features),
+            weights=stored_exports.digests(subject.checkpoint.path),
+            original_bytes=measures.size_on_disk(subject.checkpoint.path),
+            exported_bytes=measures.size_on_disk((draft / FILES.get(form, graph.MANIFEST)).parent),
+            threads=measures.threads(),
+            original_speed=measures.speed(stored.loaded, features),
+            exported_speed=measures.speed(loaded, features),
+            bf16=_in_bf16(stored.loaded, form, draft, features, original, partial(compare, clusters=together)),
             quantization=chosen,
         )
-        manifest = runs.read_object(draft / REPORT) if (draft / REPORT).is_file() else {}
-        runs.write_json(draft / REPORT, {**manifest, **report.model_dump()})
+        manifest = runs.read_object(draft / graph.MANIFEST) if (draft / graph.MANIFEST).is_file() else {}
+        runs.write_json(draft / graph.MANIFEST, {**manifest, **report.model_dump()})
     return Exported(folder, report)
 
 
@@ -167,7 +167,11 @@ def _place(subject: EvaluationInputs, form: str, output: str | None) -> Path:
     """Return where to write: a new folder, or one that holds an earlier export, which is replaced whole."""
     inside = subject.run.path / "exports" / form if subject.run is not None else None
     folder = Path(output) if output else inside or runs.HOME / f"export-{runs.slug(subject.checkpoint.name)}-{form}"
-    if folder.exists() and not (folder / REPORT).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+    if (
+        folder.exists()
+        and not (folder / graph.MANIFEST).is_file()
+        and not (folder.is_dir() and not any(folder.iterdir()))
+    ):
         raise ConfigError(
             f"{folder} already exists and is not an earlier export.",
             "Give another --output, or remove it first.",
@@ -184,14 +188,14 @@ def _parted(subject: EvaluationInputs, form: str, most: int) -> tuple[pa.Table, 
     """
     order = np.random.default_rng(subject.config.training.seed).permutation(subject.rows.num_rows)
     validation = subject.run.path / "data" / "validation.parquet" if subject.run is not None and subject.own else None
-    if form != "onnx-int8" or (validation is not None and validation.is_file()):
+    if form != EIGHT_BITS or (validation is not None and validation.is_file()):
         measured, others = order[:most], None
     else:
         measured, others = np.array_split(order, [min(most, len(order) // 2)])
     if not len(measured):
         raise DataError("There are no rows to predict.", "Give a table with rows with --data.", id="data.no-rows")
     taken = subject.rows.take(pa.array(np.sort(measured)))
-    if form != "onnx-int8":
+    if form != EIGHT_BITS:
         return taken, None
     if others is None and validation is not None:
         held_back = _HeldBack(checksums.read_rows(validation), "validation")
@@ -214,15 +218,6 @@ def _encoded(subject: LoadedModel, rows: pa.Table) -> Features:
     )  # the loss is not a prediction
 
 
-def _inputs(subject: LoadedModel, features: Features) -> Features:
-    """Return what a graph takes: what the recipe puts into a batch, without labels."""
-    batch = subject.recipe.collate([features[0]], subject.processor)
-    for name in features.columns:
-        if name == "labels" or name not in batch:
-            features = features.without(name)
-    return features
-
-
 def _write(
     stored: StoredModel,
     form: str,
@@ -243,14 +238,14 @@ def _write(
             write_card(draft, stored.config, stored.labels, stored.config.data.label_map, {})
         return None
     collate = partial(recipe.collate, processor=processor)
-    inputs = _inputs(stored.loaded, features)
+    inputs = measures.inputs(stored.loaded, features)
     ragged = [name for name, column in inputs.columns.items() if isinstance(column, Ragged)]
     sample = _as_floats(_two_or_more(inputs, collate), processor)
-    exported = graph.trace(model, sample, form.removesuffix("-int8"), ragged)
+    exported = graph.trace(model, sample, "torch-export" if form == "torch-export" else "onnx", ragged)
     chosen = None
     if others is not None:
         exported, chosen = _in_eight_bits(stored, exported, others, compare, draft, observe)
-    graph.save(exported, draft)
+    graph.save(exported, draft, form)
     models.save_processor(processor, model, draft)
     if form.startswith("onnx") and recipe.task.decision is not None:
         shutil.copy(Path(graph.__file__).with_name(STANDALONE), draft / STANDALONE)
@@ -283,7 +278,7 @@ def _in_eight_bits(
     parts = [rows.take(pa.array(np.sort(part))) for part in (calibrating, comparing)]
     known, new = (_encoded(subject, part) for part in parts)
     compare = partial(compare, clusters=clusters(stored.recipe.task, parts[1], stored.config.data.group_column))
-    known = _inputs(subject, known)
+    known = measures.inputs(subject, known)
     collate = partial(stored.recipe.collate, processor=subject.processor)
     batches = [
         _as_floats(collate([known[int(row)] for row in part]), subject.processor)
@@ -296,8 +291,8 @@ def _in_eight_bits(
         observe(Stage(f"Quantizing to 8 bits, {method}"))
         programs[method] = graph.quantized(program, method, batches)
         trial = draft.with_name(f"{method}")
-        graph.save(graph.replaced(exported, programs[method]), trial)
-        quantized = replace(subject, model=Graph(trial, subject.processor))
+        graph.save(graph.replaced(exported, programs[method]), trial, EIGHT_BITS)
+        quantized = replace(subject, model=Graph(trial, EIGHT_BITS, subject.processor))
         after = predict_features(quantized, new).columns
         batching = _batching(quantized, new, after, compare)
         shutil.rmtree(trial)
@@ -336,7 +331,23 @@ def _loaded(stored: StoredModel, form: str, draft: Path) -> LoadedModel:
     """Load the export as a predictor like the model's."""
     if form == "safetensors":
         return StoredModel(draft, stored.recipe, stored.labels, stored.config).loaded
-    return replace(stored.loaded, model=Graph(draft, stored.loaded.processor))
+    return replace(stored.loaded, model=Graph(draft, form, stored.loaded.processor))
+
+
+def _in_bf16(
+    subject: LoadedModel,
+    form: str,
+    draft: Path,
+    features: Features,
+    original: Predictions,
+    compare: parity.Compare,
+) -> schema.Reduced | None:
+    """Compare a graph that the runtime computes in bf16; None where it does not."""
+    if form != "openvino" or not has_fast_bf16():
+        return None
+    loaded = replace(subject, model=Graph(draft, form, subject.processor, INFERENCE_PRECISION_HINT="bf16"))
+    agreement, moved = compare(original.columns, predict_features(loaded, features).columns)
+    return schema.Reduced(agreement=agreement, drift=moved, speed=measures.speed(loaded, features))
 
 
 def _difference(
@@ -365,35 +376,3 @@ def _difference(
             high=difference["high"],
         )
     return None
-
-
-def _bytes(folder: Path) -> int:
-    """Return the size of the weights on disk."""
-    return sum(file.stat().st_size for file in folder.iterdir() if file.name.endswith(_WEIGHTS))
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-def _speed(subject: LoadedModel, features: Features) -> schema.Speed | None:
-    """Time one example of median length, and a batch of such; None where texts are generated."""
-    import torch
-
-    if subject.recipe.generate is not None:
-        return None
-    features = _inputs(subject, features)
-    order = np.argsort(features.lengths, kind="stable")
-    size = min(len(order), subject.config.evaluation.batch_size)
-    start = (len(order) - size) // 2
-
-    def timed(rows: Sequence[int]) -> float:
-        batch = subject.recipe.collate([features[row] for row in rows], subject.processor)
-        with torch.inference_mode():
-            return float(np.median(cost.measure(lambda: subject.model(**batch)).seconds))
-
-    alone = timed([int(order[len(order) // 2])])
-    together = timed([int(row) for row in order[start : start + size]])
-    return schema.Speed(one_ms=1000 * alone, batch_size=size, examples_per_second=size / together)

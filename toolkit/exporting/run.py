@@ -32,7 +32,7 @@ class Model:
     """The model with its tokenizer and what `export.json` says of its predictions.
 
     Args:
-        folder: Where model.onnx, tokenizer.json, config.json and export.json are.
+        folder: Of the export, with tokenizer.json, config.json and export.json.
 
     Attributes:
         decision: How predictions follow from outputs: "class", "median", "classes" or "number".
@@ -51,7 +51,8 @@ class Model:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.enable_truncation(facts["max_length"])
         self.tokenizer.enable_padding(pad_id=config.get("pad_token_id") or 0)
-        self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+        file = str(folder / facts["components"]["model"]["file"])
+        self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
         self.inputs = [item.name for item in self.session.get_inputs()]
         # with dynamic 8-bit ranges a text's outputs depend on the others of its batch
         method = (facts.get("quantization") or {}).get("chosen")

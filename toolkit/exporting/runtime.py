@@ -6,8 +6,13 @@ from typing import Any
 
 from toolkit.data.images.pixels import normalised
 
-ONNX = "model.onnx"
-TORCH = "model.pt2"
+# Where the graph of each form is in its folder: transformers.js and Optimum look for these names.
+FILES = {
+    "onnx": "onnx/model.onnx",
+    "onnx-int8": "onnx/model_quantized.onnx",
+    "openvino": "openvino/openvino_model.xml",
+    "torch-export": "model.pt2",
+}
 
 
 class Outputs(dict[str, Any]):
@@ -26,12 +31,20 @@ class Graph:
     Pictures may be bytes: they are normalised before the graph, which takes what an image processor returns.
     """
 
-    def __init__(self, folder: Path, processor: Any = None) -> None:
+    def __init__(self, folder: Path, form: str, processor: Any = None, **options: Any) -> None:
+        """Load a graph.
+
+        Args:
+            folder: Of the export.
+            form: One of `FILES`.
+            processor: Of the model, if it has one for pictures.
+            options: Properties of OpenVINO, such as `INFERENCE_PRECISION_HINT`.
+        """
         import torch
 
         self.device = torch.device("cpu")
         self.processor = processor
-        self._run = _onnx(folder / ONNX) if (folder / ONNX).is_file() else _torch(folder / TORCH)
+        self._run = _LOADERS[form](folder / FILES[form], **options)
 
     def __call__(self, **batch: Any) -> Outputs:
         """Run the graph on a batch; labels among the inputs, and which logits are needed, are ignored."""
@@ -71,3 +84,31 @@ def _torch(file: Path) -> Any:
         return dict(module(**inputs))
 
     return run
+
+
+def _openvino(file: Path, **options: Any) -> Any:
+    import openvino
+    import torch
+
+    # without a precision OpenVINO computes in bf16 where the processor can
+    settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32", **options}
+    compiled = openvino.Core().compile_model(str(file), "CPU", settings)
+    request = compiled.create_infer_request()
+    names = [port.get_any_name() for port in compiled.inputs]
+    returned = [port.get_any_name() for port in compiled.outputs]
+
+    def run(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        outputs = request.infer({name: inputs[name].numpy() for name in names}, share_inputs=True)
+        return {name: torch.from_numpy(outputs[port]) for name, port in zip(returned, compiled.outputs, strict=True)}
+
+    return run
+
+
+def has_fast_bf16() -> bool:
+    """Whether OpenVINO computes in bf16 on this processor."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+_LOADERS = {"onnx": _onnx, "onnx-int8": _onnx, "openvino": _openvino, "torch-export": _torch}

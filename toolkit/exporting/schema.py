@@ -57,6 +57,14 @@ class Speed(_Section):
     examples_per_second: float
 
 
+class Reduced(_Section):
+    """The same file computed in a lower precision."""
+
+    agreement: Agreement
+    drift: Drift | None
+    speed: Speed | None
+
+
 class Batching(_Section):
     """What depends on the other rows of a batch: the same rows predicted in batches and one at a time."""
 
@@ -105,9 +113,11 @@ class Export(_Section):
     agreement: Agreement
     drift: Drift | None
     difference: Difference | None
+    weights: dict[str, str]
     original_bytes: int
     exported_bytes: int
     threads: int
     original_speed: Speed | None
     exported_speed: Speed | None
+    bf16: Reduced | None
     quantization: Quantization | None

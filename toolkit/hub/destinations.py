@@ -177,18 +177,18 @@ def _check_visibility(private: bool, destination: Destination) -> None:
         )
 
 
-def licence_of(model: str) -> str | None:
-    """Return the licence that a model's page on the Hub states, or None."""
+def stated(model: str) -> dict[str, Any]:
+    """Return the metadata that a model's page on the Hub states; empty where it cannot be read."""
     from huggingface_hub import HfApi
 
     if sources.hub_problem() is not None:
-        return None
+        return {}
     try:
         data = HfApi().model_info(model).card_data
     except Exception:  # a page that cannot be read states nothing
-        return None
-    stated = getattr(data, "license", None)
-    return stated if isinstance(stated, str) else None
+        return {}
+    metadata: dict[str, Any] = data.to_dict() if data is not None else {}  # type: ignore[no-untyped-call]
+    return metadata
 
 
 def check_card(text: str, destination: Destination) -> None:

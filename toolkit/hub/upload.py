@@ -19,7 +19,9 @@ Content = Path | bytes
 
 # Files of an earlier push that may be obsolete: weights in other shards, adapters, results.
 _OURS = re.compile(
-    r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|adapter/[^/]+|plots/[^/]+|\.eval_results/toolkit\.yaml"
+    r"(adapter_)?model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|adapter_config\.json|"
+    r"(adapter|plots|examples)/[^/]+|"
+    r"onnx/model(_quantized)?\.onnx(_data)?|openvino/openvino_model\.(xml|bin)|\.eval_results/toolkit\.yaml"
 )
 
 
@@ -189,7 +191,7 @@ def refuse_secrets(files: Mapping[str, Content]) -> None:
     token = get_token()
     home = _home()
     for path, content in files.items():
-        if path.endswith(".safetensors"):
+        if path.endswith((".safetensors", ".bin", ".onnx_data")):
             continue
         text = content if isinstance(content, bytes) else content.read_bytes()
         for what, secret in (("the Hub token", token), ("the path of your home folder", home)):

@@ -27,7 +27,7 @@ def record(folder: Path, names: Iterable[str]) -> None:
 
 def record_weights(run: runs.Run) -> None:
     """Record the digests of a run's weights, to which its report applies."""
-    files = (*run.model.glob("*.safetensors"), *(run.path / "adapter").glob("*.safetensors"))
+    files = (*run.model.glob("*.safetensors"), *run.adapter.glob("*.safetensors"))
     record(run.path, [file.relative_to(run.path).as_posix() for file in files])
 
 

@@ -6,6 +6,7 @@
     metrics.jsonl        one line for each logged step and each validation
     data/                the held-out rows, so that the run can be evaluated again on any machine; digests of train rows
     model/               weights (safetensors), processor, label names
+    adapter/             of a run with adapters: these alone, with the same small files
     predictions.parquet  predictions of the model and the baselines for each test row
     report.json, report.md, report.html
     watch/               batches of new rows that were compared with the held-out rows, and the page on their course
@@ -47,6 +48,11 @@ class Run:
     def model(self) -> Path:
         """Folder of the exported model."""
         return self.path / "model"
+
+    @property
+    def adapter(self) -> Path:
+        """Folder of the adapter, of a run that trained one."""
+        return self.path / "adapter"
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -223,7 +229,8 @@ def check_whole(run: Run) -> None:
             "Resume it: add --resume to its command, which is in run.json.",
             id="run.unfinished",
         )
-    missing = [name for name in ("config.yaml", "model", "model/toolkit.json") if not (run.path / name).exists()]
+    kept = "adapter" if run.adapter.is_dir() and not run.model.exists() else "model"  # one of them is enough
+    missing = [name for name in ("config.yaml", kept, f"{kept}/{CARD}") if not (run.path / name).exists()]
     if missing:
         raise ModelError(
             f"The run {run.path} is incomplete: {missing[0]} is missing.",

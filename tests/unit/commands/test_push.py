@@ -5,7 +5,8 @@ import pytest
 from tests.support.errors import refused
 from tests.support.reports import sample
 from toolkit import runs
-from toolkit.commands.push import _model_files, _publication, _report, check_licence
+from toolkit.commands.publish.publication import publication_of, recipe_of
+from toolkit.commands.publish.push import _model_files, _report, check_licence
 from toolkit.errors import ConfigError, RecipeError, SourceError
 from toolkit.hub import destinations
 from toolkit.hub.destinations import Destination
@@ -16,7 +17,7 @@ def test_missing_recipe_is_named_with_a_fix(tmp_path):
     run = runs.Run(tmp_path / "run")
     runs.write_json(run.model / runs.CARD, {"recipe": "./gone.py"})
     with refused(RecipeError, "recipe.not-installed") as caught:
-        _publication(run, {}, Destination("someone/model"), None, None, (), lambda _event: None)
+        recipe_of(run, None, lambda _event: None)
     assert f"The model in {run.model} was trained with the recipe ./gone.py" in caught.value.problem
     assert "--recipe FILE" in caught.value.fix
 
@@ -31,7 +32,8 @@ def test_random_weights_have_no_base_and_no_licence_of_another(scratch, tmp_path
     runs.write_json(run.path / "run.json", {"model": str(base)})
     report = {"config": {"loading": {"from_scratch": scratch}}, "data": {"source": "reviews.csv"}}
     told = []
-    found = _publication(run, report, Destination("someone/model"), None, None, (), told.append)
+    recipe = recipe_of(run, None, told.append)
+    found = publication_of(run, report, Destination("someone/model"), None, recipe, (), told.append)
     assert (found.from_scratch, found.licence) == (scratch, None if scratch else "mit")
     assert bool(told) == scratch
 

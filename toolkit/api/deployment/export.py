@@ -51,7 +51,7 @@ def export(
 
     Args:
         run: A run, the path of its directory, a folder or a Hub id.
-        form: "onnx", "onnx-int8", "safetensors" or "torch-export"; the command line's `--to`.
+        form: "onnx", "onnx-int8", "openvino", "safetensors" or "torch-export"; the command line's `--to`.
         output: Folder to write; exports/FORM in the run when None.
         data: Rows to compare on, as `finetune` takes data; the run's held-out rows when None.
         rows: How many of them, at most.

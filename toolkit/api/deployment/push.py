@@ -1,12 +1,12 @@
 """`push`: push a run to the Hugging Face Hub."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from toolkit.api.call.caller import Caller, called
 from toolkit.api.call.words import target_of
-from toolkit.commands import push as command
+from toolkit.commands.publish import push as command
 from toolkit.hub import upload
 from toolkit.hub.destinations import Destination
 
@@ -52,6 +52,8 @@ def push(
     revision: str | None = None,
     tag: str | None = None,
     license: str | None = None,
+    language: Sequence[str] | None = None,
+    adapter: bool = False,
     examples: bool = True,
     dry_run: bool = False,
     progress: bool | Caller = True,
@@ -67,7 +69,9 @@ def push(
         revision: Branch; main when None.
         tag: Name for the commit, such as "v1.0".
         license: The Hub's name of a licence; the fine-tuned model's own when None.
-        examples: Whether the report may quote texts of the data.
+        language: Codes of the languages of the data; those that the run or the fine-tuned model states when None.
+        adapter: Push the adapter alone, which others load with its base model.
+        examples: Whether the report and the card may quote the data.
         dry_run: Check everything and send nothing.
         progress: Whether to show a bar.
 
@@ -77,6 +81,14 @@ def push(
     destination = Destination(name, public, revision, pr, tag)
     with called(progress, "push", [target_of(run), name], {}) as caller:
         plan = command.pack(
-            target_of(run), destination, license, caller.observe, recipe_name=recipe, examples=examples, dry=dry_run
+            target_of(run),
+            destination,
+            license,
+            caller.observe,
+            recipe_name=recipe,
+            languages=tuple(language or ()),
+            examples=examples,
+            adapter=adapter,
+            dry=dry_run,
         )
         return Pushed(plan, None if dry_run else command.push(plan, caller.observe))

@@ -14,7 +14,7 @@ from toolkit.commands.finetune.prepare import Prepared, configure, plan, prepare
 from toolkit.commands.finetune.resume import unfinished
 from toolkit.commands.finetune.run import finetune as train
 from toolkit.commands.finetune.seeds import finetune_seeds
-from toolkit.commands.push import check_destination, check_licence, pack, push
+from toolkit.commands.publish.push import check_destination, check_licence, pack, push
 from toolkit.commands.time_budget.auto_model import choose_model
 from toolkit.commands.time_budget.limits import check as check_budget
 from toolkit.config import Resolved

@@ -16,7 +16,7 @@ def export(
         str,
         completion.model_argument("MODEL", "Run directory, folder or Hub id."),
     ],
-    form: Annotated[str, typer.Option("--to", help="onnx, onnx-int8, safetensors or torch-export.")],
+    form: Annotated[str, typer.Option("--to", help="onnx, onnx-int8, openvino, safetensors or torch-export.")],
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Folder to write; exports/FORM in the run when not given.")
     ] = None,
@@ -76,6 +76,10 @@ def _lines(report: "Export") -> list[tuple[str, str]]:
         lines.append(
             (f"batches of {report.original_speed.batch_size}", _speeds(report.original_speed, report.exported_speed))
         )
+    if report.bf16 is not None:
+        agreement, speed = report.bf16.agreement, report.bf16.speed
+        fast = f", {speed.examples_per_second:,.0f} examples/s" if speed is not None else ""
+        lines.append(("in bf16", f"the same prediction for {agreement.same:,} rows ({agreement.value:.2%}){fast}"))
     return lines
 
 

@@ -9,7 +9,7 @@ from toolkit.cli.console import Watcher, note, say, say_document, table
 
 if TYPE_CHECKING:
     from toolkit.api.deployment.push import Pushed
-    from toolkit.commands.push import UploadPlan
+    from toolkit.commands.publish.push import UploadPlan
 
 
 def push(
@@ -28,8 +28,15 @@ def push(
         str | None,
         typer.Option("--license", help="The Hub's name of a licence; that of the base model when not given."),
     ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option("--language", help="Code of a language of the data, such as en; may be repeated."),
+    ] = None,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Push the adapter alone, without the weights of its base model.")
+    ] = False,
     examples: Annotated[
-        bool, typer.Option("--examples/--no-examples", help="Whether the report includes examples of the data.")
+        bool, typer.Option("--examples/--no-examples", help="Whether report and card include examples of the data.")
     ] = True,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and list the files, without a push.")

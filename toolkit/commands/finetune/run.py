@@ -158,8 +158,9 @@ def _keep_model(run: runs.Run, best: Path, prepared: Prepared, calibration: Mapp
         splits, inputs = prepared.splits, _inputs(prepared.recipe.task, prepared.splits.train)
         write_card(draft, prepared.config, splits.labels, splits.label_map, calibration, inputs)
     if (best / ADAPTER).is_dir():
-        with runs.aside(run.path / ADAPTER) as draft:
-            shutil.copytree(best / ADAPTER, draft)
+        with runs.aside(run.adapter) as draft:  # usable without the model: with its small files
+            shutil.copytree(run.model, draft, ignore=shutil.ignore_patterns("*.safetensors", "*.index.json"))
+            shutil.copytree(best / ADAPTER, draft, dirs_exist_ok=True)
     checksums.record_weights(run)
 
 

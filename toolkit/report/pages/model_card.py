@@ -9,10 +9,12 @@ from typing import Any
 
 import yaml
 
+from toolkit.exporting.schema import Export
 from toolkit.report.pages.render import environment
 from toolkit.report.pages.view import view
 
 TAG = "finetune-toolkit"
+_SHOWN = ("robustness", "bias", "cost")  # checks whose absence the card's limits mention
 _HUB_NAMES = {
     "matthews": "matthews_correlation",
     "auroc": "roc_auc",
@@ -21,7 +23,9 @@ _HUB_NAMES = {
     "pearson": "pearsonr",
     "spearman": "spearmanr",
 }
-_KNOWN_METRICS = ("accuracy", "mae", *_HUB_NAMES.values(), "f1")  # names that the Hub explains
+# names that the Hub explains
+_KNOWN_METRICS = ("accuracy", "mae", *_HUB_NAMES.values(), "f1", "bleu", "chrf", "ter", "wer", "cer")
+_TAGS = {"onnx": "onnx/", "transformers.js": "onnx/", "openvino": "openvino/"}  # tag → folder with what it stands for
 _TASKS = {
     "text-classification": "Text classification",
     "token-classification": "Token classification",
@@ -50,6 +54,11 @@ class Publication:
         pairs: Whether two texts are classified together.
         code: A program that uses the model with transformers alone.
         benchmark: The Hub's name of the task of the benchmark that the data set is, if it is one.
+        languages: Codes of the languages of the data.
+        widgets: Examples for the page, as of `widget_examples.of_run`.
+        exports: Comparison of each pushed export with the model.
+        adapter: Whether the repository holds an adapter, without the weights of its base model.
+        script: A program in JavaScript that uses the model.
     """
 
     name: str
@@ -65,6 +74,18 @@ class Publication:
     pairs: bool = False
     code: str | None = None
     benchmark: str | None = None
+    languages: Sequence[str] = ()
+    widgets: Sequence[Mapping[str, Any]] = ()
+    exports: Sequence[Export] = ()
+    adapter: bool = False
+    script: str | None = None
+
+    @property
+    def relation(self) -> str | None:
+        """How the model is made from its base model, in the Hub's words."""
+        if self.base_model is None:
+            return None
+        return "adapter" if self.adapter else "finetune"
 
 
 def to_card(report: Mapping[str, Any], publication: Publication) -> str:
@@ -75,8 +96,8 @@ def to_card(report: Mapping[str, Any], publication: Publication) -> str:
         publication: Facts of the card that are not in the report.
     """
     content = view(report)
-    # the command for further checks names a folder of this machine, and the card's limits name the checks
-    found = [section for section in (*content["findings"], *content["checks"]) if section.key != "untested"]
+    # other checks are of interest to those who train, and the command for further ones names a folder of this machine
+    found = [*content["findings"], *(section for section in content["checks"] if section.key in _SHOWN)]
     body = environment("markdown").get_template("report/card.md.j2").render(content, found=found, card=publication)
     lines = [line.rstrip() for line in body.splitlines()]
     kept = [line for line, before in zip(lines, ["", *lines], strict=False) if line or before]
@@ -90,12 +111,15 @@ def _metadata(report: Mapping[str, Any], publication: Publication) -> str:
     named = dict.fromkeys(_HUB_NAMES.get(metric["name"], metric["name"]) for metric in metrics)
     data = ModelCardData(
         license=publication.licence,
+        language=list(publication.languages) or None,
         base_model=publication.base_model,
+        base_model_relation=publication.relation,
         datasets=[publication.data] if publication.data else None,
-        library_name="transformers",
+        library_name="peft" if publication.adapter else "transformers",
         pipeline_tag=publication.task,
-        tags=[TAG],
+        tags=[TAG, *(tag for tag, folder in _TAGS.items() if any(f.startswith(folder) for f in publication.files))],
         metrics=[name for name in named if name in _KNOWN_METRICS] or None,
+        widget=[dict(example) for example in publication.widgets] or None,
         model_name=publication.name.partition("/")[2] if publication.task else None,
         eval_results=_results(report, publication) if publication.task else None,
     )

@@ -284,8 +284,14 @@ def cost(result: Mapping[str, Any], model: Mapping[str, Any]) -> list[Section]:
     lead = f"{formats.count(model['parameters'])} parameters, {formats.size(result['bytes_on_disk'])} on disk. "
     lead += f"Timed on {result['device'] or 'this machine'}"
     lead += f" with {formats.count(result['threads'])} threads; " if result["threads"] is not None else "; "
-    lead += f"{result['timed'] or 'forward passes'} on real examples; preprocessing is not included. "
-    return [Section("cost", "Cost of a prediction", f"{lead}Energy: {result['energy'] or 'not measured'}.", [table])]
+    lead += f"{result['timed'] or 'forward passes'} on real examples; preprocessing is not included."
+    blocks: list[Block] = [table]
+    if energy:
+        least = min(row["joules_per_example"] for row in timings if row["joules_per_example"] is not None)
+        lead += f" A prediction takes {least:.3g} J at the least; counter: {result['energy']}."
+    else:  # below the lead, which a model card repeats
+        blocks.append(Text(f"Energy: {result['energy'] or 'not measured'}."))
+    return [Section("cost", "Cost of a prediction", lead, blocks)]
 
 
 def _median(row: Mapping[str, Any]) -> Cell:

@@ -4,28 +4,29 @@ import getpass
 import json
 import re
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from toolkit import checkpoints, model_metadata, runs, sources
-from toolkit.errors import ConfigError, ModelError, SourceError
+from toolkit import checkpoints, runs
+from toolkit.commands.publish.publication import languages_of, licence_of, publication_of, recipe_of, script_of
+from toolkit.errors import ConfigError, ModelError
 from toolkit.events import Note, Observe, Stage
-from toolkit.hub import benchmarks, destinations, upload
+from toolkit.exporting import stored_exports
+from toolkit.exporting.stored_exports import StoredExport
+from toolkit.hub import destinations, upload
 from toolkit.hub.destinations import Destination
 from toolkit.report.document.portable import portable, quoted, without_examples
 from toolkit.report.document.schema import read_report
-from toolkit.report.pages import usage
-from toolkit.report.pages.model_card import Publication, to_card, to_eval_results
+from toolkit.report.pages import widget_examples
+from toolkit.report.pages.model_card import to_card, to_eval_results
 from toolkit.report.pages.render import to_html
 from toolkit.report.plots.plot_files import plot_files
 from toolkit.runs import checksums
 from toolkit.runs.trust import leads_into, leads_out
-from toolkit.tasks import loading
-from toolkit.tasks.task import Target
 
 # The only files of a model folder that are pushed: weights, and the small files next to them.
 _PASSES = re.compile(
@@ -79,7 +80,7 @@ def check_licence(destination: Destination, origin: str, *, from_scratch: bool) 
     Raises:
         ConfigError: It does not.
     """
-    licence = None if from_scratch else _licence(origin, checkpoints.hub_id(origin))
+    licence = None if from_scratch else licence_of(origin, checkpoints.hub_id(origin))
     if licence is None:
         return
     try:
@@ -99,7 +100,9 @@ def pack(
     observe: Observe,
     *,
     recipe_name: str | None = None,
+    languages: Sequence[str] = (),
     examples: bool = True,
+    adapter: bool = False,
     dry: bool = False,
 ) -> UploadPlan:
     """Check everything that can be checked, and collect the files to send; nothing is sent.
@@ -110,7 +113,9 @@ def pack(
         licence: The Hub's name of a licence; the one of the model that was fine-tuned when None.
         observe: Called with each event.
         recipe_name: The task; the one stored with the model when None.
-        examples: Whether the report may quote single texts of the data.
+        languages: Codes of the languages of the data; those that the run or the fine-tuned model states when empty.
+        examples: Whether the report and the card may quote single texts of the data.
+        adapter: Whether the adapter alone is pushed.
         dry: Whether nothing will be sent, so that checks on the Hub may be skipped if it cannot be reached.
 
     Raises:
@@ -123,11 +128,24 @@ def pack(
     report = portable(_report(run), roots)
     if not examples:
         report["evaluation"] = without_examples(report["evaluation"])
-    elif quoted(report["evaluation"]):
-        observe(Note("The report shows examples of your data, such as wrong predictions; --no-examples omits them."))
     plots = {f"plots/{name}": content for name, content in plot_files(report).items()}
-    files = _model_files(run, roots) | plots
-    publication = _publication(run, report, destination, licence, recipe_name, tuple(files), observe)
+    files = (_adapter_files(run, roots) if adapter else _model_files(run, roots)) | plots
+    exports = [] if adapter else _exports(run, observe)
+    for export in exports:
+        files |= export.files
+    recipe = recipe_of(run, recipe_name, observe)
+    widgets, shown = widget_examples.of_run(run, recipe, destination.name) if examples else ([], {})
+    files |= shown
+    if widgets or (examples and quoted(report["evaluation"])):
+        observe(Note("The report and the card show examples of your data; --no-examples omits them."))
+    publication = replace(
+        publication_of(run, report, destination, licence, recipe, tuple(files), observe, adapter=adapter),
+        languages=languages_of(run, languages),
+        widgets=widgets,
+        exports=[export.report for export in exports if export.report is not None],
+        adapter=adapter,
+        script=script_of(recipe, run, destination.name, [export.report for export in exports if export.report]),
+    )
     page = to_card(report, publication)
     if exists is not None:
         destinations.check_card(page, destination)
@@ -193,21 +211,51 @@ def _model_files(run: runs.Run, roots: list[str]) -> dict[str, upload.Content]:
         SourceError: One is a link to a file outside of the run directory, which may be any file of this machine.
         ModelError: No weights are among them.
     """
-    files: dict[str, upload.Content] = {}
-    home = run.path.resolve()
-    for folder, prefix in ((run.model, ""), (run.path / "adapter", "adapter/")):
-        for file in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if not file.is_file() or not _PASSES.fullmatch(file.name):
-                continue
-            if not leads_into(home, file):
-                raise leads_out(file)
-            path = f"{prefix}{file.name}"
-            checksums.check(file, "Undo the change, or copy the run directory again; the report is of the old files.")
-            files[path] = _without_paths(file, roots) if _CONFIGURATION.fullmatch(path) else file
+    files = _files_of(run, run.model, "", roots)
     if not any(path.endswith(".safetensors") for path in files):
         raise ModelError(
-            f"{run.model} contains no weights.", "Copy the complete run directory again.", id="model.no-weights"
+            f"{run.model} contains no weights.",
+            "Copy the complete run directory again; --adapter pushes the adapter alone.",
+            id="model.no-weights",
         )
+    return files | _files_of(run, run.adapter, "adapter/", roots)
+
+
+def _adapter_files(run: runs.Run, roots: list[str]) -> dict[str, upload.Content]:
+    """Return the files of a run's adapter by their names on the Hub, where it is a model of its own.
+
+    Raises:
+        SourceError: One is a link to a file outside of the run directory.
+        ModelError: There is no adapter, or its base model is not on the Hub, so that nobody could load it.
+    """
+    files = _files_of(run, run.adapter, "", roots)
+    if "adapter_model.safetensors" not in files:
+        raise ModelError(
+            f"{run.path} contains no adapter.",
+            "Push the model without --adapter; `adapter.kind=lora` trains an adapter.",
+            id="model.no-adapter",
+        )
+    base = str(runs.read_object(run.adapter / "adapter_config.json").get("base_model_name_or_path"))
+    if checkpoints.hub_id(base) is None:
+        raise ModelError(
+            "The base model of this adapter is a folder of this machine, so others could not load it.",
+            "Push the model without --adapter, which contains all weights.",
+            id="model.adapter-base",
+        )
+    return files
+
+
+def _files_of(run: runs.Run, folder: Path, prefix: str, roots: list[str]) -> dict[str, upload.Content]:
+    files: dict[str, upload.Content] = {}
+    home = run.path.resolve()
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not file.is_file() or not _PASSES.fullmatch(file.name):
+            continue
+        if not leads_into(home, file):
+            raise leads_out(file)
+        path = f"{prefix}{file.name}"
+        checksums.check(file, "Undo the change, or copy the run directory again; the report is of the old files.")
+        files[path] = _without_paths(file, roots) if _CONFIGURATION.fullmatch(path) else file
     return files
 
 
@@ -233,123 +281,19 @@ def _roots(run: runs.Run) -> list[str]:
     return [str(folder) for folder in folders]
 
 
-def _publication(
-    run: runs.Run,
-    report: Mapping[str, Any],
-    destination: Destination,
-    licence: str | None,
-    recipe_name: str | None,
-    files: tuple[str, ...],
-    observe: Observe,
-) -> Publication:
-    stored = model_metadata.read(run.model)
-    named = model_metadata.recipe_of(stored, run.model, recipe_name, trusted=False)
-    recipe = loading.load(named or "sentiment", (stored.get("data") or {}).get("target"))
-    if (named or "").endswith(".py"):
-        text = f"The recipe is your own file {Path(recipe.file).name}, which is not pushed: "
-        observe(Note(text + "`toolkit evaluate` will need it with --recipe."))
-    scratch = bool(report["config"].get("loading", {}).get("from_scratch"))
-    origin = str(run.facts.get("model") or "")
-    base = None if scratch else checkpoints.hub_id(origin)
-    licence = licence or (None if scratch else _licence(origin, base))  # weights from scratch have no other licence
-    _check_licence(licence, destination, observe)
-    source = _data(report)
-    data = source.name if source is not None else None
-    task = recipe.task.hub_task
-    return Publication(
-        name=destination.name,
-        task=task,
-        licence=licence,
-        base_model=base,
-        data=data,
-        data_name=_data_name(report),
-        revision=source.revision if source is not None else None,
-        files=files,
-        max_length=(stored.get("data") or {}).get("max_length"),
-        from_scratch=scratch,
-        pairs=_of_pairs(run),
-        code=_code(run, recipe.target, task, destination.name, stored) if task else None,
-        benchmark=benchmarks.task_of(source, "test") if source is not None and _is_whole_test(report) else None,
-    )
+def _exports(run: runs.Run, observe: Observe) -> list[StoredExport]:
+    """Return the run's exports of its present weights.
 
-
-def _of_pairs(run: runs.Run) -> bool:
-    """Whether the run classifies two texts together."""
-    test = run.path / "data" / "test.parquet"
-    return test.is_file() and "text_pair" in runs.column_names(test)
-
-
-def _code(run: runs.Run, target: Target, task: str, name: str, stored: Mapping[str, Any]) -> str:
-    """Return the example program of the card, for this run's inputs."""
-    config, decoding = (
-        runs.read_object(file) if file.is_file() else {}
-        for file in (run.model / "config.json", run.model / "generation_config.json")
-    )
-    return usage.code(
-        task,
-        name,
-        max_length=(stored.get("data") or {}).get("max_length"),
-        pairs=_of_pairs(run),
-        prefix=config.get("prefix") or "",
-        length_factor=(stored.get("options") or {}).get("length_factor", 2.0),
-        forced=decoding.get("forced_bos_token_id") is not None,
-        lines=lambda given: target.usage(given, stored.get("labels") or [], stored.get("calibration") or {}),
-    )
-
-
-def _licence(origin: str, base: str | None) -> str | None:
-    """Return the licence of the model that was fine-tuned: from its card here, or from its page on the Hub."""
-    try:
-        folder = sources.local_path(sources.parse(origin))
-    except SourceError:
-        folder = None
-    page = folder / "README.md" if folder is not None else None
-    if page is not None and page.is_file():
-        head = re.match(r"---\r?\n(.*?)\r?\n---", page.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
-        try:
-            stated = yaml.safe_load(head[1]) if head else None
-        except yaml.YAMLError:
-            stated = None
-        if isinstance(stated, dict) and isinstance(stated.get("license"), str):
-            return str(stated["license"])
-    return destinations.licence_of(base) if base else None
-
-
-def _check_licence(licence: str | None, destination: Destination, observe: Observe) -> None:
-    if licence is not None:
-        return
-    if destination.public:
-        raise ConfigError(
-            "The licence of this model is not known.",
-            "Give the Hub's name of the licence with --license, such as apache-2.0; for a fine-tuned model, the "
-            "licence of the base model decides.",
-            id="hub.no-licence",
-        )
-    observe(Note("The licence is not known, so the card states none; set it with --license."))
-
-
-def _data(report: Mapping[str, Any]) -> sources.Source | None:
-    """Return where the data are on the Hub, or None."""
-    try:
-        source = sources.parse(_written(report))
-    except SourceError:
-        return None
-    return source if source.kind == "hub" and "/" in source.name else None
-
-
-def _data_name(report: Mapping[str, Any]) -> str:
-    """Return the display name of the data."""
-    written = _written(report)
-    return written if _data(report) is not None else Path(written).name or "data of the author"
-
-
-def _written(report: Mapping[str, Any]) -> str:
-    return str(report["data"].get("origin") or report["data"].get("source") or "")
-
-
-def _is_whole_test(report: Mapping[str, Any]) -> bool:
-    """Whether the figures are of all rows of the test part that came with the data."""
-    parts = {part["name"]: part for part in report["data"].get("splits") or ()}
-    test = parts.get("test", {})
-    selected = (report["config"].get("data") or {}).get("where")
-    return bool(test.get("given")) and test["rows"] == report["evaluation"]["rows"] and not selected
+    Raises:
+        SourceError: One is a link to a file outside of the run directory.
+    """
+    kept = []
+    for export in stored_exports.of_run(run):
+        for file in export.files.values():
+            if not leads_into(run.path.resolve(), file):
+                raise leads_out(file)
+        if export.current:
+            kept.append(export)
+        else:
+            observe(Note(f"{export.folder} is not of these weights and is not pushed: export it again."))
+    return kept
