@@ -1,8 +1,12 @@
-"""The HTTP routes, with their requests and responses."""
+"""The HTTP routes: what is read from a request, asked of the model, and returned."""
 
+import base64
 import binascii
-from collections.abc import AsyncIterator, Mapping, Sequence
+import io
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import toolkit
@@ -11,28 +15,56 @@ from toolkit.serve.batcher import Batcher
 from toolkit.serve.guard import Guard
 from toolkit.serve.limits import Limits
 from toolkit.serve.logs import LOG
-from toolkit.serve.messages import (
-    Explanation,
-    Health,
-    Prediction,
-    Predictions,
-    Problem,
-    Unfit,
-    prediction,
-    request_types,
-    values,
-)
-from toolkit.serve.refusals import SCHEMA, answer_refusals, faults, of_error, refusal
+from toolkit.serve.messages import Parameters, Unfit, prediction, request_types, values
+from toolkit.serve.metrics import Metrics
+from toolkit.serve.refusals import EXAMPLE, SCHEMA, faults, handlers, of_error, refusal
+from toolkit.serve.routes import bodies, openapi, stream
+from toolkit.serve.routes.pipelines import PIPELINES, first
 from toolkit.serve.service import Service
 from toolkit.tasks.task import Column
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
-def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str | None = None) -> "FastAPI":
+@dataclass(frozen=True)
+class _Hosted:
+    """A model with its queue.
+
+    Attributes:
+        service: The model.
+        batcher: Its queue.
+        metrics: Counts rejected inputs.
+    """
+
+    service: Service
+    batcher: Batcher[Mapping[str, Any], dict[str, Any]]
+    metrics: Metrics
+
+    async def predict(self, items: Sequence[Any], *, fails: bool = True) -> list[dict[str, Any]]:
+        """Return the prediction of each input, or its problem.
+
+        Args:
+            items: Inputs as messages, or `Unfit`.
+            fails: Whether to raise what the model raised, where it failed on every input.
+        """
+        read = [_read(item, self.service.inputs) for item in items]
+        good = [given for given, _ in read if given is not None]
+        answers = await self.batcher.ask(good) if good else []
+        failures = [item for item in answers if isinstance(item, Exception) and not isinstance(item, ToolkitError)]
+        if fails and failures and len(failures) == len(answers):
+            raise failures[0]
+        left = iter(answers)
+        predictions = [_prediction(next(left)) if problem is None else problem for _, problem in read]
+        self.metrics.reject(sum("problem" in item for item in predictions))
+        return predictions
+
+
+def create_app(
+    service: Service, limits: Limits, hosts: Sequence[str], page: str | None = None, beside: Service | None = None
+) -> "Starlette":
     """Build the application.
 
     Args:
@@ -40,83 +72,185 @@ def create_app(service: Service, limits: Limits, hosts: Sequence[str], page: str
         limits: Limits of a request.
         hosts: Host names that requests may use; "*" for any.
         page: HTML to show at /, if any.
+        beside: A second model, whose predictions are at /beside/predict.
     """
-    from fastapi import FastAPI, HTTPException
-    from fastapi.responses import HTMLResponse
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
+    from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+    from starlette.routing import Route
 
-    ask_type, why_type = request_types(service.inputs, limits)
-    batcher: Batcher[Mapping[str, Any], dict[str, Any]] = Batcher(service.answer, limits)
+    from toolkit.report.pages.service import reference
+
+    pipeline = PIPELINES.get(service.hub_task or "")
+    choices = Parameters if pipeline is None else pipeline.parameters
+    requests = request_types(service.inputs, limits, choices)
+    file = _only_file(service.inputs)
+    described = openapi.document(
+        service.name,
+        requests,
+        explains=service.explainer is not None,
+        pipeline=pipeline,
+        files=[] if file is None else [f"{file.kind.name}/*", _BYTES],
+    )
+    metrics = Metrics([*described["paths"], "/", "/docs", "/openapi.json", "/beside/predict"])
+    batcher: Batcher[Mapping[str, Any], dict[str, Any]] = Batcher(metrics.timed(service.answer), limits)
+    metrics.watch(lambda: batcher.waiting)
+    hosted = _Hosted(service, batcher, metrics)
+    second = None if beside is None else _Hosted(beside, Batcher(beside.answer, limits, batcher.thread), metrics)
+
+    def reply(answer: Any) -> Response:
+        return Response(stream.compact(answer), media_type="application/json")
+
+    async def predict(request: Any, model: _Hosted = hosted) -> Response:
+        """Predict one or more inputs, each independently."""
+        if bodies.wants_lines(request):
+            if bodies.content_type(request) in bodies.NDJSON:
+                items = _lines(await request.body(), partial(bodies.line, kind=requests.line))
+            else:
+                items = iter(_several((await bodies.read(request, requests.ask)).inputs))  # type: ignore[attr-defined]
+            written = await stream.lines(items, partial(model.predict, fails=False), limits.batch)
+            return StreamingResponse(written, media_type=bodies.NDJSON[0])
+        ask: Any = await bodies.read(request, requests.ask)
+        predictions = await model.predict(_several(ask.inputs))
+        if ask.parameters is not None:
+            predictions = [_fewer(item, ask.parameters) for item in predictions]
+        return reply({"model": model.service.name, "predictions": predictions})
+
+    async def predict_beside(request: Any) -> Response:
+        """Predict with the second model."""
+        assert second is not None
+        return await predict(request, second)
+
+    async def explain(request: Any) -> Response:
+        """Explain the prediction of one input."""
+        asked: Any = await bodies.read(request, requests.why)
+        given, problem = _read(asked.input, service.inputs)
+        if given is None:
+            raise HTTPException(422, problem)  # type: ignore[arg-type]
+        explanation = await batcher.alone(lambda pause: service.explain(given, asked.method, pause, asked.label))
+        return reply({"predicted": True} | {key: value for key, value in explanation.items() if value is not None})
+
+    async def root(request: Any) -> Response:
+        """Show the page; answer clients of pipelines."""
+        if request.method != "POST":
+            return RedirectResponse("docs") if page is None else HTMLResponse(page)
+        assert pipeline is not None
+        several, parameters = False, choices()
+        if file is not None and _is_file(request, file):
+            items: Sequence[Any] = [base64.b64encode(await request.body()).decode()]
+        else:
+            ask: Any = await bodies.read(request, requests.ask)
+            items, several, parameters = _several(ask.inputs), isinstance(ask.inputs, list), ask.parameters or choices()
+        predictions = await hosted.predict(items)
+        if not several and "problem" in predictions[0]:
+            raise HTTPException(422, predictions[0])  # type: ignore[arg-type]
+        return reply(pipeline.answer(predictions, parameters, several=several))
+
+    async def health(_request: Any) -> Response:
+        """Return the state of the service."""
+        state = {"status": "ok", **service.describe(), "waiting": batcher.waiting, "version": toolkit.__version__}
+        return reply(state)
+
+    async def info(_request: Any) -> Response:
+        """Return the model, versions and limits."""
+        return reply({**service.info(), "limits": limits.model_dump()})
+
+    async def measured(_request: Any) -> Response:
+        """Return the metrics."""
+        return Response(metrics.text(), media_type="text/plain; version=1.0.0")
+
+    async def documented(_request: Any) -> Response:
+        """Return the description of the service."""
+        return reply(described)
+
+    async def docs(_request: Any) -> Response:
+        """Show the description as a page."""
+        return HTMLResponse(help_page)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with batcher:
-            yield
+    async def lifespan(_app: Any) -> AsyncIterator[None]:
+        if second is None:
+            async with batcher:
+                yield
+        else:
+            async with batcher, second.batcher:
+                yield
 
-    app = FastAPI(
-        title=f"{service.name}",
-        summary="Predictions of a fine-tuned model.",
-        version=toolkit.__version__,
-        lifespan=lifespan,
-        docs_url=None,  # its page would load scripts from elsewhere
-        redoc_url=None,
-        redirect_slashes=False,
-        responses={code: {"model": Problem} for code in (400, 404, 405, 408, 413, 415, 422, 500, 503, 504)},
-    )
-    answer_refusals(app)
-    app.add_middleware(Guard, limits=limits, hosts=hosts)
-
-    async def predict(request: Any) -> Predictions:
-        """Predict one or more inputs, each independently."""
-        read = [_read(item, service.inputs) for item in request.inputs]
-        good = [item for item in read if not isinstance(item, Problem)]
-        answers = await batcher.ask(good) if good else []
-        failures = [item for item in answers if isinstance(item, Exception) and not isinstance(item, ToolkitError)]
-        if failures and len(failures) == len(answers):
-            raise failures[0]
-        left = iter(answers)
-        predictions = [item if isinstance(item, Problem) else _prediction(next(left)) for item in read]
-        return Predictions(model=service.name, predictions=predictions)
-
-    async def explain(request: Any) -> Explanation:
-        """Explain the prediction of one input."""
-        given = _read(request.input, service.inputs)
-        if isinstance(given, Problem):
-            raise HTTPException(422, refusal(given.problem, given.fix))
-        method, label = request.method, request.label
-        return Explanation(**await batcher.alone(lambda pause: service.explain(given, method, pause, label)))
-
-    async def health() -> Health:
-        """Return the state of the service."""
-        return Health(**service.describe(), waiting=batcher.waiting, version=toolkit.__version__)
-
-    predict.__annotations__["request"] = ask_type
-    explain.__annotations__["request"] = why_type
-    app.get("/health")(health)
-    app.post("/predict", response_model_exclude_none=True)(predict)
+    help_page = reference(described)
+    routes = [
+        Route("/", root, methods=["GET", *(["POST"] if pipeline is not None else [])]),
+        Route("/predict", predict, methods=["POST"]),
+        Route("/health", health),
+        Route("/info", info),
+        Route("/metrics", measured),
+        Route("/openapi.json", documented),
+        Route("/docs", docs),
+    ]
     if service.explainer is not None:
-        app.post("/explain", response_model_exclude_none=True)(explain)
-    if page is not None:
-        app.get("/", response_class=HTMLResponse, include_in_schema=False)(lambda: HTMLResponse(page))
+        routes.append(Route("/explain", explain, methods=["POST"]))
+    if second is not None:
+        routes.append(Route("/beside/predict", predict_beside, methods=["POST"]))
+    guards = [Middleware(metrics.around), Middleware(Guard, limits=limits, hosts=hosts)]
+    app = Starlette(routes=routes, middleware=guards, exception_handlers=handlers(), lifespan=lifespan)
+    app.router.redirect_slashes = False
     return app
 
 
-def _read(item: Any, inputs: Sequence[Column]) -> Mapping[str, Any] | Problem:
-    """Convert an input to role → value, or return the problem with it."""
+_BYTES = "application/octet-stream"
+
+
+def _only_file(inputs: Sequence[Column]) -> Column | None:
+    """Return the input whose file alone may be the body of a request; None where there is none."""
+    required = [column for column in inputs if column.required]
+    return required[0] if len(required) == 1 and required[0].kind.files is not None else None
+
+
+def _is_file(request: Any, column: Column) -> bool:
+    """Whether the body of a request is a file; one without a media type is, unless a web page has sent it."""
+    media = bodies.content_type(request)
+    return media.startswith(f"{column.kind.name}/") or media == _BYTES or not (media or "origin" in request.headers)
+
+
+def _several(inputs: Any) -> Sequence[Any]:
+    return inputs if isinstance(inputs, list) else [inputs]
+
+
+def _lines(body: bytes, read: Callable[[bytes], Any]) -> Iterator[Any]:
+    """Yield the inputs on the lines of a body.
+
+    Raises:
+        HTTPException: There are none.
+    """
+    from starlette.exceptions import HTTPException
+
+    if not body.strip():
+        raise HTTPException(422, refusal("The request has no body.", EXAMPLE))  # type: ignore[arg-type]
+    return (read(line) for line in io.BytesIO(body) if line.strip())
+
+
+def _fewer(answer: dict[str, Any], parameters: Parameters) -> dict[str, Any]:
+    """Leave out the scores of less probable classes, as far as the request says so."""
+    return {**answer, "scores": dict(first(answer["scores"], parameters))} if "scores" in answer else answer
+
+
+def _read(item: Any, inputs: Sequence[Column]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Convert an input to role → value, or return None and the problem with it."""
     if isinstance(item, Unfit):
-        return Problem(problem=f"The input does not fit: {faults(item.errors, 'it')}", fix=SCHEMA)
+        return None, refusal(f"The input does not fit: {faults(item.errors, 'it')}", SCHEMA)
     try:
-        return values(item, inputs)
+        return values(item, inputs), None
     except (binascii.Error, ValueError):
-        return Problem(problem="The file is not valid base64.", fix="Encode the bytes of its file.")
+        return None, refusal("The file is not valid base64.", "Encode the bytes of its file.")
 
 
-def _prediction(answer: Mapping[str, Any] | Exception) -> Prediction | Problem:
+def _prediction(answer: Mapping[str, Any] | Exception) -> dict[str, Any]:
     """Convert the result of one input to a response; exceptions of the model are only logged."""
     if isinstance(answer, ToolkitError):
-        return Problem(**of_error(answer))
+        return of_error(answer)
     if isinstance(answer, Exception):
         LOG.error("The model failed on an input", exc_info=answer)
-        return Problem(problem="The model failed on this input.", fix="See the log of the service.")
+        return refusal("The model failed on this input.", "See the log of the service.")
     if answer["problem"]:
-        return Problem(problem=f"The input cannot be predicted: {answer['problem']}.", fix="Remove or correct it.")
+        return refusal(f"The input cannot be predicted: {answer['problem']}.", "Remove or correct it.")
     return prediction(answer)

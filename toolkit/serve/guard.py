@@ -59,7 +59,7 @@ class Guard:
 
     def _counted(self, receive: Any) -> Any:
         """Limit the size of the body, before it is in memory, and the time to receive it."""
-        from fastapi import HTTPException
+        from starlette.exceptions import HTTPException
 
         seen, whole = 0, False
         began = time.monotonic()

@@ -15,11 +15,12 @@ def check_installed() -> None:
     """Refuse to start where packages for serving are not installed.
 
     Raises:
-        ConfigError: FastAPI or uvicorn is missing.
+        ConfigError: A package is missing.
     """
     import importlib.util
 
-    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    needed = ("starlette", "uvicorn", "prometheus_client")
+    missing = [name.replace("_", "-") for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"Serving needs {' and '.join(missing)}.",
@@ -82,6 +83,8 @@ def serve(
         use_colors=False,
         http=protocol(limits),
         ws="none",
+        proxy_headers=False,  # nobody asks who the client is
+        access_log=False,
         timeout_graceful_shutdown=int(limits.seconds) + 1,
         server_header=False,
     )

@@ -1,5 +1,6 @@
 """The loaded model of the service: predictions and explanations."""
 
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -8,8 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
+import toolkit
 from toolkit.commands.evaluate.stored_model import find_stored, shown, stored_card
 from toolkit.commands.explain.service import Explainer, explainer_for
+from toolkit.commands.predict.answer_options import AnswerOptions
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.data.sources.row_stream import Row
 from toolkit.errors import ModelError
@@ -18,6 +21,8 @@ from toolkit.events import Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import StoredModel
 from toolkit.tasks.task import Column
+
+SCORED = AnswerOptions(all_scores=True)
 
 
 @dataclass
@@ -28,12 +33,14 @@ class Service:
         name: As callers see it.
         predictor: Predicts rows.
         explainer: Explains predictions; None where this model's predictions cannot be explained.
+        wanted: What is answered, and what is promised of it.
         prepared: Contexts that stay open between requests, so that batches without padding are set up once.
     """
 
     name: str
     predictor: Predictor
     explainer: Explainer | None
+    wanted: AnswerOptions = SCORED
     prepared: ExitStack = field(default_factory=ExitStack)
     ready: bool = False
     explaining: bool = False
@@ -42,6 +49,27 @@ class Service:
     def inputs(self) -> Sequence[Column]:
         """The columns of one input."""
         return self.predictor.inputs
+
+    @property
+    def hub_task(self) -> str | None:
+        """The Hub's name of the task, where it has one."""
+        return self.predictor.stored.recipe.task.hub_task
+
+    def info(self) -> dict[str, Any]:
+        """Return what clients and operators may want to know of the model, and the versions of what runs it."""
+        from toolkit.environment import version
+
+        stored, limits = self.predictor.stored, self.predictor.limits
+        return {
+            **self.describe(),
+            "hub_task": self.hub_task,
+            "inputs": [{"name": c.role, "kind": c.kind.name, "required": c.required} for c in self.inputs],
+            "max_error": limits.max_error,
+            "sets": self.wanted.sets,
+            "max_length": stored.config.data.max_length if stored.recipe.task.longest_by_tokens else None,
+            "versions": {"toolkit": toolkit.__version__, "python": platform.python_version()}
+            | {package: version(package) or "" for package in ("torch", "transformers", "tokenizers")},
+        }
 
     def describe(self) -> dict[str, Any]:
         """Return the description of the model for clients."""
@@ -117,7 +145,13 @@ class Service:
         self.ready = False
 
 
-def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observe: Observe) -> Service:
+def load(
+    target: str,
+    values: Mapping[str, Any],
+    recipe_name: str | None,
+    observe: Observe,
+    wanted: AnswerOptions = SCORED,
+) -> Service:
     """Load a model and predict once, so that the first request is not slow.
 
     Args:
@@ -125,9 +159,10 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
         values: Nested configuration values laid over the stored ones.
         recipe_name: The task; the one stored with the model when None.
         observe: Called with each event.
+        wanted: What is answered, and what is promised of it.
 
     Raises:
-        CallError: The model cannot be used.
+        CallError: The model cannot be used, or a promise cannot be kept.
     """
     observe(Stage("Loading the model"))
     checkpoint, recipe, config, labels = find_stored(target, values, recipe_name)
@@ -138,9 +173,10 @@ def load(target: str, values: Mapping[str, Any], recipe_name: str | None, observ
         inputs,
         {column.role: column.role for column in inputs},
         stored_temperature(stored_card(checkpoint)),
-        all_scores=True,
+        wanted.all_scores,
+        limits=wanted.limits(stored),
     )
-    service = Service(shown(target), predictor, explainer_for(target, stored))
+    service = Service(shown(target), predictor, explainer_for(target, stored), wanted)
     if all(column.kind.samples for column in inputs):
         service.answer([{column.role: column.kind.samples[0] for column in inputs if column.required}])
     else:

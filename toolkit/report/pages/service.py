@@ -1,5 +1,6 @@
 """The page that sends inputs to a served model."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,3 +40,42 @@ def page(described: Mapping[str, Any], inputs: Sequence[Column], characters: int
             **attention_maps.script("app/app.js"),
         )
     )
+
+
+def reference(described: Mapping[str, Any]) -> str:
+    """One page without scripts that shows a description in OpenAPI.
+
+    Args:
+        described: The description.
+    """
+    schemas = {name: _text(schema) for name, schema in described["components"]["schemas"].items()}
+    return (
+        environment("html")
+        .get_template("app/reference.html.j2")
+        .render(info=described["info"], operations=_operations(described), schemas=schemas, toolkit_version=__version__)
+    )
+
+
+def _operations(described: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each route with the schemas of its request and of its responses, as text."""
+    return [
+        {
+            "path": path,
+            "method": method.upper(),
+            "summary": operation["summary"],
+            "asked": _contents(operation.get("requestBody", {})),
+            "answered": _contents(operation["responses"]["200"]),
+            "problems": [(code, item["description"]) for code, item in operation["responses"].items() if code != "200"],
+        }
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def _contents(part: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(media, _text(item["schema"])) for media, item in part.get("content", {}).items()]
+
+
+def _text(schema: Mapping[str, Any]) -> str:
+    """Return a schema as indented JSON."""
+    return json.dumps(schema, indent=2, ensure_ascii=False)
