@@ -40,7 +40,13 @@ class Echo:
     def info(self):
         columns = [{"name": c.role, "kind": c.kind.name, "required": c.required} for c in self.inputs]
         promises = {"max_error": None, "sets": None, "max_length": 64}
-        return {**self.describe(), **promises, "hub_task": self.hub_task, "inputs": columns, "versions": {"toolkit": "1"}}
+        return {
+            **self.describe(),
+            **promises,
+            "hub_task": self.hub_task,
+            "inputs": columns,
+            "versions": {"toolkit": "1"},
+        }
 
     def answer(self, inputs):
         self.seen += inputs
@@ -78,7 +84,7 @@ class Echo:
 
 
 @contextmanager
-def running(service: Any = None, hosts=LOOPBACK, shown=None, **limits: Any) -> Iterator[str]:
+def running(service: Any = None, hosts=LOOPBACK, shown=None, beside=None, **limits: Any) -> Iterator[str]:
     """Serve on a free port while the block lasts."""
     import uvicorn
 
@@ -86,7 +92,7 @@ def running(service: Any = None, hosts=LOOPBACK, shown=None, **limits: Any) -> I
     opened = listen("127.0.0.1", 0)
     kept: list[uvicorn.Server] = []
     started = threading.Event()
-    app = create_app(service or Echo(), bounds, hosts, shown)
+    app = create_app(service or Echo(), bounds, hosts, shown, beside)
     thread = threading.Thread(target=serve, args=(app, opened, bounds, started.set, kept.append))
     thread.start()
     try:

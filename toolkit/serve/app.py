@@ -17,7 +17,7 @@ from toolkit.serve.limits import Limits
 from toolkit.serve.logs import LOG
 from toolkit.serve.messages import Parameters, Unfit, prediction, request_types, values
 from toolkit.serve.metrics import Metrics
-from toolkit.serve.refusals import EXAMPLE, SCHEMA, faults, handlers, of_error, refusal
+from toolkit.serve.refusals import EXAMPLE, SCHEMA, Refused, faults, handlers, of_error, refusal
 from toolkit.serve.routes import bodies, openapi, stream
 from toolkit.serve.routes.pipelines import PIPELINES, first
 from toolkit.serve.service import Service
@@ -50,14 +50,14 @@ class _Hosted:
             items: Inputs as messages, or `Unfit`.
             fails: Whether to raise what the model raised, where it failed on every input.
         """
-        read = [_read(item, self.service.inputs) for item in items]
-        good = [given for given, _ in read if given is not None]
+        read = [_read_or_refused(item, self.service.inputs) for item in items]
+        good = [given for given in read if not isinstance(given, Refused)]
         answers = await self.batcher.ask(good) if good else []
         failures = [item for item in answers if isinstance(item, Exception) and not isinstance(item, ToolkitError)]
         if fails and failures and len(failures) == len(answers):
             raise failures[0]
         left = iter(answers)
-        predictions = [_prediction(next(left)) if problem is None else problem for _, problem in read]
+        predictions = [dict(i.detail) if isinstance(i, Refused) else _prediction(next(left)) for i in read]
         self.metrics.reject(sum("problem" in item for item in predictions))
         return predictions
 
@@ -75,7 +75,6 @@ def create_app(
         beside: A second model, whose predictions are at /beside/predict.
     """
     from starlette.applications import Starlette
-    from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
     from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
     from starlette.routing import Route
@@ -125,9 +124,7 @@ def create_app(
     async def explain(request: Any) -> Response:
         """Explain the prediction of one input."""
         asked: Any = await bodies.read(request, requests.why)
-        given, problem = _read(asked.input, service.inputs)
-        if given is None:
-            raise HTTPException(422, problem)  # type: ignore[arg-type]
+        given = _read(asked.input, service.inputs)
         explanation = await batcher.alone(lambda pause: service.explain(given, asked.method, pause, asked.label))
         return reply({"predicted": True} | {key: value for key, value in explanation.items() if value is not None})
 
@@ -144,7 +141,7 @@ def create_app(
             items, several, parameters = _several(ask.inputs), isinstance(ask.inputs, list), ask.parameters or choices()
         predictions = await hosted.predict(items)
         if not several and "problem" in predictions[0]:
-            raise HTTPException(422, predictions[0])  # type: ignore[arg-type]
+            raise Refused(422, predictions[0])
         return reply(pipeline.answer(predictions, parameters, several=several))
 
     async def health(_request: Any) -> Response:
@@ -220,12 +217,10 @@ def _lines(body: bytes, read: Callable[[bytes], Any]) -> Iterator[Any]:
     """Yield the inputs on the lines of a body.
 
     Raises:
-        HTTPException: There are none.
+        Refused: There are none.
     """
-    from starlette.exceptions import HTTPException
-
     if not body.strip():
-        raise HTTPException(422, refusal("The request has no body.", EXAMPLE))  # type: ignore[arg-type]
+        raise Refused(422, refusal("The request has no body.", EXAMPLE))
     return (read(line) for line in io.BytesIO(body) if line.strip())
 
 
@@ -234,14 +229,25 @@ def _fewer(answer: dict[str, Any], parameters: Parameters) -> dict[str, Any]:
     return {**answer, "scores": dict(first(answer["scores"], parameters))} if "scores" in answer else answer
 
 
-def _read(item: Any, inputs: Sequence[Column]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Convert an input to role → value, or return None and the problem with it."""
+def _read(item: Any, inputs: Sequence[Column]) -> dict[str, Any]:
+    """Convert an input to role → value.
+
+    Raises:
+        Refused: It does not fit, or a file is not base64.
+    """
     if isinstance(item, Unfit):
-        return None, refusal(f"The input does not fit: {faults(item.errors, 'it')}", SCHEMA)
+        raise Refused(422, refusal(f"The input does not fit: {faults(item.errors, 'it')}", SCHEMA))
     try:
-        return values(item, inputs), None
+        return values(item, inputs)
     except (binascii.Error, ValueError):
-        return None, refusal("The file is not valid base64.", "Encode the bytes of its file.")
+        raise Refused(422, refusal("The file is not valid base64.", "Encode the bytes of its file.")) from None
+
+
+def _read_or_refused(item: Any, inputs: Sequence[Column]) -> dict[str, Any] | Refused:
+    try:
+        return _read(item, inputs)
+    except Refused as refused:
+        return refused
 
 
 def _prediction(answer: Mapping[str, Any] | Exception) -> dict[str, Any]:

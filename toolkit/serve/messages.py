@@ -184,17 +184,17 @@ def request_types(inputs: Sequence[Column], limits: Limits, parameters: type[Par
         item_type = Annotated[
             either, Discriminator(lambda given: "object" if isinstance(given, dict | whole) else "bare")
         ]
-    fitting = Annotated[item_type, WrapValidator(_or_unfit)]
-    several = Annotated[list[fitting], Field(min_length=1, max_length=limits.inputs), Tag("several")]  # type: ignore[valid-type]
+    fitting: Any = Annotated[item_type, WrapValidator(_or_unfit)]
+    several: Any = Annotated[list[fitting], Field(min_length=1, max_length=limits.inputs), Tag("several")]
     any_number: Any = Union[several, Annotated[item_type, Tag("one")]]  # noqa: UP007
+    which = Discriminator(lambda given: "several" if isinstance(given, list) else "one")
+    asked: Any = Annotated[any_number, which]
+    chosen: Any = parameters | None
     ask = create_model(
         "Ask",
         __config__=CLOSED,
-        inputs=(
-            Annotated[any_number, Discriminator(lambda given: "several" if isinstance(given, list) else "one")],
-            Field(description="Inputs to predict, or one"),
-        ),
-        parameters=(parameters | None, Field(None, description="How predictions are returned")),
+        inputs=(asked, Field(description="Inputs to predict, or one")),
+        parameters=(chosen, Field(None, description="How predictions are returned")),
     )
     why = create_model(
         "Why",

@@ -15,6 +15,20 @@ SHOWN = 5  # faults of one request
 _BRANCHES = ("object", "bare", "several", "one")  # tags in `messages` of the forms of an input, and of inputs
 
 
+class Refused(Exception):
+    """A request that is refused.
+
+    Args:
+        code: Status of the response.
+        detail: Its body.
+    """
+
+    def __init__(self, code: int, detail: Mapping[str, str]) -> None:
+        super().__init__(detail["problem"])
+        self.code = code
+        self.detail = detail
+
+
 def refusal(problem: str, fix: str) -> dict[str, str]:
     """Return the body of an error response."""
     return {"problem": problem, "fix": fix}
@@ -120,14 +134,16 @@ def handlers() -> dict[Any, Callable[..., Any]]:
     """Return what converts each failure to a `Problem`, by its class; tracebacks are only logged."""
     from starlette.exceptions import HTTPException
 
-    async def refused(request: Any, error: HTTPException) -> Any:
-        if isinstance(error.detail, dict):
-            return refusal_response(error.status_code, error.detail, error.headers)
+    async def refused(_request: Any, error: Refused) -> Any:
+        return refusal_response(error.code, error.detail)
+
+    async def unknown(request: Any, error: HTTPException) -> Any:
         path, problem = request.url.path[:200], f"{error.detail}."
         if error.status_code == 404:
             problem = f"There is no route {path}."
         if error.status_code == 405:
-            problem = f"{path} supports {(error.headers or {}).get('Allow', 'another method')}, not {request.method}."
+            methods = sorted((error.headers or {}).get("Allow", "another method").split(", "))
+            problem = f"{path} supports {', '.join(methods)}, not {request.method}."
         fix = "Use POST /predict; GET /openapi.json describes it."
         return refusal_response(error.status_code, refusal(problem, fix), error.headers)
 
@@ -144,7 +160,8 @@ def handlers() -> dict[Any, Callable[..., Any]]:
         return refusal_response(500, refusal("The model failed on this request.", "See the log of the service."))
 
     return {
-        HTTPException: refused,
+        Refused: refused,
+        HTTPException: unknown,
         Overloaded: overloaded,
         Abandoned: late,
         TimeoutError: late,

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,8 @@ from typing import Any
 
 from toolkit.errors import ConfigError, RunError
 from toolkit.serve.limits import Limits
+
+SWITCH = 0.0005  # seconds after which the model's thread gets the interpreter back from requests; 0.005 by default
 
 
 def check_installed() -> None:
@@ -94,10 +97,13 @@ def serve(
     hold(server)
     if threading.current_thread() is threading.main_thread():  # uvicorn raises it again after all responses
         signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
     try:
         with suppress(KeyboardInterrupt):
             server.run()
     finally:
+        sys.setswitchinterval(usual)
         LOG.removeFilter(seldom)
     if not server.started:
         raise RunError("The service could not start.", "See its log above.", id="serve.not-started")

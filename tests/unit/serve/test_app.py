@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.echo import Echo, fetch, post, running
 from toolkit.report.pages.service import page
+from toolkit.serve.limits import Limits
 from toolkit.tasks.inputs.image import IMAGE
 from toolkit.tasks.task import Column
 
@@ -216,7 +217,7 @@ def test_full_queue_gives_503_with_retry_after():
 def test_the_page_holds_the_model_s_name_as_text():
     service = Echo()
     service.name = "<script>alert(1)</script>"
-    shown = page(service.describe(), service.inputs, 100)
+    shown = page(service.describe(), service.inputs, Limits(), {})
     assert "<script>alert" not in shown
     with running(service, shown=shown) as address:
         code, response = fetch(f"{address}/")

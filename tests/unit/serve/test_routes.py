@@ -21,7 +21,6 @@ from toolkit.serve.routes import stream
 from toolkit.serve.routes.pipelines import PIPELINES
 from toolkit.tasks.inputs.image import IMAGE
 from toolkit.tasks.inputs.words import WORDS
-from toolkit.tasks.task import Column
 from toolkit.tasks.targets import (
     generated_text,
     item,
@@ -32,6 +31,7 @@ from toolkit.tasks.targets import (
     token_labels,
     transcript,
 )
+from toolkit.tasks.task import Column
 
 GETS = ("/", "/health", "/info", "/metrics", "/openapi.json", "/docs")
 YES, NO = {"label": "yes", "score": 0.75}, {"label": "no", "score": 0.25}
@@ -65,9 +65,10 @@ def test_a_pipeline_s_client_gets_the_problem_of_an_input(address):
     for bad in ({"inputs": " "}, {"inputs": ""}, {"inputs": 7}, {"inputs": "a", "parameters": {"top_k": 0}}):
         code, response = post(f"{address}/", bad)
         assert (code, set(response)) == (422, {"problem", "fix"})
-    assert "`other` of `parameters` is an unknown key" in post(
-        f"{address}/", {"inputs": "a", "parameters": {"other": 1}}
-    )[1]["problem"]
+    assert (
+        "`other` of `parameters` is an unknown key"
+        in post(f"{address}/", {"inputs": "a", "parameters": {"other": 1}})[1]["problem"]
+    )
 
 
 def test_one_input_and_parameters_on_predict(address):
@@ -82,7 +83,9 @@ def test_the_client_of_huggingface_hub_classifies_texts_and_pictures(address):
     assert only.label == "no"
     service = Echo((Column("image", ("image",), IMAGE),), explains=False)
     service.hub_task = "image-classification"
-    png = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+    png = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    )
     with running(service) as pictures:
         labels = [item.label for item in InferenceClient(model=pictures).image_classification(png)]
         page = urllib.request.Request(f"{pictures}/", png, {"Origin": "http://pages.example", "Content-Type": ""})
@@ -102,7 +105,13 @@ def test_a_sentence_may_be_given_bare_where_words_are_labelled():
 
 def test_every_target_with_a_hub_task_has_a_form():
     kinds = [
-        *(single_label.SINGLE_LABEL, multi_label.MULTI_LABEL, ordinal.ORDINAL, number.NUMBER, token_labels.TOKEN_LABELS),
+        *(
+            single_label.SINGLE_LABEL,
+            multi_label.MULTI_LABEL,
+            ordinal.ORDINAL,
+            number.NUMBER,
+            token_labels.TOKEN_LABELS,
+        ),
         *(generated_text.GENERATED_TEXT, transcript.TRANSCRIPT, item.ITEM),
     ]
     tasks = {task for kind in kinds for task in kind.hub_tasks.values()}
@@ -158,7 +167,9 @@ def test_info_names_model_versions_and_limits(address):
 
 def sample(text: str, name: str, **labels: str) -> float:
     families = text_string_to_metric_families(text)
-    return sum(s.value for family in families for s in family.samples if s.name == name and labels.items() <= s.labels.items())
+    return sum(
+        s.value for family in families for s in family.samples if s.name == name and labels.items() <= s.labels.items()
+    )
 
 
 def test_metrics_count_requests_inputs_and_batches():

@@ -1,1 +1,1 @@
-"""What the routes read and return, beside the messages: bodies, NDJSON, the answers of Hub pipelines, the OpenAPI page."""
+"""What the routes read and return: bodies, NDJSON, the answers of pipelines, and the OpenAPI description."""

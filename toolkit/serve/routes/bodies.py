@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from toolkit.serve.messages import Unfit
-from toolkit.serve.refusals import EXAMPLE, SCHEMA, faults, refusal
+from toolkit.serve.refusals import EXAMPLE, SCHEMA, Refused, faults, refusal
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
@@ -28,32 +28,26 @@ async def read(request: Any, kind: type[Message]) -> Message:
     """Return the body of a request as a message.
 
     Raises:
-        HTTPException: 415 for a body of another type, 422 for one that is not valid.
+        Refused: 415 for a body of another type, 422 for one that is not valid.
     """
-    from starlette.exceptions import HTTPException
-
     body = await request.body()
     media = content_type(request)
     if not body:
-        raise HTTPException(422, refusal("The request has no body.", EXAMPLE))  # type: ignore[arg-type]
+        raise Refused(422, refusal("The request has no body.", EXAMPLE))
     if media != "application/json" and not media.endswith("+json"):
         raise unsupported(media)
     try:
         return kind.model_validate(json.loads(body))
     except ValidationError as error:
-        raise HTTPException(  # type: ignore[arg-type]
-            422, refusal(f"The request does not fit: {faults(error.errors())}", SCHEMA)
-        ) from None
+        raise Refused(422, refusal(f"The request does not fit: {faults(error.errors())}", SCHEMA)) from None
     except (ValueError, RecursionError) as error:
-        raise HTTPException(422, refusal(f"The body is not valid JSON: {_why(error)}.", EXAMPLE)) from None  # type: ignore[arg-type]
+        raise Refused(422, refusal(f"The body is not valid JSON: {_why(error)}.", EXAMPLE)) from None
 
 
 def unsupported(media: str) -> Any:
     """Return the refusal of a body whose media type is not supported."""
-    from starlette.exceptions import HTTPException
-
     named = f"`{media[:200]}`" if media else "missing"
-    return HTTPException(415, refusal(f"The Content-Type is {named}, not JSON.", EXAMPLE))  # type: ignore[arg-type]
+    return Refused(415, refusal(f"The Content-Type is {named}, not JSON.", EXAMPLE))
 
 
 def line(text: bytes, kind: TypeAdapter[Any]) -> Any:

@@ -57,9 +57,7 @@ def document(name: str, requests: Requests, *, explains: bool, pipeline: Pipelin
     predicted = {JSON: schemas.of(Predictions), ndjson: schemas.of(Prediction | Problem)}
     paths: dict[str, Any] = {
         "/predict": {
-            "post": _operation(
-                "Predict inputs, each independently", schemas, predicted, {JSON: asked, ndjson: line}
-            )
+            "post": _operation("Predict inputs, each independently", schemas, predicted, {JSON: asked, ndjson: line})
         },
         "/health": {"get": _operation("The state of the service", schemas, {JSON: schemas.of(Health)})},
         "/info": {"get": _operation("The model, versions and limits", schemas, {JSON: schemas.of(Info)})},
@@ -71,7 +69,7 @@ def document(name: str, requests: Requests, *, explains: bool, pipeline: Pipelin
             "post": _operation("Explain the prediction of one input", schemas, {JSON: explained}, {JSON: why})
         }
     if pipeline is not None:
-        body = {JSON: asked} | dict.fromkeys(files, {"type": "string", "format": "binary"})
+        body = {JSON: asked} | {media: {"type": "string", "format": "binary"} for media in files}
         title = "Predict as a pipeline of transformers does, for clients of Inference Endpoints"
         paths["/"] = {"post": _operation(title, schemas, {JSON: schemas.of(pipeline.response)}, body)}
     return {

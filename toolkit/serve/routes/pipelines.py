@@ -45,13 +45,13 @@ class Pipeline:
     """The form of a task's answers.
 
     Attributes:
-        type: Of the answer to one input.
+        one: Type of the answer to one input.
         shape: (`Prediction`, parameters) → what the pipeline returns for one input.
         parameters: What a client may choose.
         listed: Whether the answer to a single input is a list with it, too.
     """
 
-    type: Any
+    one: Any
     shape: Callable[[Answer, Parameters], Any]
     parameters: type[Parameters] = Parameters
     listed: bool = False
@@ -59,8 +59,8 @@ class Pipeline:
     @property
     def response(self) -> Any:
         """The type of a response."""
-        several = list[self.type | Problem]  # type: ignore[misc,name-defined]
-        return several if self.listed else several | self.type
+        several = list[self.one | Problem]  # type: ignore[name-defined]
+        return several if self.listed else several | self.one
 
     def answer(self, answers: Sequence[Answer], parameters: Parameters, *, several: bool) -> Any:
         """Return the answers to the inputs of a request; an input without a prediction has its problem."""
