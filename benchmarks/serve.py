@@ -1,11 +1,11 @@
 """Throughput of `toolkit serve`: callers with one text a request, one of them against many at a time.
 
-    python -m benchmarks.serve RUN                   one caller and 32 in turns, and the ratio of their medians
+    python -m benchmarks.serve RUN ...               one caller and 32 in turns, and the ratio of their medians
     python -m benchmarks.serve RUN --seconds 1       does everything run?
 
 Each caller keeps its connection, and sends its next text when the answer to the last one is there. The texts are the
 test rows of the run. Callers are in a process of their own that does nothing else; it shares the cores with the
-service, so the ratio is a lower bound of what callers on other machines see.
+service. The processor time of the service for a request is printed beside, as it depends less on what else runs.
 """
 
 import argparse
@@ -20,22 +20,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pyarrow.parquet
 
 from benchmarks.finetune import RESULTS, measure_machine, write
 
 
 @contextmanager
-def serving(run: Path, arguments: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """Start the service; yield its address."""
+def serving(run: Path, arguments: Sequence[str]) -> Iterator[tuple[tuple[str, int], psutil.Process]]:
+    """Start the service; yield its address and its process."""
     words = [sys.executable, "-m", "toolkit", "serve", str(run), "--port", "0", *arguments]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             address = urlsplit(process.stdout.readline().split()[0])
-            yield str(address.hostname), int(address.port or 0)
+            yield (str(address.hostname), int(address.port or 0)), psutil.Process(process.pid)
         finally:
             process.terminate()
 
@@ -71,40 +73,55 @@ async def measure(address: tuple[str, int], sent: Iterator[bytes], callers: int,
     return took
 
 
+def compare(run: Path, callers: int, rounds: int, seconds: float, arguments: Sequence[str]) -> dict[str, Any]:
+    """Measure one caller and many in turns."""
+    rows = pyarrow.parquet.read_table(run / "data" / "test.parquet", columns=["text"])
+    sent = itertools.cycle(requests(rows["text"].to_pylist()))
+    arms = {"one": 1, "many": callers}
+    rates: dict[str, list[float]] = {arm: [] for arm in arms}
+    latencies: dict[str, list[float]] = {arm: [] for arm in arms}
+    processor: dict[str, list[float]] = {arm: [] for arm in arms}
+    with serving(run, arguments) as (address, process):
+        asyncio.run(measure(address, sent, callers, min(2.0, seconds)))  # warms up
+        for number in range(rounds):
+            for arm in sorted(arms, reverse=bool(number % 2)):
+                before = process.cpu_times()
+                took = asyncio.run(measure(address, sent, arms[arm], seconds))
+                after = process.cpu_times()
+                rates[arm].append(len(took) / seconds)
+                latencies[arm] += took
+                processor[arm].append((after.user + after.system - before.user - before.system) / len(took))
+    medians = {arm: statistics.median(values) for arm, values in rates.items()}
+    return {
+        "callers": callers,
+        "requests_per_second": rates,
+        "median_latency": {arm: statistics.median(values) for arm, values in latencies.items()},
+        "processor_seconds": {arm: statistics.median(values) for arm, values in processor.items()},
+        "ratio": medians["many"] / medians["one"],
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", metavar="RUN", type=Path)
+    parser.add_argument("runs", metavar="RUN", type=Path, nargs="+")
     parser.add_argument("--callers", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--batch", default="64")
     parser.add_argument("--output", type=Path, default=RESULTS / "serve-cpu.json")
-    options, others = parser.parse_known_args(arguments)
-    rows = pyarrow.parquet.read_table(options.run / "data" / "test.parquet", columns=["text"])
-    sent = itertools.cycle(requests(rows["text"].to_pylist()))
-    rates: dict[int, list[float]] = {1: [], options.callers: []}
-    latencies: dict[int, list[float]] = {1: [], options.callers: []}
-    with serving(options.run, others) as address:
-        asyncio.run(measure(address, sent, options.callers, min(2.0, options.seconds)))  # warms up
-        for number in range(options.rounds):
-            for callers in (1, options.callers) if number % 2 else (options.callers, 1):
-                took = asyncio.run(measure(address, sent, callers, options.seconds))
-                rates[callers].append(len(took) / options.seconds)
-                latencies[callers] += took
-    for callers, values in rates.items():
-        print(  # noqa: T201
-            f"{callers:3d} callers: {statistics.median(values):7.1f} requests/s (median of {len(values)}), "
-            f"median latency {1000 * statistics.median(latencies[callers]):.1f} ms"
-        )
-    ratio = statistics.median(rates[options.callers]) / statistics.median(rates[1])
-    print(f"ratio of the medians: {ratio:.2f}")  # noqa: T201
-    record = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": measure_machine(),
-        "requests_per_second": {str(callers): values for callers, values in rates.items()},
-        "median_seconds": {str(callers): statistics.median(values) for callers, values in latencies.items()},
-        "ratio": ratio,
-    }
+    options = parser.parse_args(arguments)
+    record: dict[str, Any] = {"date": datetime.now(UTC).date().isoformat(), "machine": measure_machine(), "runs": {}}
+    for run in options.runs:
+        result = compare(run, options.callers, options.rounds, options.seconds, ["--batch", options.batch])
+        record["runs"][run.resolve().name] = result
+        for arm, rates in result["requests_per_second"].items():
+            print(  # noqa: T201
+                f"{run.name}, {arm}: {statistics.median(rates):.1f} requests/s (median of {len(rates)}), latency "
+                f"{1000 * result['median_latency'][arm]:.1f} ms, processor time of the service for a request "
+                f"{1000 * result['processor_seconds'][arm]:.2f} ms"
+            )
+        print(f"{run.name}: ratio of the medians {result['ratio']:.2f}")  # noqa: T201
     write(record, options.output)
     return 0
 

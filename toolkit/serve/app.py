@@ -3,7 +3,7 @@
 import base64
 import binascii
 import io
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -175,23 +175,41 @@ def create_app(
                 yield
 
     help_page = reference(described)
-    routes = [
-        Route("/", root, methods=["GET", *(["POST"] if pipeline is not None else [])]),
-        Route("/predict", predict, methods=["POST"]),
-        Route("/health", health),
-        Route("/info", info),
-        Route("/metrics", measured),
-        Route("/openapi.json", documented),
-        Route("/docs", docs),
-    ]
-    if service.explainer is not None:
-        routes.append(Route("/explain", explain, methods=["POST"]))
-    if second is not None:
-        routes.append(Route("/beside/predict", predict_beside, methods=["POST"]))
+    handlers_of = {
+        "/": (root, ["GET", *(["POST"] if pipeline is not None else [])]),
+        "/predict": (predict, ["POST"]),
+        "/health": (health, ["GET"]),
+        "/info": (info, ["GET"]),
+        "/metrics": (measured, ["GET"]),
+        "/openapi.json": (documented, ["GET"]),
+        "/docs": (docs, ["GET"]),
+        **({"/explain": (explain, ["POST"])} if service.explainer is not None else {}),
+        **({"/beside/predict": (predict_beside, ["POST"])} if second is not None else {}),
+    }
+    routes = [Route(path, _Endpoint(handler), methods=methods) for path, (handler, methods) in handlers_of.items()]
     guards = [Middleware(metrics.around), Middleware(Guard, limits=limits, hosts=hosts)]
     app = Starlette(routes=routes, middleware=guards, exception_handlers=handlers(), lifespan=lifespan)
     app.router.redirect_slashes = False
     return app
+
+
+class _Endpoint:
+    """A route without Starlette's own handling of exceptions around it, as the application handles all of them.
+
+    Args:
+        handle: Request → response.
+    """
+
+    def __init__(self, handle: Callable[[Any], Awaitable[Any]]) -> None:
+        from starlette.requests import Request
+
+        self._handle = handle
+        self._request = Request
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        response = await self._handle(self._request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 _BYTES = "application/octet-stream"

@@ -68,7 +68,8 @@ class Guard:
                 return await receive()
             left = began + self.limits.seconds + seen / self.limits.bytes_per_second - time.monotonic()
             try:
-                message = await asyncio.wait_for(receive(), left)
+                async with asyncio.timeout(left):
+                    message = await receive()
             except TimeoutError:
                 raise Refused(408, too_late()) from None
             whole = not message.get("more_body", False)
