@@ -4,7 +4,7 @@ import base64
 import binascii
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,12 @@ from toolkit.tasks.task import Column
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+PATHS = ("/", "/predict", "/explain", "/health", "/info", "/metrics", "/openapi.json", "/docs", "/beside/predict")
+METRICS = "text/plain; version=1.0.0"  # the text format of Prometheus
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
+
+
+_Queue = Batcher[Mapping[str, Any], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class _Hosted:
     """
 
     service: Service
-    batcher: Batcher[Mapping[str, Any], dict[str, Any]]
+    batcher: _Queue
     metrics: Metrics
 
     async def predict(self, items: Sequence[Any], *, fails: bool = True) -> list[dict[str, Any]]:
@@ -76,121 +81,154 @@ def create_app(
     """
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
-    from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
     from starlette.routing import Route
 
-    from toolkit.report.pages.service import reference
-
-    pipeline = PIPELINES.get(service.hub_task or "")
-    choices = Parameters if pipeline is None else pipeline.parameters
-    requests = request_types(service.inputs, limits, choices)
-    file = _only_file(service.inputs)
-    described = openapi.document(
-        service.name,
-        requests,
-        explains=service.explainer is not None,
-        pipeline=pipeline,
-        files=[] if file is None else [f"{file.kind.name}/*", _BYTES],
-    )
-    metrics = Metrics([*described["paths"], "/", "/docs", "/openapi.json", "/beside/predict"])
-    batcher: Batcher[Mapping[str, Any], dict[str, Any]] = Batcher(metrics.timed(service.answer), limits)
+    metrics = Metrics(PATHS)
+    batcher: _Queue = Batcher(metrics.timed(service.answer), limits)
     metrics.watch(lambda: batcher.waiting)
-    hosted = _Hosted(service, batcher, metrics)
-    second = None if beside is None else _Hosted(beside, Batcher(beside.answer, limits, batcher.thread), metrics)
-
-    def reply(answer: Any) -> Response:
-        return Response(stream.compact(answer), media_type="application/json")
-
-    async def predict(request: Any, model: _Hosted = hosted) -> Response:
-        """Predict one or more inputs, each independently."""
-        if bodies.wants_lines(request):
-            if bodies.content_type(request) in bodies.NDJSON:
-                items = _lines(await request.body(), partial(bodies.line, kind=requests.line))
-            else:
-                items = iter(_several((await bodies.read(request, requests.ask)).inputs))  # type: ignore[attr-defined]
-            written = await stream.lines(items, partial(model.predict, fails=False), limits.batch)
-            return StreamingResponse(written, media_type=bodies.NDJSON[0])
-        ask: Any = await bodies.read(request, requests.ask)
-        predictions = await model.predict(_several(ask.inputs))
-        if ask.parameters is not None:
-            predictions = [_fewer(item, ask.parameters) for item in predictions]
-        return reply({"model": model.service.name, "predictions": predictions})
-
-    async def predict_beside(request: Any) -> Response:
-        """Predict with the second model."""
-        assert second is not None
-        return await predict(request, second)
-
-    async def explain(request: Any) -> Response:
-        """Explain the prediction of one input."""
-        asked: Any = await bodies.read(request, requests.why)
-        given = _read(asked.input, service.inputs)
-        explanation = await batcher.alone(lambda pause: service.explain(given, asked.method, pause, asked.label))
-        return reply({"predicted": True} | {key: value for key, value in explanation.items() if value is not None})
-
-    async def root(request: Any) -> Response:
-        """Show the page; answer clients of pipelines."""
-        if request.method != "POST":
-            return RedirectResponse("docs") if page is None else HTMLResponse(page)
-        assert pipeline is not None
-        several, parameters = False, choices()
-        if file is not None and _is_file(request, file):
-            items: Sequence[Any] = [base64.b64encode(await request.body()).decode()]
-        else:
-            ask: Any = await bodies.read(request, requests.ask)
-            items, several, parameters = _several(ask.inputs), isinstance(ask.inputs, list), ask.parameters or choices()
-        predictions = await hosted.predict(items)
-        if not several and "problem" in predictions[0]:
-            raise Refused(422, predictions[0])
-        return reply(pipeline.answer(predictions, parameters, several=several))
-
-    async def health(_request: Any) -> Response:
-        """Return the state of the service."""
-        state = {"status": "ok", **service.describe(), "waiting": batcher.waiting, "version": toolkit.__version__}
-        return reply(state)
-
-    async def info(_request: Any) -> Response:
-        """Return the model, versions and limits."""
-        return reply({**service.info(), "limits": limits.model_dump()})
-
-    async def measured(_request: Any) -> Response:
-        """Return the metrics."""
-        return Response(metrics.text(), media_type="text/plain; version=1.0.0")
-
-    async def documented(_request: Any) -> Response:
-        """Return the description of the service."""
-        return reply(described)
-
-    async def docs(_request: Any) -> Response:
-        """Show the description as a page."""
-        return HTMLResponse(help_page)
+    routes = _Routes(_Hosted(service, batcher, metrics), limits, page)
+    paths: dict[str, tuple[Callable[[Any], Awaitable[Any]], list[str]]] = {
+        "/": (routes.root, ["GET", *(["POST"] if routes.pipeline is not None else [])]),
+        "/predict": (routes.predict, ["POST"]),
+        "/health": (routes.health, ["GET"]),
+        "/info": (routes.info, ["GET"]),
+        "/metrics": (routes.metrics, ["GET"]),
+        "/openapi.json": (routes.openapi, ["GET"]),
+        "/docs": (routes.docs, ["GET"]),
+    }
+    if service.explainer is not None:
+        paths["/explain"] = (routes.explain, ["POST"])
+    queues = [batcher]
+    if beside is not None:
+        second = _Hosted(beside, Batcher(beside.answer, limits, batcher.thread), metrics)
+        queues.append(second.batcher)
+        paths["/beside/predict"] = (partial(routes.predict, model=second), ["POST"])
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        if second is None:
-            async with batcher:
-                yield
-        else:
-            async with batcher, second.batcher:
-                yield
+        async with AsyncExitStack() as running:
+            for queue in queues:
+                await running.enter_async_context(queue)
+            yield
 
-    help_page = reference(described)
-    handlers_of = {
-        "/": (root, ["GET", *(["POST"] if pipeline is not None else [])]),
-        "/predict": (predict, ["POST"]),
-        "/health": (health, ["GET"]),
-        "/info": (info, ["GET"]),
-        "/metrics": (measured, ["GET"]),
-        "/openapi.json": (documented, ["GET"]),
-        "/docs": (docs, ["GET"]),
-        **({"/explain": (explain, ["POST"])} if service.explainer is not None else {}),
-        **({"/beside/predict": (predict_beside, ["POST"])} if second is not None else {}),
-    }
-    routes = [Route(path, _Endpoint(handler), methods=methods) for path, (handler, methods) in handlers_of.items()]
-    guards = [Middleware(metrics.around), Middleware(Guard, limits=limits, hosts=hosts)]
-    app = Starlette(routes=routes, middleware=guards, exception_handlers=handlers(), lifespan=lifespan)
+    app = Starlette(
+        routes=[Route(path, _Endpoint(handle), methods=methods) for path, (handle, methods) in paths.items()],
+        middleware=[Middleware(metrics.around), Middleware(Guard, limits=limits, hosts=hosts)],
+        exception_handlers=handlers(),
+        lifespan=lifespan,
+    )
     app.router.redirect_slashes = False
     return app
+
+
+class _Routes:
+    """What each route does.
+
+    Args:
+        hosted: The model.
+        limits: Limits of a request.
+        page: HTML to show at /, if any.
+    """
+
+    def __init__(self, hosted: _Hosted, limits: Limits, page: str | None) -> None:
+        from toolkit.report.pages.service import reference
+
+        service = hosted.service
+        self._hosted, self._limits, self._page = hosted, limits, page
+        self.pipeline = PIPELINES.get(service.hub_task or "")
+        self._choices = Parameters if self.pipeline is None else self.pipeline.parameters
+        self._requests = request_types(service.inputs, limits, self._choices)
+        self._file = _only_file(service.inputs)
+        self._described = openapi.document(
+            service.name,
+            self._requests,
+            explains=service.explainer is not None,
+            pipeline=self.pipeline,
+            files=[] if self._file is None else [f"{self._file.kind.name}/*", _BYTES],
+        )
+        self._reference = reference(self._described)
+
+    async def predict(self, request: Any, model: _Hosted | None = None) -> Any:
+        """Predict one or more inputs, each independently."""
+        from starlette.responses import StreamingResponse
+
+        model = model or self._hosted
+        if bodies.content_type(request) in bodies.NDJSON:
+            items, chosen = _lines(await request.body(), partial(bodies.line, kind=self._requests.line)), None
+        else:
+            ask: Any = await bodies.read(request, self._requests.ask)
+            items, chosen = iter(_several(ask.inputs)), ask.parameters
+        if not bodies.wants_lines(request):
+            return _reply({"model": model.service.name, "predictions": _fewer(await model.predict([*items]), chosen)})
+
+        async def some(chunk: Sequence[Any]) -> list[dict[str, Any]]:
+            return _fewer(await model.predict(chunk, fails=False), chosen)
+
+        return StreamingResponse(await stream.lines(items, some, self._limits.batch), media_type=bodies.NDJSON[0])
+
+    async def explain(self, request: Any) -> Any:
+        """Explain the prediction of one input."""
+        asked: Any = await bodies.read(request, self._requests.why)
+        service = self._hosted.service
+        given = _read(asked.input, service.inputs)
+        explanation = await self._hosted.batcher.alone(
+            lambda pause: service.explain(given, asked.method, pause, asked.label)
+        )
+        return _reply({"predicted": True} | {key: value for key, value in explanation.items() if value is not None})
+
+    async def root(self, request: Any) -> Any:
+        """Show the page; answer clients of pipelines."""
+        from starlette.responses import HTMLResponse, RedirectResponse
+
+        if request.method != "POST" or self.pipeline is None:
+            return RedirectResponse("docs") if self._page is None else HTMLResponse(self._page)
+        several, parameters = False, self._choices()
+        if self._file is not None and _is_file(request, self._file):
+            items: Sequence[Any] = [base64.b64encode(await request.body()).decode()]
+        else:
+            ask: Any = await bodies.read(request, self._requests.ask)
+            items, several, parameters = (
+                _several(ask.inputs),
+                isinstance(ask.inputs, list),
+                ask.parameters or parameters,
+            )
+        predictions = await self._hosted.predict(items)
+        if not several and "problem" in predictions[0]:
+            raise Refused(422, predictions[0])
+        return _reply(self.pipeline.answer(predictions, parameters, several=several))
+
+    async def health(self, _request: Any) -> Any:
+        """Return the state of the service."""
+        state = self._hosted.service.describe()
+        return _reply(
+            {"status": "ok", **state, "waiting": self._hosted.batcher.waiting, "version": toolkit.__version__}
+        )
+
+    async def info(self, _request: Any) -> Any:
+        """Return the model, versions and limits."""
+        return _reply({**self._hosted.service.info(), "limits": self._limits.model_dump()})
+
+    async def metrics(self, _request: Any) -> Any:
+        """Return the metrics."""
+        from starlette.responses import Response
+
+        return Response(self._hosted.metrics.text(), media_type=METRICS)
+
+    async def openapi(self, _request: Any) -> Any:
+        """Return the description of the service."""
+        return _reply(self._described)
+
+    async def docs(self, _request: Any) -> Any:
+        """Show the description as a page."""
+        from starlette.responses import HTMLResponse
+
+        return HTMLResponse(self._reference)
+
+
+def _reply(answer: Any) -> Any:
+    from starlette.responses import Response
+
+    return Response(stream.compact(answer), media_type="application/json")
 
 
 class _Endpoint:
@@ -242,9 +280,14 @@ def _lines(body: bytes, read: Callable[[bytes], Any]) -> Iterator[Any]:
     return (read(line) for line in io.BytesIO(body) if line.strip())
 
 
-def _fewer(answer: dict[str, Any], parameters: Parameters) -> dict[str, Any]:
+def _fewer(answers: list[dict[str, Any]], parameters: Parameters | None) -> list[dict[str, Any]]:
     """Leave out the scores of less probable classes, as far as the request says so."""
-    return {**answer, "scores": dict(first(answer["scores"], parameters))} if "scores" in answer else answer
+    if parameters is None:
+        return answers
+    return [
+        {**answer, "scores": dict(first(answer["scores"], parameters))} if "scores" in answer else answer
+        for answer in answers
+    ]
 
 
 def _read(item: Any, inputs: Sequence[Column]) -> dict[str, Any]:

@@ -226,6 +226,9 @@ def test_a_list_is_streamed_where_lines_are_accepted(address):
     body = json.dumps({"inputs": ["good!", 7, "dull"]}).encode()
     first, wrong, last = lines(address, body, "application/json", Accept="application/x-ndjson, application/json;q=0.5")
     assert (first["prediction"], last["prediction"], set(wrong)) == ("yes", "no", {"problem", "fix"})
+    body = json.dumps({"inputs": "good!", "parameters": {"top_k": 1}}).encode()
+    (only,) = lines(address, body, "application/json", Accept="application/x-ndjson")
+    assert only["scores"] == {"yes": 0.75}
 
 
 def test_no_lines_and_too_many_bytes_are_refused(address):
