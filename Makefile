@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-all test-gpu bench bench-evaluate bench-gpu check docs format clean
+.PHONY: help setup demo test test-all test-gpu bench bench-evaluate bench-serve bench-gpu check docs format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ bench: $(READY) ## Measure training speed against other toolkits, and the cost o
 bench-evaluate: $(READY) ## Measure evaluation and prediction against the pipeline of transformers, on the run RUN
 	$(BIN)/python -m benchmarks.evaluate $(RUN)
 	$(BIN)/python -m benchmarks.predict $(RUN)
+
+bench-serve: $(READY) ## Measure the throughput of `toolkit serve` with one caller and with many, on the run RUN
+	$(BIN)/python -m benchmarks.serve $(RUN)
 
 bench-gpu: $(READY) ## Measure training on a GPU against the tuned Trainer
 	$(BIN)/python -m benchmarks.gpu

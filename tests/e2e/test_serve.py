@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import InferenceClient
 
 from tests.e2e.conftest import Made
 from tests.support.browser import CHROMIUM, browser
@@ -49,6 +50,42 @@ def test_folder_is_served_locally_with_explanations(made: Made, tmp_path: Path) 
             assert json.load(health)["model"] == "model"  # no folder of this machine
         with pytest.raises(OSError, match="refused"):
             socket.create_connection((other_address(), int(address.rpartition(":")[2])), timeout=5)
+
+
+def test_all_ways_to_ask_give_the_same_predictions(made: Made, tmp_path: Path) -> None:
+    """As JSON, as lines and as a client of Inference Endpoints; with sets of classes."""
+    texts = pq.read_table(made.run / "predictions.parquet")["text"].to_pylist()[:20]
+    with serving("serve", made.run, "--sets", "0.8", "--batch", "8", cwd=tmp_path, env=made.env) as address:
+        code, response = post(f"{address}/predict", {"inputs": texts})
+        body = "\n".join(map(json.dumps, texts)).encode()
+        lines = urllib.request.Request(f"{address}/predict", body, {"Content-Type": "application/x-ndjson"})
+        with urllib.request.urlopen(lines) as answer:
+            streamed = [json.loads(line) for line in answer]
+        classes = [InferenceClient(f"{address}/").text_classification(text) for text in texts[:3]]
+        with urllib.request.urlopen(f"{address}/info") as answer:
+            info = json.load(answer)
+    assert code == 200
+    predictions = response["predictions"]
+    keys = ("prediction", "columns")
+    assert [[item[key] for key in keys] for item in streamed] == [[item[key] for key in keys] for item in predictions]
+    assert all(item["prediction"] in item["columns"]["set"] for item in predictions if item["columns"]["set"])
+    assert any(item["columns"]["set"] for item in predictions)
+    for item, (first, second) in zip(predictions, classes, strict=False):
+        assert first.label == item["prediction"]
+        assert item["scores"][first.label] == pytest.approx(first.score, abs=1e-4)
+        assert first.score >= second.score
+    assert (info["hub_task"], info["sets"], info["max_error"]) == ("text-classification", 0.8, None)
+    assert info["versions"]["torch"]
+    assert info["limits"]["batch"] == 8
+
+
+def test_a_share_that_is_none_is_refused(made: Made, tmp_path: Path) -> None:
+    outcome = toolkit(
+        *("app", made.run, "--beside", made.run, "--max-error", "1.5", "--no-browser", "--port", "0"),
+        cwd=tmp_path, env=made.env,
+    )  # fmt: skip
+    assert outcome.code == 2
+    assert "[config.out-of-range]" in outcome.err
 
 
 def other_address() -> str:

@@ -112,6 +112,17 @@ class Page:
         node = self._ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self._ask("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
 
+    def download(self, selector: str, folder: Path) -> Path:
+        """Click a link that downloads a file, and return the file."""
+        self._ask("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        file = folder / self.evaluate(f"document.querySelector('{selector}').download")
+        self.evaluate(f"document.querySelector('{selector}').click()")
+        end = time.monotonic() + 30
+        while not file.exists():
+            assert time.monotonic() < end, "nothing was downloaded"
+            time.sleep(0.05)
+        return file
+
     def dark(self, wanted: bool) -> None:
         """Prefer a colour scheme."""
         value = "dark" if wanted else "light"

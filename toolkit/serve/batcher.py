@@ -59,15 +59,21 @@ class Batcher(Generic[Input, Answer]):
     Args:
         answer: Inputs → a prediction of each. Runs on the model's thread.
         limits: How many inputs make a batch, how many may wait, and for how long.
+        thread: The model's thread, where it is that of another batcher.
     """
 
-    def __init__(self, answer: Callable[[Sequence[Input]], Sequence[Answer]], limits: Limits) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Input]], Sequence[Answer]],
+        limits: Limits,
+        thread: ThreadPoolExecutor | None = None,
+    ) -> None:
         self._answer = answer
         self._limits = limits
         self._inputs: deque[_Job[Input]] = deque()
         self._alone: deque[_Job[Input]] = deque()
         self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self.thread = thread or ThreadPoolExecutor(1, thread_name_prefix="model")
         self._worker: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Batcher[Input, Answer]":
@@ -81,7 +87,7 @@ class Batcher(Generic[Input, Answer]):
             self._worker.cancel()
         for job in (*self._inputs, *self._alone):
             job.done.cancel()
-        await asyncio.to_thread(self._thread.shutdown)
+        await asyncio.to_thread(self.thread.shutdown)
 
     @property
     def waiting(self) -> int:
@@ -205,4 +211,4 @@ class Batcher(Generic[Input, Answer]):
             loop.call_soon_threadsafe(self._deliver, pieces, self._answers(pieces))
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.get_running_loop().run_in_executor(self.thread, work)

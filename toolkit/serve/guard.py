@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from toolkit.serve.limits import Limits
-from toolkit.serve.refusals import refusal_response, too_busy, too_large, too_late, unknown_host
+from toolkit.serve.refusals import Refused, refusal_response, too_busy, too_large, too_late, unknown_host
 
 _PORT = re.compile(r":\d*$")
 PATIENCE = 5.0  # seconds for the rest of a refused request: a client that is cut off while sending sees no response
@@ -59,8 +59,6 @@ class Guard:
 
     def _counted(self, receive: Any) -> Any:
         """Limit the size of the body, before it is in memory, and the time to receive it."""
-        from fastapi import HTTPException
-
         seen, whole = 0, False
         began = time.monotonic()
 
@@ -70,13 +68,14 @@ class Guard:
                 return await receive()
             left = began + self.limits.seconds + seen / self.limits.bytes_per_second - time.monotonic()
             try:
-                message = await asyncio.wait_for(receive(), left)
+                async with asyncio.timeout(left):
+                    message = await receive()
             except TimeoutError:
-                raise HTTPException(408, too_late()) from None
+                raise Refused(408, too_late()) from None
             whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > self.limits.body_bytes:
-                raise HTTPException(413, too_large(self.limits.body_bytes))
+                raise Refused(413, too_large(self.limits.body_bytes))
             return message
 
         return counted

@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     JsonValue,
     Tag,
+    TypeAdapter,
     ValidationError,
     WrapValidator,
     create_model,
@@ -31,10 +32,11 @@ class Problem(BaseModel):
 
 
 class Prediction(BaseModel):
-    """The prediction of one input."""
+    """The prediction of one input; keys without a value are left out."""
 
     prediction: JsonValue = Field(
-        description="The class, the classes, the number, the generated text, a class for each word, or what else"
+        description="The class, the classes, the number, the generated text, a class for each word, or what else; null "
+        "where the model abstains"
     )
     score: float | None = Field(None, description="Probability of the prediction")
     calibrated_score: float | None = Field(
@@ -109,10 +111,63 @@ class Health(BaseModel):
     version: str
 
 
-def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseModel], type[BaseModel]]:
-    """Return the types of the requests /predict and /explain for a recipe: a field for each input column.
+class Asked(BaseModel):
+    """A column of an input."""
 
-    With a single column, its bare value may replace an input. An input of /predict that does not fit
+    name: str
+    kind: str
+    required: bool
+
+
+class Info(BaseModel):
+    """The model, the versions of what runs it, and the limits of a request."""
+
+    model: str
+    task: str
+    hub_task: str | None = Field(description="The Hub's name of the task, whose clients `POST /` answers")
+    labels: list[str]
+    inputs: list[Asked]
+    device: str
+    calibrated: bool
+    explains: bool
+    max_error: float | None = Field(description="Share of the given predictions that may be wrong; others are withheld")
+    sets: float | None = Field(description="Share of the inputs whose set of classes contains the true class")
+    max_length: int | None = Field(description="Maximum number of tokens; longer inputs are cut")
+    versions: dict[str, str]
+    limits: Limits
+
+
+class Parameters(BaseModel):
+    """How predictions are returned."""
+
+    model_config = CLOSED
+
+
+class Ranked(Parameters):
+    """How predictions of classes are returned."""
+
+    top_k: int | None = Field(None, ge=1, description="How many of the most probable classes are returned")
+
+
+@dataclass(frozen=True)
+class Requests:
+    """The types of requests.
+
+    Attributes:
+        ask: For predictions, of one or several inputs.
+        why: For an explanation.
+        line: One line of a request in NDJSON: an input that may be `Unfit`.
+    """
+
+    ask: type[BaseModel]
+    why: type[BaseModel]
+    line: TypeAdapter[Any]
+
+
+def request_types(inputs: Sequence[Column], limits: Limits, parameters: type[Parameters] = Parameters) -> Requests:
+    """Return the types of requests for a recipe: a field for each input column.
+
+    With a single column, its bare value may replace an input. Of several inputs for /predict, one that does not fit
     is `Unfit`, and the others are predicted.
     """
     fields: dict[str, Any] = {}
@@ -129,13 +184,17 @@ def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseMo
         item_type = Annotated[
             either, Discriminator(lambda given: "object" if isinstance(given, dict | whole) else "bare")
         ]
+    fitting: Any = Annotated[item_type, WrapValidator(_or_unfit)]
+    several: Any = Annotated[list[fitting], Field(min_length=1, max_length=limits.inputs), Tag("several")]
+    any_number: Any = Union[several, Annotated[item_type, Tag("one")]]  # noqa: UP007
+    which = Discriminator(lambda given: "several" if isinstance(given, list) else "one")
+    asked: Any = Annotated[any_number, which]
+    chosen: Any = parameters | None
     ask = create_model(
         "Ask",
         __config__=CLOSED,
-        inputs=(
-            list[Annotated[item_type, WrapValidator(_or_unfit)]],
-            Field(min_length=1, max_length=limits.inputs, description="Input to predict"),
-        ),
+        inputs=(asked, Field(description="Inputs to predict, or one")),
+        parameters=(chosen, Field(None, description="How predictions are returned")),
     )
     why = create_model(
         "Why",
@@ -144,7 +203,7 @@ def request_types(inputs: Sequence[Column], limits: Limits) -> tuple[type[BaseMo
         method=(str | None, Field(None, description="Explanation method; by default the most faithful measured one")),
         label=(str | None, Field(None, description="Class to explain; by default the most probable one predicted")),
     )
-    return ask, why
+    return Requests(ask, why, TypeAdapter(fitting))
 
 
 def values(item: Any, inputs: Sequence[Column]) -> dict[str, Any]:
@@ -163,16 +222,21 @@ def values(item: Any, inputs: Sequence[Column]) -> dict[str, Any]:
     return given
 
 
-def prediction(answer: Mapping[str, Any]) -> Prediction:
-    """Convert a row that `Predictor` predicted to a response."""
-    prefix = "score: "
-    scores = {key.removeprefix(prefix): value for key, value in answer.items() if key.startswith(prefix)}
-    known = ("prediction", "score", "calibrated_score", "problem")
-    own = {key: value for key, value in answer.items() if key not in known and not key.startswith(prefix)}
-    return Prediction(
-        prediction=answer["prediction"],
-        score=answer.get("score"),
-        calibrated_score=answer.get("calibrated_score"),
-        scores=scores or None,
-        columns=own or None,
-    )
+_PREFIX = "score: "
+_KNOWN = ("prediction", "score", "calibrated_score", "problem")
+
+
+def prediction(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert a row that `Predictor` predicted to a `Prediction`, as JSON."""
+    scores = {key.removeprefix(_PREFIX): value for key, value in answer.items() if key.startswith(_PREFIX)}
+    own = {key: value for key, value in answer.items() if key not in _KNOWN and not key.startswith(_PREFIX)}
+    further = {
+        "score": answer.get("score"),
+        "calibrated_score": answer.get("calibrated_score"),
+        "scores": scores or None,
+        "columns": own or None,
+    }
+    return {
+        "prediction": answer["prediction"],
+        **{key: value for key, value in further.items() if value is not None},
+    }

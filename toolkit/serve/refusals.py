@@ -2,20 +2,31 @@
 
 import http
 import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from toolkit.errors import ToolkitError
 from toolkit.serve.batcher import Abandoned, Overloaded
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 RETRY_SECONDS = 1
 SCHEMA = "See GET /openapi.json for the schema."
 EXAMPLE = 'Send JSON with Content-Type: application/json, such as {"inputs": [...]}; ' + SCHEMA
 SHOWN = 5  # faults of one request
-_BRANCHES = ("object", "bare")  # the tags in `messages` of the two forms of an input
+_BRANCHES = ("object", "bare", "several", "one")  # tags in `messages` of the forms of an input, and of inputs
+
+
+class Refused(Exception):
+    """A request that is refused.
+
+    Args:
+        code: Status of the response.
+        detail: Its body.
+    """
+
+    def __init__(self, code: int, detail: Mapping[str, str]) -> None:
+        super().__init__(detail["problem"])
+        self.code = code
+        self.detail = detail
 
 
 def refusal(problem: str, fix: str) -> dict[str, str]:
@@ -30,7 +41,7 @@ def of_error(error: ToolkitError) -> dict[str, str]:
 
 def refusal_response(code: int, detail: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Any:
     """Return an error response."""
-    from fastapi.responses import JSONResponse
+    from starlette.responses import JSONResponse
 
     return JSONResponse(detail, code, headers=headers)
 
@@ -65,6 +76,11 @@ def too_late() -> dict[str, str]:
     return refusal("The request did not arrive in time.", "Send it again.")
 
 
+def too_long() -> dict[str, str]:
+    """Refuse a request whose predictions take too long."""
+    return refusal("The request took too long.", "Send fewer or shorter inputs per request.")
+
+
 def raw(code: int, detail: Mapping[str, str]) -> bytes:
     """Return an error response as raw bytes, for connections without a readable request."""
     body = json.dumps(detail).encode()
@@ -89,8 +105,6 @@ def faults(errors: Sequence[Any], whole: str = "the body") -> str:
 
 def _fault(error: Mapping[str, Any], whole: str) -> str:
     kind, context = error["type"], error.get("ctx", {})
-    if kind == "json_invalid":
-        return f"the body is not JSON: {context.get('error', error['msg'])}, at character {int(error['loc'][-1]) + 1}"
     words = {
         "missing": "is missing",
         "extra_forbidden": "is an unknown key",
@@ -116,52 +130,41 @@ def _place(where: Sequence[str | int], whole: str) -> str:
     return " of ".join(reversed(shown))
 
 
-def answer_refusals(app: "FastAPI") -> None:
-    """Convert every failure to a `Problem`; tracebacks are only logged."""
-    from fastapi import HTTPException, Request
-    from fastapi.exceptions import RequestValidationError
-    from starlette.exceptions import HTTPException as Refused
+def handlers() -> dict[Any, Callable[..., Any]]:
+    """Return what converts each failure to a `Problem`, by its class; tracebacks are only logged."""
+    from starlette.exceptions import HTTPException
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Any:
-        details = error.errors()
-        whole = tuple(details[0]["loc"]) == ("body",)
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if whole and details[0]["type"] == "missing":
-            return refusal_response(422, refusal("The request has no body.", EXAMPLE))
-        if whole and kind != "application/json" and not kind.endswith("+json"):
-            named = f"`{kind[:200]}`" if kind else "missing"
-            return refusal_response(415, refusal(f"The Content-Type is {named}, not JSON.", EXAMPLE))
-        return refusal_response(422, refusal(f"The request does not fit: {faults(details)}", SCHEMA))
+    async def refused(_request: Any, error: Refused) -> Any:
+        return refusal_response(error.code, error.detail)
 
-    @app.exception_handler(Refused)
-    async def refused(request: Request, error: HTTPException) -> Any:
-        if isinstance(error.detail, dict):
-            return refusal_response(error.status_code, error.detail, error.headers)
-        if error.status_code == 400:  # FastAPI's, for a body that Python's parser rejects
-            sentence = "The body is not valid JSON: its bytes are not UTF-8, or it is nested too deep."
-            return refusal_response(422, refusal(sentence, EXAMPLE))
+    async def unknown(request: Any, error: HTTPException) -> Any:
         path, problem = request.url.path[:200], f"{error.detail}."
         if error.status_code == 404:
             problem = f"There is no route {path}."
         if error.status_code == 405:
-            problem = f"{path} supports {(error.headers or {}).get('Allow', 'another method')}, not {request.method}."
+            methods = sorted((error.headers or {}).get("Allow", "another method").split(", "))
+            problem = f"{path} supports {', '.join(methods)}, not {request.method}."
         fix = "Use POST /predict; GET /openapi.json describes it."
         return refusal_response(error.status_code, refusal(problem, fix), error.headers)
 
-    @app.exception_handler(Overloaded)
-    async def overloaded(_request: Request, _error: Overloaded) -> Any:
+    async def overloaded(_request: Any, _error: Overloaded) -> Any:
         return too_busy()
 
-    @app.exception_handler(Abandoned)
-    @app.exception_handler(TimeoutError)
-    async def late(_request: Request, _error: Exception) -> Any:
-        return refusal_response(504, refusal("The request took too long.", "Send fewer or shorter inputs per request."))
+    async def late(_request: Any, _error: Exception) -> Any:
+        return refusal_response(504, too_long())
 
-    @app.exception_handler(ToolkitError)
-    async def impossible(_request: Request, error: ToolkitError) -> Any:
+    async def impossible(_request: Any, error: ToolkitError) -> Any:
         return refusal_response(422, of_error(error))
 
-    @app.exception_handler(Exception)
-    async def failed(_request: Request, _error: Exception) -> Any:
+    async def failed(_request: Any, _error: Exception) -> Any:
         return refusal_response(500, refusal("The model failed on this request.", "See the log of the service."))
+
+    return {
+        Refused: refused,
+        HTTPException: unknown,
+        Overloaded: overloaded,
+        Abandoned: late,
+        TimeoutError: late,
+        ToolkitError: impossible,
+        Exception: failed,
+    }

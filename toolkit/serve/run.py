@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,16 +11,19 @@ from typing import Any
 from toolkit.errors import ConfigError, RunError
 from toolkit.serve.limits import Limits
 
+SWITCH = 0.0005  # seconds after which the model's thread gets the interpreter back from requests; 0.005 by default
+
 
 def check_installed() -> None:
     """Refuse to start where packages for serving are not installed.
 
     Raises:
-        ConfigError: FastAPI or uvicorn is missing.
+        ConfigError: A package is missing.
     """
     import importlib.util
 
-    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    needed = ("starlette", "uvicorn", "prometheus_client")
+    missing = [name.replace("_", "-") for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"Serving needs {' and '.join(missing)}.",
@@ -82,6 +86,8 @@ def serve(
         use_colors=False,
         http=protocol(limits),
         ws="none",
+        proxy_headers=False,  # nobody asks who the client is
+        access_log=False,
         timeout_graceful_shutdown=int(limits.seconds) + 1,
         server_header=False,
     )
@@ -91,10 +97,13 @@ def serve(
     hold(server)
     if threading.current_thread() is threading.main_thread():  # uvicorn raises it again after all responses
         signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
     try:
         with suppress(KeyboardInterrupt):
             server.run()
     finally:
+        sys.setswitchinterval(usual)
         LOG.removeFilter(seldom)
     if not server.started:
         raise RunError("The service could not start.", "See its log above.", id="serve.not-started")

@@ -8,110 +8,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from toolkit.errors import DataError
+from tests.support.echo import Echo, fetch, post, running
 from toolkit.report.pages.service import page
-from toolkit.serve.app import LOOPBACK, create_app
 from toolkit.serve.limits import Limits
-from toolkit.serve.run import listen, serve
-from toolkit.tasks.inputs import text as text_input
 from toolkit.tasks.inputs.image import IMAGE
 from toolkit.tasks.task import Column
-
-TEXT = (
-    Column("text", ("text",), text_input.TEXT),
-    Column("text_pair", ("text_pair",), text_input.TEXT, required=False),
-)
-
-
-class Echo:
-    """Finds texts with an exclamation mark positive; what is blank has a problem, and "crash" ends in a fault."""
-
-    name = "org/echo"
-
-    def __init__(self, inputs=TEXT, explains=True) -> None:
-        self.inputs = inputs
-        self.explainer = object() if explains else None
-        self.seen: list[Any] = []
-
-    def describe(self):
-        facts = {"model": self.name, "task": "sentiment", "labels": ["no", "yes"], "device": "cpu"}
-        return {**facts, "calibrated": False, "explains": self.explainer is not None}
-
-    def answer(self, inputs):
-        self.seen += inputs
-        return [self._one(str(next(iter(item.values())))) for item in inputs]
-
-    def _one(self, text):
-        if text == "crash":
-            raise RuntimeError("a secret of this machine")
-        if text == "slow":
-            time.sleep(0.5)
-        if not text.strip():
-            return {"prediction": None, "score": None, "problem": "`text` is empty"}
-        yes = 0.75 if "!" in text else 0.25
-        label = "yes" if yes > 0.5 else "no"
-        return {
-            "prediction": label,
-            "score": max(yes, 1 - yes),
-            "score: no": 1 - yes,
-            "score: yes": yes,
-            "problem": None,
-        }
-
-    def explain(self, given, method, pause, label=None):
-        if given["text"] == "long":
-            for _ in range(40):
-                time.sleep(0.05)
-                pause()
-        if method == "wrong":
-            raise DataError("There is no method `wrong`.", "Methods: leave-one-out.", id="config.unknown-choice")
-        words = given["text"].split()
-        return {
-            "prediction": "yes", "score": 0.75, "method": {"name": "m", "title": "M", "about": "a"}, "signed": True,
-            "words": words, "scores": [1.0] * len(words), "belief": "little",
-        }  # fmt: skip
-
-
-@contextmanager
-def running(service: Any = None, hosts=LOOPBACK, shown=None, **limits: Any) -> Iterator[str]:
-    """Serve on a free port while the block lasts."""
-    import uvicorn
-
-    bounds = Limits(**limits)
-    opened = listen("127.0.0.1", 0)
-    kept: list[uvicorn.Server] = []
-    started = threading.Event()
-    app = create_app(service or Echo(), bounds, hosts, shown)
-    thread = threading.Thread(target=serve, args=(app, opened, bounds, started.set, kept.append))
-    thread.start()
-    try:
-        assert started.wait(10)
-        yield f"http://127.0.0.1:{opened.getsockname()[1]}"
-    finally:
-        kept[0].should_exit = True
-        thread.join(10)
-        opened.close()
-
-
-def post(address: str, body: Any, **headers: str) -> tuple[int, Any]:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json", **headers})
-    return fetch(request)
-
-
-def fetch(request: Any) -> tuple[int, Any]:
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            text, code = answer.read(), answer.status
-    except urllib.error.HTTPError as error:
-        with error:
-            text, code = error.read(), error.code
-    return code, json.loads(text) if text[:1] in (b"{", b"[") else text.decode()
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +57,9 @@ def test_an_answer_is_explained(address):
         ({"input": ["a"]}, 422, "`inputs` is missing; `input` is an unknown key."),
         ({"inputs": ["a"], "more": 1}, 422, "`more` is an unknown key."),
         ([7], 422, "the body is not an object."),
-        (b'{"inputs": ["a"', 422, "the body is not JSON: Expecting ',' delimiter, at character 16."),
+        (b'{"inputs": ["a"', 422, "not valid JSON: Expecting ',' delimiter, at character 16."),
         (b"", 422, "The request has no body."),
-        (b"\xff\xfe", 422, "the body is not JSON"),
+        (b"\xff\xfe", 422, "not valid JSON"),
         (b'{"inputs": ["\xff\xfe"]}', 422, "The body is not valid JSON"),
         (b'{"inputs": ' + b"[" * 1900 + b"]" * 1900 + b"}", 422, "The body is not valid JSON"),
         ({"inputs": ["x" * 5000]}, 413, "larger than 4,096 bytes"),
@@ -207,7 +112,7 @@ def test_other_addresses_and_methods(address):
     for path, code, problem in (
         ("/nowhere", 404, "There is no route /nowhere."),
         ("/predict/", 404, "There is no route /predict/."),
-        ("/", 404, "There is no route /."),
+        ("/docs/", 404, "There is no route /docs/."),
         ("/predict", 405, "/predict supports POST, not GET."),
     ):
         got, response = fetch(f"{address}{path}")
@@ -271,10 +176,11 @@ def test_excess_requests_get_503_with_retry_after():
 
 def test_openapi_describes_the_inputs_of_the_model(address):
     described = fetch(f"{address}/openapi.json")[1]
-    assert set(described["paths"]) == {"/health", "/predict", "/explain"}
+    assert set(described["paths"]) == {"/", "/health", "/info", "/metrics", "/predict", "/explain"}
     fields = described["components"]["schemas"]["Input"]
     assert (set(fields["properties"]), fields["required"]) == ({"text", "text_pair"}, ["text"])
-    assert described["components"]["schemas"]["Ask"]["properties"]["inputs"]["maxItems"] == 3
+    several, _one = described["components"]["schemas"]["Ask"]["properties"]["inputs"]["oneOf"]
+    assert several["maxItems"] == 3
 
 
 def test_pictures_come_in_base64():
@@ -311,7 +217,7 @@ def test_full_queue_gives_503_with_retry_after():
 def test_the_page_holds_the_model_s_name_as_text():
     service = Echo()
     service.name = "<script>alert(1)</script>"
-    shown = page(service.describe(), service.inputs, 100)
+    shown = page(service.describe(), service.inputs, Limits(), {})
     assert "<script>alert" not in shown
     with running(service, shown=shown) as address:
         code, response = fetch(f"{address}/")

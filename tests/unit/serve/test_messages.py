@@ -9,7 +9,6 @@ from toolkit.serve import messages
 def test_a_prediction_of_any_shape_is_returned_with_the_further_columns_of_its_target(prediction):
     row = {"prediction": prediction, "score: a": 0.25, "nearest": "3", "problem": None}
     made = messages.prediction(row)
-    assert made.prediction == prediction
-    assert made.scores == {"a": 0.25}
-    assert made.columns == {"nearest": "3"}
-    assert messages.prediction({"prediction": prediction, "problem": None}).columns is None
+    assert made == {"prediction": prediction, "scores": {"a": 0.25}, "columns": {"nearest": "3"}}
+    assert messages.Prediction.model_validate(made).model_dump(exclude_none=True) == made
+    assert messages.prediction({"prediction": prediction, "problem": None}) == {"prediction": prediction}

@@ -1,0 +1,1 @@
+"""What the routes read and return: bodies, NDJSON, the answers of pipelines, and the OpenAPI description."""
