@@ -46,9 +46,8 @@ def published(run: Path) -> Iterator[LocalHub]:
     """A Hub to which the run was pushed."""
     with LocalHub() as server:
         env = server.environment(run.parent / "hf", server.token)
-        outcome = toolkit(
-            "push", "run", "acme/reviews", "--license", "mit", "--language", "en", cwd=run.parent, env=env
-        )
+        call = ("push", "run", "acme/reviews", "--license", "mit", "--language", "en", "--public")
+        outcome = toolkit(*call, cwd=run.parent, env=env)
         assert outcome.code == 0, outcome.text
         yield server
 
