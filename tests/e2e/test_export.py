@@ -17,7 +17,7 @@ from tests.support.cli import environment, several, toolkit
 from tests.support.errors import refused
 from toolkit.errors import ConfigError, RunError
 from toolkit.exporting import graph
-from toolkit.exporting.runtime import Graph
+from toolkit.exporting.runtime import Graph, has_fast_bf16
 from toolkit.exporting.schema import Export
 
 exporting = importlib.import_module("toolkit.commands.export")  # the package's attribute is the function
@@ -189,7 +189,12 @@ def test_eight_bits_are_calibrated_on_validation_rows(made: Made, tmp_path: Path
     assert fixed.largest < anew.largest
     import onnx as reader
 
-    kinds = {node.op_type for node in reader.load(tmp_path / "small" / "onnx" / "model_quantized.onnx").graph.node}
+    made_graph = reader.load(tmp_path / "small" / "onnx" / "model_quantized.onnx").graph
+    tables = {item.name: item.data_type for item in made_graph.initializer if "word_embeddings" in item.name}
+    assert reader.TensorProto.INT8 in tables.values()
+    assert [name for name, kind in tables.items() if kind == reader.TensorProto.FLOAT and "scale" not in name] == []
+    assert result.exported_bytes < 0.3 * result.original_bytes
+    kinds = {node.op_type for node in made_graph.node}
     assert kinds & {"QuantizeLinear", "DynamicQuantizeLinear"}
 
 
@@ -205,6 +210,23 @@ def test_other_forms(form: str, made: Made, tmp_path: Path) -> None:
         named = "data.label_map={negative: neg, positive: pos}"
         judged = toolkit("evaluate", "out", "--data", "reviews.csv", "--set", named, "--output", "judged", cwd=tmp_path)
         assert judged.code == 0, judged.text
+
+
+def test_openvino_is_compared_in_both_precisions(made: Made, tmp_path: Path) -> None:
+    run(made, tmp_path / "out", form="openvino")
+    result = facts(tmp_path / "out")
+    assert (result.agreement.value, result.agreement.rows) == (1.0, 80)
+    assert result.drift is not None
+    assert result.drift.largest < 1e-4
+    weights = tmp_path / "out" / "openvino" / "openvino_model.bin"
+    assert result.exported_bytes == weights.stat().st_size
+    if has_fast_bf16():
+        assert result.bf16 is not None
+        assert result.bf16.agreement.rows == 80
+        assert result.bf16.drift is not None
+        assert result.drift.largest < result.bf16.drift.largest < 0.1
+    else:
+        assert result.bf16 is None
 
 
 def test_adapters_are_merged(tiny_bert: Path, tmp_path: Path) -> None:
@@ -346,7 +368,8 @@ def test_text_generation_exports_safetensors_only(tmp_path: Path) -> None:
     )  # fmt: skip
     outcomes = several([training, ("export", "run", "--to", "safetensors", "--output", "out")], tmp_path)
     assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[-1].text
-    refused = toolkit("export", "run", "--to", "onnx", cwd=tmp_path)
-    assert refused.code == 2, refused.text
-    assert "safetensors" in refused.err
+    for form in ("onnx", "openvino"):
+        refused = toolkit("export", "run", "--to", form, cwd=tmp_path)
+        assert refused.code == 2, refused.text
+        assert "[export.text-generation]" in refused.err
     assert facts(tmp_path / "out").agreement.value == 1.0

@@ -46,9 +46,8 @@ def published(run: Path) -> Iterator[LocalHub]:
     """A Hub to which the run was pushed."""
     with LocalHub() as server:
         env = server.environment(run.parent / "hf", server.token)
-        outcome = toolkit(
-            "push", "run", "acme/reviews", "--license", "mit", "--language", "en", cwd=run.parent, env=env
-        )
+        call = ("push", "run", "acme/reviews", "--license", "mit", "--language", "en", "--public")
+        outcome = toolkit(*call, cwd=run.parent, env=env)
         assert outcome.code == 0, outcome.text
         yield server
 
@@ -108,6 +107,7 @@ def test_pushed_model_carries_its_exports(run: Path, published: LocalHub) -> Non
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     assert accuracy.metric_value == pytest.approx(report["evaluation"]["metrics"][0]["value"], abs=1e-6)
     facts = json.loads((run / "exports" / "onnx-int8" / "export.json").read_text(encoding="utf-8"))
+    assert "MB |\n| onnx/model" in card.content  # one table
     assert f"| onnx/model_quantized.onnx | {facts['agreement']['same']} of 80 |" in card.content.replace("\\", "")
 
 
@@ -118,7 +118,7 @@ def test_the_program_of_the_card_runs(run: Path, published: LocalHub, monkeypatc
     (script,) = re.findall(r"```javascript\n(.*?)```", card, re.DOTALL)
     texts, (wanted, *_) = expected(run)
     env = published.environment(run.parent / "hf", published.token)
-    for name in ("HF_TOKEN", "HF_ENDPOINT"):
+    for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_HOME"):
         monkeypatch.setenv(name, env[name])
     for before, after in {
         json.dumps(usage.TEXT): json.dumps(texts[0]),
@@ -129,7 +129,7 @@ def test_the_program_of_the_card_runs(run: Path, published: LocalHub, monkeypatc
         assert before in script
         script = script.replace(before, after)
     program = 'const { env, pipeline } = require("@huggingface/transformers");\n'
-    program += 'env.remoteHost = process.env.HF_ENDPOINT + "/"; env.useFSCache = false;\n'
+    program += 'env.remoteHost = process.env.HF_ENDPOINT + "/"; env.cacheDir = process.env.HF_HOME;\n'
     check(json.loads(ran(f"{program}(async () => {{\n{script}\n}})();")), [wanted], 0.1)
 
 

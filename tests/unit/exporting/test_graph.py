@@ -31,6 +31,14 @@ def test_a_missing_package_is_named_with_what_installs_it(form, monkeypatch):
     graph.check_installed("torch-export")
 
 
+@pytest.mark.parametrize("missing", ["openvino", "onnxscript"])
+def test_openvino_has_an_extra_of_its_own(missing, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
+    with refused(ConfigError, "machine.package-missing", missing, "pip install 'finetune-toolkit[openvino]'"):
+        graph.check_installed("openvino")
+
+
 def test_an_old_transformers_is_said_to_be_old(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "transformers.exporters" else find(n))
