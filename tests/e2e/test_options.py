@@ -27,7 +27,16 @@ def test_adapters_are_merged_into_the_model(tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.text
     assert "parameters are trained" in outcome.err
     run = tmp_path / "run"
-    assert {path.name for path in (run / "adapter").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    beside = {
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "toolkit.json",
+    }  # so that it is a model by itself
+    assert {path.name for path in (run / "adapter").iterdir()} == {
+        *("adapter_config.json", "adapter_model.safetensors"),
+        *beside,
+    }
     assert not list((run / "model").glob("adapter*"))
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     training = report["training"]

@@ -48,6 +48,15 @@ def test_predict_agrees_with_evaluation_in_row_order(made: Made, tmp_path: Path)
     assert "already exists" in again.err
 
 
+def test_a_row_of_wrong_width_keeps_what_it_has(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id;text;note\n1;a dull story;x\n2;a good film;b;c\n", encoding="utf-8")
+    outcome = toolkit("predict", made.run, "--input", "in.csv", "--output", "out.csv", cwd=tmp_path)
+    assert outcome.code == 0, outcome.text
+    rows = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
+    assert rows[0].startswith("id;text;note;")
+    assert rows[2].startswith('2;a good film;"b;c";;')
+
+
 def test_sets_and_promises(made: Made, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("text\na wonderful film\na dull story\n")
     file = ("predict", made.run, "--input", "in.csv", "--output", "out.jsonl")

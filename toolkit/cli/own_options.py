@@ -47,7 +47,7 @@ class WithOwnOptions(TyperCommand):
         except Exception as error:
             unknown = getattr(error, "option_name", None)
             if unknown is not None and hasattr(error, "possibilities"):  # it may be like one of the recipe's
-                own = [f"--{name.replace('_', '-')}" for name in _known(args)]
+                own = [f"--{name.replace('_', '-')}" for name in named_options(args)]
                 error.possibilities = [*(error.possibilities or ()), *difflib.get_close_matches(unknown, own)]
             raise
 

@@ -10,7 +10,7 @@ from toolkit.serve.batcher import Abandoned, Overloaded
 
 RETRY_SECONDS = 1
 SCHEMA = "See GET /openapi.json for the schema."
-EXAMPLE = 'Send JSON with Content-Type: application/json, such as {"inputs": [...]}; ' + SCHEMA
+EXAMPLE = 'Send JSON with Content-Type: application/json, such as {"inputs": [...]}. ' + SCHEMA
 SHOWN = 5  # faults of one request
 _BRANCHES = ("object", "bare", "several", "one")  # tags in `messages` of the forms of an input, and of inputs
 
@@ -109,7 +109,10 @@ def _fault(error: Mapping[str, Any], whole: str) -> str:
         "missing": "is missing",
         "extra_forbidden": "is an unknown key",
         "string_type": "is not a text",
+        "string_unicode": "is not Unicode text",
         "string_too_short": "is empty",
+        "greater_than_equal": f"is below {context.get('ge')}",
+        "less_than_equal": f"is above {context.get('le')}",
         "string_too_long": f"is longer than {context.get('max_length', 0):,} characters",
         "list_type": "is not a list",
         "too_short": "is empty",

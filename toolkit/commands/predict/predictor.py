@@ -68,7 +68,7 @@ class Predictor:
                 answers[number]["explanation"] = self._explained(self.explainer, taken, place)
         shown = ({name: values.shown[number] for name, values in read.items()} for number in range(len(rows)))
         return [
-            {**row.values, **there, **self._empty(), **answer, "problem": problem}
+            {**row.values, **(there if row.problem is None else {}), **self._empty(), **answer, "problem": problem}
             for row, there, answer, problem in zip(rows, shown, answers, problems, strict=True)
         ]
 
