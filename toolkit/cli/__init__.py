@@ -118,7 +118,7 @@ def _asks_for_command(error: BaseException | None) -> bool:
 def _call(arguments: list[str]) -> int:
     """Let Typer run a command; return the exit code that it ends the process with."""
     try:
-        app(arguments)
+        app(arguments, prog_name=app.info.name)
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # of a connection; Typer assumes standard output
             raise end.__context__ from None

@@ -118,6 +118,16 @@ def test_usual_weights_of_the_loss_are_refused_beside_an_own_one() -> None:
         of_function(lambda outputs, batch: outputs, config)
 
 
+def test_a_loss_that_is_no_mean_is_refused() -> None:
+    import torch
+
+    plain = resolve([("flag", {"recipe": "sentiment"})]).config.loss
+    assert of_function(lambda outputs, batch: outputs.mean(), plain).mean(torch.ones(3), {}) == 1
+    for wrong in (torch.ones(3), torch.tensor(1), 0.5, None):
+        with refused(RecipeError, "recipe.own-part"):
+            of_function(lambda outputs, batch: outputs, plain).mean(wrong, {})
+
+
 def test_recipes_of_installed_packages_are_found_and_replace_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from toolkit.config.settings import LossConfig
 from toolkit.data.batching.batch import Ragged
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, RecipeError
 from toolkit.training.loss.class_balance import log_shares
 
 IGNORED = -100
@@ -120,6 +120,7 @@ def of_function(mean: Callable[[Any, Batch], Any], config: LossConfig) -> Object
 
     Raises:
         ConfigError: One is.
+        RecipeError: When it is called, and `mean` does not return a scalar.
     """
     if config.class_weights or config.focal_gamma or config.label_smoothing or config.logit_adjustment:
         raise ConfigError(
@@ -128,7 +129,20 @@ def of_function(mean: Callable[[Any, Batch], Any], config: LossConfig) -> Object
             "Unset them, or compute them in that function.",
             id="config.conflict",
         )
-    return Objective(str(getattr(mean, "__name__", "a loss of its own")), count_items, mean)
+    name = str(getattr(mean, "__name__", "a loss of its own"))
+
+    def checked(outputs: Any, batch: Batch) -> Any:
+        loss = mean(outputs, batch)
+        if getattr(loss, "shape", None) != () or not loss.dtype.is_floating_point:
+            given = f"a tensor of shape {tuple(loss.shape)}" if hasattr(loss, "shape") else f"{loss!r:.80}"
+            raise RecipeError(
+                f"The loss {name} returned {given}.",
+                "Return the mean over the batch: a scalar tensor of floating-point numbers.",
+                id="recipe.own-part",
+            )
+        return loss
+
+    return Objective(name, count_items, checked)
 
 
 def class_weights(wanted: Mapping[str, float] | str, names: Sequence[str], labels: np.ndarray[Any, Any]) -> list[float]:
