@@ -103,13 +103,27 @@ def test_a_file_of_rows_becomes_a_table_to_download(tmp_path, name):
         written = tab.download("[data-part=download]", tmp_path / "downloads").read_bytes().decode()
     assert cells == [text for _, text in ROWS]
     assert table == len(ROWS) + 1
-    for words in ("5 of 5", "1 with a problem", "2 without an answer"):
+    for words in ("4 of 5", "1 with a problem", "2 without an answer"):
         assert words in progress
     rows = list(csv.DictReader(io.StringIO(written, newline="")))
     assert [(row["Id"], row["Text"]) for row in rows] == [(number, text) for number, text in ROWS]
     assert [row["prediction"] for row in rows] == ["yes", "", "", "yes", ""]
     assert [row["prediction (org/echo)"] for row in rows] == ["yes", "no", "", "yes", "no"]
     assert [bool(row["problem"]) for row in rows] == [False, False, True, False, False]
+
+
+def test_a_row_of_another_width_is_not_predicted(tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("id,text\n1,good!\n2,a,b\n", encoding="utf-8")
+    service = Unsure()
+    with running(service, shown=shown(service, {}, None)) as address, browser() as tab:
+        tab.open(f"{address}/")
+        tab.choose("#table", file)
+        tab.wait("!document.querySelector('[data-part=download]').hidden")
+        assert "1 of 2" in tab.evaluate(part("progress"))
+        assert "3 fields where the header has 2" in tab.evaluate(
+            "document.querySelector('[data-part=preview]').textContent"
+        )
 
 
 @pytest.mark.parametrize(

@@ -224,14 +224,20 @@
     return rows.filter((one) => one.length > 1 || one[0]);
   };
 
+  const misfits = new WeakMap(); // rows of another width than the header: they are not predicted
+
   const objects = (text, name) => {
     const start = text.trimStart();
     if (start.startsWith("[") && name.endsWith(".json")) return JSON.parse(text);
     if (/\.(jsonl|ndjson|json)$/.test(name)) {
       return text.split("\n").filter((line) => line.trim()).map((line) => JSON.parse(line));
     }
-    const [header, ...rows] = cells(text);
-    return rows.map((row) => Object.fromEntries((header || []).map((key, place) => [key.trim(), row[place] ?? ""])));
+    const [header = [], ...rows] = cells(text);
+    return rows.map((row) => {
+      const made = Object.fromEntries(header.map((key, place) => [key.trim(), row[place] ?? ""]));
+      if (row.length !== header.length) misfits.set(made, `${row.length} fields where the header has ${header.length}`);
+      return made;
+    });
   };
 
   // the columns of the file that hold the inputs: by their names, or the only column
@@ -309,14 +315,15 @@
     const rows = objects((await file.text()).replace(/^\ufeff/, ""), file.name.toLowerCase());
     if (!rows.length) throw new Error("The file has no rows.");
     const places = located(rows);
-    const inputs = rows.map((row) => Object.fromEntries(Object.entries(places).filter(([, key]) => row[key] !== "" && row[key] !== undefined).map(([role, key]) => [role, row[key]])));
+    const inputs = rows.map((row) => misfits.has(row) ? {} : Object.fromEntries(Object.entries(places).filter(([, key]) => row[key] !== "" && row[key] !== undefined).map(([role, key]) => [role, row[key]])));
     const results = rows.map((row) => ({ ...row }));
     const predictions = [];
     let done = 0, problems = 0, abstained = 0;
     for await (const answer of answers("predict", inputs)) {
       if (number !== run) return;
-      Object.assign(results[done], written(answer));
-      predictions.push(JSON.stringify(answer.prediction));
+      const why = misfits.get(rows[done]);
+      Object.assign(results[done], written(why === undefined ? answer : { ...answer, problem: why }));
+      predictions.push(answer.problem === undefined ? JSON.stringify(answer.prediction) : null);
       problems += answer.problem !== undefined;
       abstained += answer.prediction === null;
       if (++done % 256 === 0) progress.textContent = `${done} of ${rows.length} rows`;
@@ -326,11 +333,11 @@
       let place = 0;
       for await (const answer of answers("beside/predict", inputs)) {
         if (number !== run) return;
-        same += JSON.stringify(answer.prediction) === predictions[place];
+        same += predictions[place] !== null && JSON.stringify(answer.prediction) === predictions[place];
         Object.assign(results[place++], written(answer, ` (${form.dataset.beside})`));
       }
     }
-    const parts = [`${done} of ${rows.length} rows predicted`];
+    const parts = [`${done - problems} of ${rows.length} rows predicted`];
     if (problems) parts.push(`${problems} with a problem`);
     if (abstained) parts.push(`${abstained} without an answer`);
     if (form.dataset.beside) parts.push(`${same} with the same prediction of both models`);
