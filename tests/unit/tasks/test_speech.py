@@ -60,9 +60,10 @@ def test_a_checkpoint_of_elsewhere_is_recognised(tmp_path: Path, name: str, mode
 
 def test_the_page_of_a_service_takes_recordings():
     from toolkit.report.pages.service import page
+    from toolkit.serve.limits import Limits
 
     described = {"model": "m", "task": "speech", "labels": ["a", "b"], "calibrated": False, "explains": False}
-    html = page(described, loading.load("speech").task.inputs, 100)
+    html = page(described, loading.load("speech").task.inputs, Limits(), {})
     assert 'accept="audio/*"' in html
     assert "media-src data:" in html
     assert "<audio" in html
