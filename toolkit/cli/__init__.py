@@ -127,7 +127,9 @@ def _call(arguments: list[str]) -> int:
         wrong = getattr(end.__context__, "format_message", None)  # of an exception that Typer has printed as text
         if wrong is not None:
             problem = "No command is given." if _asks_for_command(end.__context__) else wrong()
-            fix = "`toolkit COMMAND --help` lists the arguments and options of a command."
+            context = getattr(end.__context__, "ctx", None)  # of the command that was typed
+            path = context.command_path if context is not None else "toolkit COMMAND"
+            fix = f"`{path} --help` lists the arguments and options."
             say_failure(CallError(problem, fix, id="config.command-line"))
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

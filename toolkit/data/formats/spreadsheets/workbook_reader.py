@@ -191,10 +191,13 @@ def _notes(path: Path, sheets: Sequence[Any], sheet: Any, name: str | None, exte
         cells = "1 merged cell is" if count == 1 else f"{count:,} merged cells are"
         notes.append(f"The value of {cells} used in each row that it covers.")
     if extent.uncomputed:
-        notes.append(
-            f"{path.name} contains {extent.uncomputed:,} formulas without a computed value, which are read as empty: "
-            "open it in a spreadsheet program and save it."
+        count = extent.uncomputed
+        formulas = (
+            "1 formula without a computed value, which is"
+            if count == 1
+            else (f"{count:,} formulas without a computed value, which are")
         )
+        notes.append(f"{path.name} contains {formulas} read as empty: open it in a spreadsheet program and save it.")
     return notes
 
 
