@@ -28,6 +28,15 @@ class Arguments:
     given: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """An error of the command line, as the other process writes it."""
+
+    problem: str
+    fix: str
+    id: str
+
+
 def parse(words: Sequence[str], observe: Observe) -> Arguments:
     """Parse the words of a command, in a process of its own.
 
@@ -46,6 +55,6 @@ def parse(words: Sequence[str], observe: Observe) -> Arguments:
         observe(Note(line.strip().removeprefix("note: ")))
     content = json.loads(done.stdout)
     if "error" in content:
-        error = content["error"]
-        raise CallError(error["problem"], error["fix"], id=error["id"])
+        error = _Failure(**content["error"])
+        raise CallError(error.problem, error.fix, id=error.id)
     return Arguments(content["name"], tuple(content["words"]), frozenset(content["options"]), content["given"])
