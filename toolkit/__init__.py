@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from toolkit.api.analysis.watch import watch
     from toolkit.api.deployment.dossier import dossier
     from toolkit.api.deployment.export import export
+    from toolkit.api.deployment.launch import launch
     from toolkit.api.deployment.load import load
     from toolkit.api.deployment.predict import predict
     from toolkit.api.deployment.push import push
@@ -40,6 +41,7 @@ __all__ = [
     "export",
     "finetune",
     "inspect",
+    "launch",
     "load",
     "predict",
     "push",
@@ -51,7 +53,7 @@ __all__ = [
 
 _MODULES = {  # folder of `toolkit.api` → what is imported from its modules of these names
     "analysis": ("compare", "evaluate", "explain", "select", "watch"),
-    "deployment": ("dossier", "export", "load", "predict", "push"),
+    "deployment": ("dossier", "export", "launch", "load", "predict", "push"),
     "preparation": ("inspect",),
     "training": ("finetune", "repair", "tune"),
 }

@@ -24,6 +24,7 @@ COMMANDS = (
     ["predict", "--help"],
     ["push", "--help"],
     ["dossier", "--help"],
+    ["launch", "--help"],
     ["inspect", "--help"],
     ["doctor", "--help"],
 )

@@ -13,7 +13,7 @@ from toolkit import __version__, environment
 from toolkit.cli.analysis import attend, compare, evaluate, explain, runs, select, watch
 from toolkit.cli.console import INTERRUPTED, output_mode, report_failure, say_failure
 from toolkit.cli.conventions import rewritten
-from toolkit.cli.deployment import dossier, export, predict, prune_heads, push, serve
+from toolkit.cli.deployment import dossier, export, launch, predict, prune_heads, push, serve
 from toolkit.cli.options import before_arguments, named_command, of_command
 from toolkit.cli.own_options import Program, WithOwnOptions
 from toolkit.cli.preparation import doctor, inspect, recipes, schema
@@ -49,6 +49,7 @@ app.command("prune-heads")(prune_heads.prune_heads)
 app.command("export")(export.export)
 app.command("push")(push.push)
 app.command("dossier")(dossier.dossier)
+app.command("launch", context_settings=launch.SETTINGS)(launch.launch)
 app.command("serve")(serve.serve)
 app.command("app")(serve.app)
 app.command("inspect", cls=WithOwnOptions)(inspect.inspect)

@@ -175,8 +175,8 @@ def rewritten(arguments: Sequence[str], command: Callable[[], Any]) -> list[str]
     while start < len(words) and hasattr(node, "commands"):
         node = node.commands.get(words[start], node)
         start += 1
-    if hasattr(node, "commands"):
-        return [*arguments]
+    if hasattr(node, "commands") or not node.context_settings.get("allow_interspersed_args", True):
+        return [*arguments]  # no command, or one with the arguments of another
     rewriting = _Rewriting(node, words[start:])
     result = rewriting.result()
     if rewriting.notes and is_main():

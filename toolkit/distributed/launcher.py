@@ -143,11 +143,15 @@ def count_gpus() -> int:
     return torch.cuda.device_count()
 
 
-def program() -> list[str]:
-    """Return the command that runs this toolkit again; nothing is imported from the current folder."""
+def program(entry: str = "toolkit.__main__") -> list[str]:
+    """Return the command that runs this toolkit again; nothing is imported from the current folder.
+
+    Args:
+        entry: Module with the function `main` that is called.
+    """
     home = str(Path(__file__).parents[2])
     prelude = f"import sys; sys.path.insert(0, {home!r}); import toolkit; sys.path.remove({home!r})"
-    return [sys.executable, "-P", "-c", f"{prelude}; from toolkit.__main__ import main; main()"]
+    return [sys.executable, "-P", "-c", f"{prelude}; from {entry} import main; main()"]
 
 
 def start(command: Sequence[str], number: int, environ: Mapping[str, str]) -> int:

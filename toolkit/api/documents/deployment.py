@@ -10,6 +10,7 @@ from toolkit.api.documents.document import Document, place
 if TYPE_CHECKING:
     from toolkit.api.deployment.dossier import Documentation
     from toolkit.api.deployment.export import Exported
+    from toolkit.api.deployment.launch import Launched
     from toolkit.api.deployment.push import Pushed
     from toolkit.api.results import PredictedFile, Prediction
 
@@ -259,6 +260,40 @@ class Dossier(Document, command="dossier"):
         return cls(
             *(str(written.path), list(written.files), content["title"], content["created"]),
             *(content["summary"], content["counts"], points),
+        )
+
+
+@dataclass(frozen=True)
+class LaunchedJob(Document, command="launch"):
+    """A job for another machine.
+
+    Attributes:
+        engine: What runs it: slurm, hf-jobs, sky or kubernetes.
+        name: Of the job.
+        path: The file that was written; null after a dry run.
+        content: Of the file.
+        job: Command of the toolkit and its arguments, a word each.
+        submit: Command line that submits the file.
+        submitted: Whether it was submitted.
+        answer: What the engine answered; null where it was not submitted.
+    """
+
+    engine: str
+    name: str
+    path: str | None
+    content: str
+    job: list[str]
+    submit: str
+    submitted: bool
+    answer: str | None
+
+    @classmethod
+    def of(cls, launched: "Launched") -> "LaunchedJob":
+        """Convert the result of `launch`."""
+        plan = launched.plan
+        return cls(
+            *(plan.on, plan.job.name, place(launched.path), launched.content, list(plan.job.words)),
+            *(launched.submit, launched.answer is not None, launched.answer),
         )
 
 
