@@ -1,9 +1,10 @@
 """Hugging Face Jobs: a shell script with one call of `hf jobs run`."""
 
+import shlex
 from dataclasses import replace
 
 from toolkit.commands.launch.job import INSTALL, TOKEN, Engine, Job
-from toolkit.commands.launch.text import shell, wrapped
+from toolkit.commands.launch.text import wrapped
 
 _IMAGE = "python:3.12"
 
@@ -21,7 +22,7 @@ def render(job: Job) -> str:
     plain = job.setup is None and job.volume is None
     command = ["toolkit", *job.arguments()] if plain else wrapped(job, "toolkit")
     call = ["hf", "jobs", "run", *options, "--", job.image or _IMAGE, *command]
-    return f"#!/bin/sh\nexec {shell(call)}\n"
+    return f"#!/bin/sh\nexec {shlex.join(call)}\n"
 
 
 HF_JOBS = Engine(

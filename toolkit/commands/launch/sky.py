@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from toolkit.commands.launch.job import INSTALL, TOKEN, Engine, Job
-from toolkit.commands.launch.text import shell, to_yaml, torchrun
+from toolkit.commands.launch.text import to_yaml, torchrun
 
 _TYPES: dict[str, Callable[[str], Any]] = {"use_spot": lambda word: word == "true", "disk_size": int}
 _KILL_SECONDS = 120  # for a process that does not end on SIGTERM
@@ -38,7 +38,7 @@ def _run(job: Job) -> str:
         lines.append('first=$(head -n 1 <<< "$SKYPILOT_NODE_IPS")')
         program = torchrun(job, '"$SKYPILOT_NODE_RANK"', '"$first"')
     limit = f"timeout --signal=TERM --kill-after={_KILL_SECONDS} {job.minutes * 60}"
-    lines.append(f"{limit} {program} {shell(job.arguments())}")
+    lines.append(f"{limit} {program} {shlex.join(job.arguments())}")
     return "\n".join(lines) + "\n"
 
 

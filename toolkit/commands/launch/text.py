@@ -1,17 +1,11 @@
 """Shell lines and YAML in which every word stays the word that it was."""
 
 import shlex
-from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from toolkit.commands.launch.job import PORT, Job
-
-
-def shell(words: Sequence[str]) -> str:
-    """Return words as one command of a POSIX shell."""
-    return shlex.join(words)
 
 
 def wrapped(job: Job, program: str) -> list[str]:

@@ -28,6 +28,11 @@ def read(folder: Path) -> list[dict[str, Any]]:
         return records
 
 
+def find(records: Sequence[Mapping[str, Any]], fingerprint: str) -> Mapping[str, Any] | None:
+    """Return the record of a batch with these rows; None where there is none."""
+    return next((row for row in records if row["fingerprint"] == fingerprint), None)
+
+
 def looks(records: Sequence[Mapping[str, Any]]) -> list[Look]:
     """Return the looks of records."""
     return [Look(int(row["period"]), int(row["look"]), float(row["level"])) for row in records]

@@ -81,9 +81,9 @@ def watch(
     with sole_writer(folder):
         earlier = history.read(folder)
         record = _record(run, stored, source, batch, earlier, observe, rows=rows, looks=looks, margin=margin)
-        same = [row for row in earlier if row["fingerprint"] == record["fingerprint"]]
-        if same:
-            observe(Note(f"This batch is recorded already, as look {same[0]['look']}; it is not counted again."))
+        same = history.find(earlier, record["fingerprint"])
+        if same is not None:
+            observe(Note(f"This batch is recorded already, as look {same['look']}; it is not counted again."))
         else:
             brief = {**record, "shift": {**record["shift"], "examples": []}}
             history.append(folder, earlier, brief)
@@ -143,7 +143,7 @@ def _record(
     group = config.data.group_column
     grouped = [group] if group is not None and group in batch.rows.column_names else []
     digest = fingerprint({"test": batch.rows}, [*recipe.task.inputs_in(batch.rows), *grouped])
-    same = next((row for row in earlier if row["fingerprint"] == digest), None)
+    same = history.find(earlier, digest)
     look = (
         history.looks([same])[0]
         if same is not None

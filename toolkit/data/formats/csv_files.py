@@ -323,13 +323,16 @@ def check_delimiter(delimiter: str | None) -> str | None:
 
 def find_delimiter(header: str) -> str:
     """Return the delimiter that splits the header into the most names; a comma if none does."""
-    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader(csv_lines([header]), delimiter=delimiter), [])))
+    return max(DELIMITERS, key=lambda delimiter: len(_fields(header, delimiter)))
 
 
 def split_header(header: str) -> list[str]:
     """Return the names in a header, split at the most likely delimiter."""
-    fields = next(csv.reader(csv_lines([header]), delimiter=find_delimiter(header)), [])
-    return [field.strip() for field in fields]
+    return [field.strip() for field in _fields(header, find_delimiter(header))]
+
+
+def _fields(header: str, delimiter: str) -> list[str]:
+    return next(csv.reader(csv_lines([header]), delimiter=delimiter), [])
 
 
 def shown(delimiter: str) -> str:
