@@ -60,7 +60,7 @@ def output_dialect(source: str, output: Path, values: Mapping[str, Any]) -> Dial
     given = row_stream.dialect(source, data.get("encoding"), data.get("delimiter")) or Dialect()
     tabs = (".tsv", ".tab")
     if output.suffix.lower() in tabs:
-        return replace(given, delimiter="\t")
+        return replace(given, delimiter="\t", declared=False)
     named = any(suffix.lower() in tabs for suffix in Path(source).suffixes)
     return replace(given, delimiter=",") if named else given
 
