@@ -6,15 +6,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.conftest import Made
-from tests.support.cli import environment, several, toolkit
+from tests.support.cli import several, start, toolkit
 from tests.support.errors import refused
 from toolkit import runs
 from toolkit.commands.predict import predictor
@@ -77,14 +75,15 @@ def test_standard_input(made: Made, tmp_path: Path) -> None:
     run = shutil.copytree(made.run, tmp_path / "run")
     card = runs.read_object(run / "model" / runs.CARD)
     runs.write_json(run / "model" / runs.CARD, {**card, "calibration": {"temperature": 2.0}})
-    command = [sys.executable, "-m", "toolkit", "predict", str(run), "--input", "-", "--output", "out.csv"]
-    text = "a wonderful film\na dull story\n" + "dull " * 600 + "\n"
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), input=text, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    with start("predict", run, "--input", "-", "--output", "out.csv", cwd=tmp_path, given=True) as process:
+        assert process.stdin is not None
+        process.stdin.write("a wonderful film\na dull story\n" + "dull " * 600 + "\n")
+        _, err = process.communicate(60)
+    assert process.returncode == 0, err
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
         answers = list(csv.DictReader(stream))
     assert len(answers) == 3
-    assert "1 row was truncated to 256 tokens" in done.stderr
+    assert "1 row was truncated to 256 tokens" in err
     for answer in answers:
         odds = float(answer["score"]) / max(1 - float(answer["score"]), 5e-7)  # it is rounded to six digits
         assert float(answer["calibrated_score"]) == pytest.approx(odds**0.5 / (1 + odds**0.5), abs=1e-3)

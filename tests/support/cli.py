@@ -50,14 +50,16 @@ class Running:
 
     Attributes:
         pid: Process id; the command is the leader of a process group.
+        stdin: Its standard input, as text; None where it has none.
         stdout: Its standard output, as text.
         stderr: Its standard error, as text.
         returncode: Exit code, or minus the signal that ended it; None before that was waited for.
         cpu_seconds: Processor time that it took.
     """
 
-    def __init__(self, pid: int, pipes: Sequence[int]) -> None:
+    def __init__(self, pid: int, pipes: Sequence[int], given: int | None = None) -> None:
         self.pid = pid
+        self.stdin = None if given is None else os.fdopen(given, "w", encoding="utf-8")
         self.returncode: int | None = None
         self.cpu_seconds = 0.0
         self.stdout, self.stderr, self._ended = (os.fdopen(pipe, encoding="utf-8") for pipe in pipes)
@@ -80,7 +82,9 @@ class Running:
             return None
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Read both streams to their end, wait, and return what was read."""
+        """Close its input, read both streams to their end, wait, and return what was read."""
+        if self.stdin is not None:
+            self.stdin.close()
         deadline = None if timeout is None else time.monotonic() + timeout
         texts = {"stdout": "", "stderr": ""}
         readers = [threading.Thread(target=self._read, args=(texts, name), daemon=True) for name in texts]
@@ -106,8 +110,9 @@ class Running:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stdout.close()
-        self.stderr.close()
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()
         self.wait()
 
     def _read(self, texts: dict[str, str], name: str) -> None:
@@ -187,15 +192,16 @@ def several(
 
 
 def start(
-    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, fresh: bool = False
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, fresh: bool = False, given: bool = False
 ) -> "Running | subprocess.Popen[str]":
     """Start `toolkit ARGUMENTS` in `cwd` and leave it running.
 
     It is forked from a process that has imported what is heavy, which saves most of the time of a short command, unless
     it must be `fresh`: where a test is about imports, interpreters, time or memory, and in a few tests of each command.
+    Where it is `given` something, it reads standard input from a pipe.
     """
     if not fresh:
-        return _start_forked(arguments, cwd, env)
+        return _start_forked(arguments, cwd, env, given=given)
     return subprocess.Popen(
         [sys.executable, *_PROGRAM, *map(str, arguments)],
         cwd=cwd,
@@ -203,22 +209,28 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if given else subprocess.DEVNULL,
     )
 
 
-def _start_forked(arguments: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None) -> Running:
+def _start_forked(
+    arguments: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None, *, given: bool = False
+) -> Running:
     variables = environment(env)
     with tempfile.TemporaryDirectory() as folder:
         pipes = []
         for name in ("out", "err", "ended"):
             os.mkfifo(Path(folder, name))
             pipes.append(os.open(Path(folder, name), os.O_RDONLY | os.O_NONBLOCK))  # nobody may write yet
+        writer = None
+        if given:
+            os.mkfifo(Path(folder, "in"))
+            writer = os.open(Path(folder, "in"), os.O_RDWR)  # nobody may read yet
         request = {"environment": variables, "cwd": str(cwd), "arguments": [*map(str, arguments)]}
         child = _ask(_server(variables), {**request, "folder": folder})
     for pipe in pipes:
         os.set_blocking(pipe, True)
-    return Running(child, pipes)
+    return Running(child, pipes, writer)
 
 
 _servers: "dict[frozenset[tuple[str, str]], subprocess.Popen[bytes]]" = {}

@@ -5,11 +5,15 @@
 
 A line with the process id answers each. The command is the leader of a process group; it writes to the named pipes out
 and err in FOLDER, and when it has ended, a line with its exit code and its processor time is written to `ended` there.
+It reads from the named pipe `in`, where there is one.
 
     this process             has imported what reads nothing of the environment but `cli.EARLY_VARIABLES`
       ├─ a process for each environment       has imported the other libraries, which do, and all of the toolkit
       │    ├─ a command
       …    …
+
+Environments that differ only in variables that no import reads, or in the place of the Hub and its caches, share a
+process: it has imported with other places, and each command exchanges them for its own in the modules that kept them.
 
 Run as a file, so that each process has the import path of `python -m toolkit` and imports nothing of the tests.
 """
@@ -25,9 +29,11 @@ import runpy
 import select
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Any, NamedTuple, NoReturn, TextIO
 
 KEPT = 3  # processes for environments
@@ -57,6 +63,13 @@ LATE = (
     "transformers.models.distilbert.modeling_distilbert",
     "transformers.pipelines",
 )
+LATER = {"COLUMNS", "HF_TOKEN", *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO"))}  # read by no import
+PLACES = f"{tempfile.gettempdir()}/nowhere-yet/"
+MOVED = {  # the values with which libraries are imported
+    "HF_ENDPOINT": "http://127.0.0.1:1/nowhere-yet",
+    **{name: f"{PLACES}{name}/end" for name in ("HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_TOKEN_PATH")},
+}
+KEEPERS = ("accelerate", "datasets", "evaluate", "huggingface_hub", "peft", "toolkit", "transformers")
 PROGRAMS = ("toolkit.__main__", "toolkit.exporting.run")  # modules that are run as a file
 
 
@@ -81,7 +94,7 @@ def main() -> None:
     gc.freeze()  # so that collections copy no memory
     environments: dict[str, Channel] = {}  # the latest used last
     for line in ours.requests:
-        variables = json.loads(line)["environment"]
+        variables = shared(json.loads(line)["environment"])
         key = json.dumps(variables, sort_keys=True)
         if key not in environments and len(environments) == KEPT:
             environments.pop(next(iter(environments))).close()
@@ -95,6 +108,42 @@ def main() -> None:
     for channel in environments.values():
         channel.close()
         os.wait()
+
+
+def shared(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which the libraries are imported for commands in this one."""
+    kept = {name: value for name, value in variables.items() if name.upper() not in LATER}
+    local = variables.get("HF_ENDPOINT", "").startswith("http://127.0.0.1:")  # libraries keep the host alone, too
+    moved = {name: value for name, value in MOVED.items() if name in kept and (local or name != "HF_ENDPOINT")}
+    return {**kept, **moved}
+
+
+def moved_values() -> list[tuple[Any, str, Any]]:
+    """Return what keeps a value of `MOVED`, the name of the attribute and the value."""
+    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in KEEPERS]
+    inside = [
+        value
+        for module in modules
+        for value in vars(module).values()
+        if type(value).__module__.partition(".")[0] in KEEPERS and hasattr(value, "__dict__")
+    ]
+    return [
+        (keeper, name, value)
+        for keeper in (*modules, *inside)
+        for name, value in list(vars(keeper).items())
+        if isinstance(value, str | PurePath) and any(mark in str(value) for mark in (PLACES, MOVED["HF_ENDPOINT"]))
+    ]
+
+
+def move(values: Iterable[tuple[Any, str, Any]], variables: Mapping[str, str]) -> None:
+    """Put the places of this environment where those of `MOVED` are."""
+    exchanged = {place: variables[name] for name, place in MOVED.items() if name in variables}
+    folders = {str(PurePath(place).parent): str(PurePath(to).parent) for place, to in exchanged.items() if PLACES in place}
+    for keeper, name, value in values:
+        text = str(value)
+        for place, to in (*exchanged.items(), *folders.items()):
+            text = text.replace(place, to)
+        setattr(keeper, name, type(value)(text))
 
 
 def open_environment(variables: Mapping[str, str], others: Iterable[Channel]) -> Channel:
@@ -117,8 +166,7 @@ def serve(variables: Mapping[str, str], channel: Channel) -> NoReturn:
     os.environ.clear()
     os.environ.update(variables)
     import_late()
-    os.environ.clear()
-    os.environ.update(variables)
+    places = moved_values()
     gc.freeze()
     assert threading.active_count() == 1  # a fork has no other
     wakes, waker = os.pipe()
@@ -135,7 +183,7 @@ def serve(variables: Mapping[str, str], channel: Channel) -> NoReturn:
             line = channel.requests.readline()  # one is written at a time, so nothing stays in the buffer
             if not line:
                 break
-            child, ended = begin(json.loads(line), channel)
+            child, ended = begin(json.loads(line), channel, places)
             running[child] = ended
             print(child, file=channel.replies, flush=True)
     for child in running:
@@ -157,19 +205,26 @@ def report_ended(running: dict[int, int]) -> None:
         os.close(pipe)
 
 
-def begin(request: dict[str, Any], channel: Channel) -> tuple[int, int]:
+def begin(request: dict[str, Any], channel: Channel, places: Iterable[tuple[Any, str, Any]]) -> tuple[int, int]:
     """Fork a process for a command; return its id and the pipe on which its end is reported."""
-    out, err, ended = (os.open(f"{request['folder']}/{name}", os.O_WRONLY) for name in ("out", "err", "ended"))
+    folder = request["folder"]
+    out, err, ended = (os.open(f"{folder}/{name}", os.O_WRONLY) for name in ("out", "err", "ended"))
+    given = os.open(f"{folder}/in", os.O_RDONLY) if os.path.exists(f"{folder}/in") else None  # noqa: PTH110
     child = os.fork()
     if child == 0:
         channel.close()
         os.close(ended)
         os.dup2(out, 1)
         os.dup2(err, 2)
+        if given is not None:
+            os.dup2(given, 0)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        move(places, request["environment"])
         run(request["cwd"], request["arguments"])
     os.setpgid(child, child)
-    os.close(out)
-    os.close(err)
+    for pipe in (out, err, *([] if given is None else [given])):
+        os.close(pipe)
     return child, ended
 
 

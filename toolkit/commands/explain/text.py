@@ -10,7 +10,7 @@ import numpy as np
 from toolkit.commands.explain import images
 from toolkit.commands.explain.request import Given, RecipeAndConfig, Texts
 from toolkit.errors import DataError, ModelError
-from toolkit.evaluation.perturbations.text_changes import load_lists
+from toolkit.evaluation.perturbations.text_changes import Lists, load_lists
 from toolkit.events import Counted, Observe
 from toolkit.explanation import patches
 from toolkit.explanation.attention import watchable
@@ -126,7 +126,8 @@ def examples_of(model: Model, loaded: LoadedModel, given: Sequence[Given]) -> li
         cut = images.prepare(loaded, rows)
         return list(images.with_patches(model, cut, rows, watchable(loaded.model)))
     texts = [item for item in given if isinstance(item, tuple)]
-    return [_example(loaded, item, number) for number, item in enumerate(texts, 1)]
+    lists = load_lists(loaded.config.evaluation.lists)
+    return [_example(loaded, item, number, lists) for number, item in enumerate(texts, 1)]
 
 
 def _check_classifier(model: Model, example: Example | Picture) -> None:
@@ -142,13 +143,12 @@ def _check_classifier(model: Model, example: Example | Picture) -> None:
         )
 
 
-def _example(loaded: LoadedModel, texts: Texts, number: int) -> Example:
+def _example(loaded: LoadedModel, texts: Texts, number: int, lists: Lists) -> Example:
     """Let the recipe prepare a text as it did in training."""
     roles = [column.role for column in loaded.recipe.task.inputs]
     rows = {role: [text] for role, text in zip(roles, texts, strict=False)}
     features = loaded.preprocess(rows)
     single = {name: values[0] for name, values in features.items() if name != "truncated"}
-    lists = load_lists(loaded.config.evaluation.lists)
     made = example(texts, single, loaded.processor, loaded.config.data.max_length, lists)
     if not made.words:
         raise DataError(
