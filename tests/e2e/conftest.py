@@ -1,10 +1,14 @@
 """A local Hub with a small DistilBERT and a data set, and one run made by the literal command."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.support import checkpoints
 from tests.support.cli import Outcome, toolkit
@@ -65,11 +69,39 @@ class Made:
 
 @pytest.fixture(scope="session")
 def made(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The main job; its model keeps the two layers of its checkpoint, whose heads some tests count."""
-    cwd = tmp_path_factory.mktemp("newcomer")
-    env = hub.environment(tmp_path_factory.mktemp("hf"))
-    command = ("finetune", "sentiment", "--model", "distilbert", "--set", "training.mean_pooling=false")
-    outcome = toolkit(*command, cwd=cwd, env=env, fresh=True)
-    assert outcome.code == 0, outcome.text
-    (run,) = (cwd / "runs").iterdir()
-    return Made(cwd, run, env, outcome)
+    """The main job; its model keeps the two layers of its checkpoint, whose heads some tests count.
+
+    It is run once, and each worker of the tests has a copy of the folder and of the Hub's cache.
+    """
+
+    def main_job(folder: Path) -> None:
+        (folder / "cwd").mkdir()
+        command = ("finetune", "sentiment", "--model", "distilbert", "--set", "training.mean_pooling=false")
+        outcome = toolkit(*command, cwd=folder / "cwd", env=hub.environment(folder / "hf"), fresh=True)
+        assert outcome.code == 0, outcome.text
+        (folder / "outcome.json").write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+
+    kept = made_once("main-job", main_job, tmp_path_factory)
+    folder = tmp_path_factory.mktemp("newcomer")
+    shutil.copytree(kept, folder, symlinks=True, dirs_exist_ok=True)
+    outcome = Outcome(**json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
+    (run,) = (folder / "cwd" / "runs").iterdir()
+    return Made(folder / "cwd", run, hub.environment(folder / "hf"), outcome)
+
+
+def made_once(name: str, make: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that the first worker made and that all only read.
+
+    Args:
+        name: Of the folder.
+        make: Fills an empty folder.
+        tmp_path_factory: Of this worker.
+    """
+    base = tmp_path_factory.getbasetemp()
+    kept = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{kept}.lock"):
+        if not kept.exists():
+            folder = tmp_path_factory.mktemp(name)
+            make(folder)
+            folder.rename(kept)
+    return kept

@@ -258,6 +258,19 @@ def written(run: Path, form: str) -> Export:
     return made.report
 
 
+@pytest.fixture
+def traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model is traced once for each kind of graph; all forms of ONNX and OpenVINO begin with the same."""
+    trace, known = graph.trace, dict[str, Any]()
+
+    def remembered(model: Any, sample: Any, form: str, *further: Any) -> Any:
+        if form not in known:
+            known[form] = trace(model, sample, form, *further)
+        return known[form]
+
+    monkeypatch.setattr(graph, "trace", remembered)
+
+
 def run(made: Made, output: Path, **changes: Any) -> Any:
     arguments = {"target": str(made.run), "form": "onnx", "output": str(output), "values": {}, "recipe_name": None}
     return exporting.export(**{**arguments, "observe": lambda event: None, **changes})
@@ -302,6 +315,7 @@ def test_an_earlier_export_is_replaced(made: Made, tmp_path: Path) -> None:
     assert weights.is_file()
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_models_of_pictures_are_exported_with_their_processor(tmp_path: Path) -> None:
     planted.folder(tmp_path / "data", 30, seed=0, names=list(planted.COLOURS))
     training = (
@@ -340,6 +354,7 @@ def test_dynamic_ranges_are_predicted_one_at_a_time(
     assert together[0] == together[-1]  # the last is predicted alone
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_token_labels_are_exported_in_every_form(tiny_bert: Path, tmp_path: Path) -> None:
     rows = [
         {"words": [name, verb, "home", str(day)], "labels": ["B-PER", "O", "B-LOC", "O"]}

@@ -34,7 +34,7 @@ def star_reviews(path: Path, seed: int) -> None:
 def test_every_command_of_the_readme(hub: LocalHub, tmp_path: Path) -> None:
     star_reviews(tmp_path / "reviews.csv", 1)
     star_reviews(tmp_path / "more_reviews.csv", 2)
-    pictures.folder(tmp_path / "flowers", 12)
+    pictures.folder(tmp_path / "flowers", 6)
     env = hub.environment(tmp_path / "hf")
     wanted = [command[1:] for command in commands() if command[0] == "toolkit"]
     assert len(wanted) >= 7

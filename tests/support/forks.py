@@ -39,15 +39,25 @@ from typing import Any, NamedTuple, NoReturn, TextIO
 KEPT = 3  # processes for environments
 EARLY = (
     "joblib",
+    "networkx",
+    "onnxruntime",
+    "onnxscript.rewriter.onnx_fusions",
     "pandas",
     "PIL.Image",
     "pyarrow.parquet",
     "scipy.stats",
+    "sklearn.feature_extraction.text",
     "sklearn.linear_model",
     "sklearn.metrics.pairwise",
+    "sympy.tensor.tensor",
     "torch",
     "torch._dynamo",
+    "torch._inductor.fx_passes.joint_graph",
+    "torch.export._trace",
+    "torch.fx.experimental.validator",
     "torch.onnx",
+    "torch.onnx._internal.exporter._compat",
+    "torch.onnx._internal.exporter._torchlib.ops",
 )
 LATE = (
     "accelerate",
@@ -58,8 +68,10 @@ LATE = (
     "peft",
     "requests",
     "transformers.activations",
+    "transformers.exporters.exporter_onnx",
     "transformers.modeling_utils",
     "transformers.models.bert.modeling_bert",
+    "transformers.models.bert.tokenization_bert",
     "transformers.models.distilbert.modeling_distilbert",
     "transformers.pipelines",
 )

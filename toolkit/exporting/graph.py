@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import io
 import logging
+import sys
 import tempfile
 import warnings
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -83,7 +84,7 @@ def trace(model: Any, batch: Mapping[str, Any], form: str, ragged: Container[str
     exporter, config = (OnnxExporter, OnnxConfig) if form == "onnx" else (DynamoExporter, DynamoConfig)
     try:
         # the file of torch.export names the class of what it returns, and loads where that class is known
-        with silent(), _returning_dict(model) if form == "torch-export" else contextlib.nullcontext():
+        with silent(), _patching_loaded_families(), _returning_dict(model) if form == "torch-export" else contextlib.nullcontext():
             exported = exporter().export(
                 model, dict(batch), config=config(dynamic=True, dynamic_shapes=_axes(batch, ragged))
             )
@@ -108,6 +109,30 @@ def _forget_origin(program: Any) -> None:
                 part.doc_string = None
     program.metadata_props.clear()
     program.graph.metadata_props.clear()
+
+
+@contextlib.contextmanager
+def _patching_loaded_families() -> Iterator[None]:
+    """Within the block, let transformers patch only families that are imported.
+
+    It would import some forty others to patch them, which takes seconds, and the model contains none of their classes.
+    """
+    from transformers.exporters import utils
+
+    registered: dict[str, list[tuple[str, ...]]] = getattr(utils, "_PATCHES", {})
+    every = dict(registered)
+    for backend, patches in every.items():
+        registered[backend] = [patch for patch in patches if _is_loaded(patch[0])]
+    try:
+        yield
+    finally:
+        registered.update(every)
+
+
+def _is_loaded(owner: str) -> bool:
+    """Whether the owner of a patched attribute is imported, if it belongs to a family of models."""
+    module = ".".join(owner.split(".")[:4])  # transformers.models.FAMILY.MODULE
+    return not module.startswith("transformers.models.") or module in sys.modules
 
 
 @contextlib.contextmanager
