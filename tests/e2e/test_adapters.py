@@ -4,8 +4,6 @@ import ast
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from tests.e2e.conftest import Made
 from tests.support import checkpoints
-from tests.support.cli import environment, several, toolkit
+from tests.support.cli import python, several, toolkit
 from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 from toolkit.report.pages import usage
@@ -93,10 +91,9 @@ def test_run_and_repository_are_evaluated_exported_and_served(trained: Made) -> 
 
 
 def test_peft_loads_it_by_its_name(trained: Made) -> None:
-    program = [sys.executable, "-c", PEFT, NAME, str(trained.run / "model"), TEXTS[0]]
-    done = subprocess.run(program, env=environment(trained.env), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 1e-5
+    done = python(PEFT, NAME, trained.run / "model", TEXTS[0], cwd=trained.cwd, env=trained.env)
+    assert done.code == 0, done.err
+    assert float(done.out) < 1e-5
 
 
 def test_adapter_of_peft_alone_has_its_task_from_its_configuration(trained: Made) -> None:
@@ -148,9 +145,9 @@ def test_adapter_is_pushed_alone(trained: Made, base_hub: LocalHub) -> None:
     assert (data["base_model"], data["base_model_relation"], data["library_name"]) == (BASE, "adapter", "peft")
     (code,) = re.findall(r"```python\n(.*?)```", card.content, re.DOTALL)
     program = code.replace(usage.TEXT, TEXTS[0])
-    done = subprocess.run([sys.executable, "-c", program], env=environment(trained.env), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (answer,) = ast.literal_eval(done.stdout)
+    done = python(program, cwd=trained.cwd, env=trained.env)
+    assert done.code == 0, done.err
+    (answer,) = ast.literal_eval(done.out)
     predicted = toolkit("predict", "run", TEXTS[0], cwd=trained.cwd, env=trained.env)
     assert answer["label"] in predicted.out
 

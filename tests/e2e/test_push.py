@@ -13,7 +13,7 @@ import yaml
 
 from tests.e2e.conftest import DATA, Made
 from tests.support import bitext, checkpoints
-from tests.support.cli import environment, several, toolkit
+from tests.support.cli import environment, python, several, toolkit
 from tests.support.hub import LocalHub
 from tests.support.service import post, serving
 from toolkit import runs
@@ -125,10 +125,8 @@ def test_pushed_model_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_pat
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["evaluation"]["labels"] == ["negative", "positive"]
     assert runs.CARD in empty_hub.files(NAME)  # what later commands need beside the weights
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, NAME, *texts], env=environment(env), capture_output=True, text=True
-    )
-    assert set(json.loads(done.stdout)) <= {"negative", "positive"}, done.stderr
+    done = python(PROGRAM, NAME, *texts, cwd=tmp_path, env=env)
+    assert set(json.loads(done.out)) <= {"negative", "positive"}, done.err
     for command in ("serve", "app"):
         options = ["--no-browser"] if command == "app" else []
         with serving(command, NAME, *options, cwd=tmp_path, env=env) as address:
@@ -176,10 +174,9 @@ def test_pushed_adapters_load_in_peft(tiny_distilbert: Path, empty_hub: LocalHub
     assert "adapter/adapter_model.safetensors" in empty_hub.files("acme/lora")
     config = json.loads(empty_hub.files("acme/lora")["adapter/adapter_config.json"].read_text(encoding="utf-8"))
     assert (config["base_model_name_or_path"], config["task_type"]) == (base, "SEQ_CLS")
-    program = [sys.executable, "-c", PEFT, "acme/lora", "a wonderful film"]
-    done = subprocess.run(program, env=environment(env), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 1e-5
+    done = python(PEFT, "acme/lora", "a wonderful film", cwd=tmp_path, env=env)
+    assert done.code == 0, done.err
+    assert float(done.out) < 1e-5
 
 
 def test_card_names_hub_data(made: Made, hub: LocalHub) -> None:
@@ -262,6 +259,6 @@ def test_translation_card_code_agrees_with_predict(tmp_path: Path) -> None:
         (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
         assert "translate English to German: " in code
         program = code.replace(usage.TEXT, source)
-        done = subprocess.run([sys.executable, "-c", program], env=environment(env), capture_output=True, text=True)
-    assert done.stdout.strip() == (tmp_path / "out.txt").read_text(encoding="utf-8").strip(), done.stderr
-    assert done.stdout.strip()
+        done = python(program, cwd=tmp_path, env=env)
+    assert done.out.strip() == (tmp_path / "out.txt").read_text(encoding="utf-8").strip(), done.err
+    assert done.out.strip()

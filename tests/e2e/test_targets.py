@@ -17,7 +17,7 @@ import pytest
 from tests.support import recomputed
 from tests.support.cards import card_errors
 from tests.support.checkpoints import TINY
-from tests.support.cli import Outcome, environment, several
+from tests.support.cli import Outcome, environment, python, several
 from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
 from tests.support.json_documents import problems
@@ -340,13 +340,13 @@ def test_the_code_of_the_model_card_predicts_like_the_toolkit(home: Home, monkey
     assert card_errors(card) == []
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     program = code.replace("acme/mine", str(home.path / "run" / "model")).replace(usage.TEXT, KINDS[home.kind].typed)
-    done = subprocess.run([sys.executable, "-c", program], env=environment({}), capture_output=True, text=True)
+    done = python(program, cwd=home.path)
     (line, *_) = (home.path / "out.jsonl").read_text(encoding="utf-8").splitlines()
-    expected, printed = json.loads(line), done.stdout.splitlines()
+    expected, printed = json.loads(line), done.out.splitlines()
     if home.kind == "classes":
-        assert sorted(ast.literal_eval(printed[0])) == sorted(expected["prediction"]), done.stderr
+        assert sorted(ast.literal_eval(printed[0])) == sorted(expected["prediction"]), done.err
     elif home.kind == "stars":
-        assert printed == [expected["prediction"]], done.stderr
+        assert printed == [expected["prediction"]], done.err
     else:
         low, high = map(float, printed[1].split())
         assert float(printed[0]) == pytest.approx(expected["prediction"], rel=1e-3)

@@ -146,7 +146,26 @@ def toolkit(
     """
     if fresh:
         return _fresh(arguments, cwd, env, timeout)
-    with _start_forked(arguments, cwd, env) as process:
+    return _ended(_start_forked(arguments, cwd, env), timeout)
+
+
+def python(
+    program: str, *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
+) -> Outcome:
+    """Run `python -c PROGRAM ARGUMENTS` in a process that has imported transformers and peft, and not the toolkit.
+
+    Args:
+        program: Its source.
+        arguments: Of the program.
+        cwd: Where it runs.
+        env: Variables that differ from those of `environment`.
+        timeout: In seconds.
+    """
+    return _ended(_start_forked(arguments, cwd, env, program=program), timeout)
+
+
+def _ended(running: "Running", timeout: float) -> Outcome:
+    with running as process:
         try:
             out, err = process.communicate(timeout)
         except BaseException:
@@ -214,7 +233,12 @@ def start(
 
 
 def _start_forked(
-    arguments: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None, *, given: bool = False
+    arguments: Sequence[str | Path],
+    cwd: Path,
+    env: Mapping[str, str] | None,
+    *,
+    given: bool = False,
+    program: str | None = None,
 ) -> Running:
     variables = environment(env)
     with tempfile.TemporaryDirectory() as folder:
@@ -227,7 +251,7 @@ def _start_forked(
             os.mkfifo(Path(folder, "in"))
             writer = os.open(Path(folder, "in"), os.O_RDWR)  # nobody may read yet
         request = {"environment": variables, "cwd": str(cwd), "arguments": [*map(str, arguments)]}
-        child = _ask(_server(variables), {**request, "folder": folder})
+        child = _ask(_server(variables), {**request, "folder": folder, "program": program})
     for pipe in pipes:
         os.set_blocking(pipe, True)
     return Running(child, pipes, writer)

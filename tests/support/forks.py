@@ -1,11 +1,12 @@
 """Run commands of the toolkit, each in a process of its own, forked from one that has imported what is heavy.
 
     python forks.py     requests on standard input, a line of JSON each:
-                        {"environment": {…}, "cwd": …, "arguments": […], "folder": …}
+                        {"environment": {…}, "cwd": …, "arguments": […], "folder": …, "program": null or …}
 
 A line with the process id answers each. The command is the leader of a process group; it writes to the named pipes out
 and err in FOLDER, and when it has ended, a line with its exit code and its processor time is written to `ended` there.
-It reads from the named pipe `in`, where there is one.
+It reads from the named pipe `in`, where there is one. A program is run in the place of the toolkit, in a process that
+has imported libraries and nothing of the toolkit.
 
     this process             has imported what reads nothing of the environment but `cli.EARLY_VARIABLES`
       ├─ a process for each environment       has imported the other libraries, which do, and all of the toolkit
@@ -36,7 +37,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple, NoReturn, TextIO
 
-KEPT = 3  # processes for environments
+KEPT = 4  # processes for environments
 EARLY = (
     "joblib",
     "networkx",
@@ -75,6 +76,13 @@ LATE = (
     "transformers.models.distilbert.modeling_distilbert",
     "transformers.pipelines",
 )
+LIBRARIES = (  # for programs
+    "peft",
+    "transformers.modeling_utils",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.distilbert.modeling_distilbert",
+    "transformers.pipelines",
+)
 LATER = {"COLUMNS", "HF_TOKEN", *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO"))}  # read by no import
 PLACES = f"{tempfile.gettempdir()}/nowhere-yet/"
 MOVED = {  # the values with which libraries are imported
@@ -106,12 +114,13 @@ def main() -> None:
     gc.freeze()  # so that collections copy no memory
     environments: dict[str, Channel] = {}  # the latest used last
     for line in ours.requests:
-        variables = shared(json.loads(line)["environment"])
-        key = json.dumps(variables, sort_keys=True)
+        request = json.loads(line)
+        variables, plain = shared(request["environment"]), request["program"] is not None
+        key = json.dumps([plain, variables], sort_keys=True)
         if key not in environments and len(environments) == KEPT:
             environments.pop(next(iter(environments))).close()
             os.wait()
-        channel = environments.pop(key, None) or open_environment(variables, [ours, *environments.values()])
+        channel = environments.pop(key, None) or open_environment(variables, [ours, *environments.values()], plain)
         environments[key] = channel
         channel.requests.write(line)
         channel.requests.flush()
@@ -150,7 +159,9 @@ def moved_values() -> list[tuple[Any, str, Any]]:
 def move(values: Iterable[tuple[Any, str, Any]], variables: Mapping[str, str]) -> None:
     """Put the places of this environment where those of `MOVED` are."""
     exchanged = {place: variables[name] for name, place in MOVED.items() if name in variables}
-    folders = {str(PurePath(place).parent): str(PurePath(to).parent) for place, to in exchanged.items() if PLACES in place}
+    folders = {
+        str(PurePath(place).parent): str(PurePath(to).parent) for place, to in exchanged.items() if PLACES in place
+    }
     for keeper, name, value in values:
         text = str(value)
         for place, to in (*exchanged.items(), *folders.items()):
@@ -158,7 +169,7 @@ def move(values: Iterable[tuple[Any, str, Any]], variables: Mapping[str, str]) -
         setattr(keeper, name, type(value)(text))
 
 
-def open_environment(variables: Mapping[str, str], others: Iterable[Channel]) -> Channel:
+def open_environment(variables: Mapping[str, str], others: Iterable[Channel], plain: bool) -> Channel:
     """Fork a process that serves requests of one environment."""
     requests, replies = os.pipe(), os.pipe()
     if os.fork() == 0:
@@ -167,17 +178,21 @@ def open_environment(variables: Mapping[str, str], others: Iterable[Channel]) ->
         os.close(requests[1])
         os.close(replies[0])
         theirs = Channel(os.fdopen(requests[0], encoding="utf-8"), os.fdopen(replies[1], "w", encoding="utf-8"))
-        serve(variables, theirs)
+        serve(variables, theirs, LIBRARIES if plain else None)
     os.close(requests[0])
     os.close(replies[1])
     return Channel(os.fdopen(requests[1], "w", encoding="utf-8"), os.fdopen(replies[0], encoding="utf-8"))
 
 
-def serve(variables: Mapping[str, str], channel: Channel) -> NoReturn:
+def serve(variables: Mapping[str, str], channel: Channel, libraries: Iterable[str] | None) -> NoReturn:
     """Import the rest and start commands, until there are no more requests."""
     os.environ.clear()
     os.environ.update(variables)
-    import_late()
+    if libraries is None:
+        import_late()
+    else:
+        for name in libraries:
+            importlib.import_module(name)
     places = moved_values()
     gc.freeze()
     assert threading.active_count() == 1  # a fork has no other
@@ -233,7 +248,7 @@ def begin(request: dict[str, Any], channel: Channel, places: Iterable[tuple[Any,
         os.environ.clear()
         os.environ.update(request["environment"])
         move(places, request["environment"])
-        run(request["cwd"], request["arguments"])
+        run(request["cwd"], request["arguments"], request["program"])
     os.setpgid(child, child)
     for pipe in (out, err, *([] if given is None else [given])):
         os.close(pipe)
@@ -256,8 +271,8 @@ def import_late() -> None:
     sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
 
 
-def run(cwd: str, arguments: list[str]) -> NoReturn:
-    """Run one command in this process as `python -m toolkit` does, which ends it."""
+def run(cwd: str, arguments: list[str], program: str | None) -> NoReturn:
+    """Run one command in this process as `python -m toolkit` does, or as `python -c` a program, which ends it."""
     import numpy
 
     signal.set_wakeup_fd(-1)
@@ -265,10 +280,14 @@ def run(cwd: str, arguments: list[str]) -> NoReturn:
     numpy.random.seed()  # each process draws its own; Python's generator knows of forks
     os.chdir(cwd)
     sys.path[0] = os.getcwd()  # noqa: PTH109 - as the interpreter spells it
-    sys.argv = ["toolkit", *arguments]
+    sys.argv = ["toolkit" if program is None else "-c", *arguments]
     code = 1
     try:
-        runpy.run_module("toolkit", run_name="__main__", alter_sys=True)
+        if program is None:
+            runpy.run_module("toolkit", run_name="__main__", alter_sys=True)
+        else:
+            exec(program, {"__name__": "__main__"})
+        code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:

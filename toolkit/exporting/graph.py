@@ -84,7 +84,11 @@ def trace(model: Any, batch: Mapping[str, Any], form: str, ragged: Container[str
     exporter, config = (OnnxExporter, OnnxConfig) if form == "onnx" else (DynamoExporter, DynamoConfig)
     try:
         # the file of torch.export names the class of what it returns, and loads where that class is known
-        with silent(), _patching_loaded_families(), _returning_dict(model) if form == "torch-export" else contextlib.nullcontext():
+        with (
+            silent(),
+            _patching_loaded_families(),
+            _returning_dict(model) if form == "torch-export" else contextlib.nullcontext(),
+        ):
             exported = exporter().export(
                 model, dict(batch), config=config(dynamic=True, dynamic_shapes=_axes(batch, ragged))
             )
