@@ -1,5 +1,6 @@
 """Nothing that came with a folder is run by any command; damaged files are rejected with one message."""
 
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from tests.e2e.conftest import Made
 from tests.support import checkpoints, hostile
 from tests.support.cli import Outcome, several, toolkit
 from tests.support.hub import LocalHub
+from tests.support.json_documents import document
 
 FEW = "--set evaluation.resamples=100"
 COMMANDS = {
@@ -129,12 +131,18 @@ def test_damaged_and_forged_files_are_rejected(attack: Attack, tmp_path: Path) -
     assert not list((tmp_path / "elsewhere").glob("*"))
 
 
-def test_files_in_the_current_folder_are_not_imported(tmp_path: Path) -> None:
+def test_processes_import_nothing_from_the_current_folder_and_print_one_document(tmp_path: Path) -> None:
     for name in ("datasets", "evaluate", "accelerate", "sentiment", "kernels", "random", "pathlib", "json"):
         (tmp_path / f"{name}.py").write_text(hostile.evil(tmp_path), encoding="utf-8")
     table = checkpoints.reviews(tmp_path / "r.csv", 60)
     common = ("--model", checkpoints.TINY, "--data", table, "--epochs", "1", "--num-processes", "2", *FEW.split())
-    quick = ("--set", "evaluation.baselines=false", "--set", "data.cache_gib=0")
-    trained = toolkit("finetune", "sentiment", *common, *quick, "--output", "run", cwd=tmp_path, fresh=True)
+    quick = ("--set", "evaluation.baselines=false", "--set", "data.cache_gib=0", "--set", "training.device=cpu")
+    batches = ("--batch-size", "16", "--set", "training.micro_batch_size=4")
+    command = ("finetune", "sentiment", *common, *quick, *batches, "--output", "run", "--json")
+    trained = toolkit(*command, cwd=tmp_path, fresh=True)
     assert trained.code == 0, trained.text
     assert not (tmp_path / hostile.MARK).exists()
+    assert document(trained, "finetune")["path"] == "run"
+    assert re.search(r"\b16 examples\b.*\b2 processes, 8 each", trained.err), "in all, and for each device"
+    assert re.search(r"\b8 examples in each process\b.*\bat most 4\b", trained.err)
+    assert "16 (8 in each of 2 processes)" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")

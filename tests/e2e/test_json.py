@@ -1,7 +1,6 @@
 """Every command prints one JSON document with --json, of which its schema is true; so are the files."""
 
 import json
-import re
 import signal
 import urllib.request
 from pathlib import Path
@@ -74,17 +73,6 @@ def test_seeds(place: Path) -> None:
     assert all((place / seed / "run.json").is_file() for seed in several["seeds"])
     assert several["model"] is None
     check_file(place / "seeds" / "report.json", "report.json")
-
-
-def test_several_processes_print_one_document(place: Path) -> None:
-    processes = ("--num-processes", "2", "--set", "training.device=cpu", "--batch-size", "16")
-    options = (*processes, "--set", "training.micro_batch_size=4", "--output", "shared")
-    outcome = toolkit("finetune", "text", *TRAIN, *options, "--json", cwd=place)
-    assert outcome.code == 0, outcome.text
-    assert document(outcome, "finetune")["path"] == "shared"
-    assert re.search(r"\b16 examples\b.*\b2 processes, 8 each", outcome.err), "in all, and for each device"
-    assert re.search(r"\b8 examples in each process\b.*\bat most 4\b", outcome.err)
-    assert "16 (8 in each of 2 processes)" in (place / "shared" / "report.md").read_text(encoding="utf-8")
 
 
 def test_report_with_all_checks(place: Path, run: dict[str, Any]) -> None:

@@ -83,7 +83,7 @@ LIBRARIES = (  # for programs
     "transformers.models.distilbert.modeling_distilbert",
     "transformers.pipelines",
 )
-LATER = {"COLUMNS", "HF_TOKEN", *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO"))}  # read by no import
+LATER = {"COLUMNS", "PATH", "HF_TOKEN", *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO"))}  # read by no import
 PLACES = f"{tempfile.gettempdir()}/nowhere-yet/"
 MOVED = {  # the values with which libraries are imported
     "HF_ENDPOINT": "http://127.0.0.1:1/nowhere-yet",
@@ -268,7 +268,19 @@ def import_late() -> None:
     for name in (*LATE, *own):
         if name not in PROGRAMS:
             importlib.import_module(name)
+    compile_templates()
     sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
+
+
+def compile_templates() -> None:
+    """Let Jinja compile the templates of all pages and keep them."""
+    from toolkit.report.pages.render import environment
+
+    for form, ending in (("html", ".html.j2"), ("markdown", ".md.j2")):
+        jinja = environment(form)
+        for name in jinja.list_templates(extensions=["j2"]):
+            if name.endswith(ending):
+                jinja.get_template(name)
 
 
 def run(cwd: str, arguments: list[str], program: str | None) -> NoReturn:
