@@ -20,6 +20,8 @@ from toolkit.exporting import graph
 from toolkit.exporting.runtime import Graph, has_fast_bf16
 from toolkit.exporting.schema import Export
 
+QUANTIZED_LAST = sorted(graph.FORMS, key="onnx-int8".__eq__)  # which changes the graph
+
 exporting = importlib.import_module("toolkit.commands.export")  # the package's attribute is the function
 
 
@@ -324,7 +326,7 @@ def test_models_of_pictures_are_exported_with_their_processor(tmp_path: Path) ->
     )  # fmt: skip
     outcome = toolkit(*training, cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    exports = {form: written(tmp_path / "run", form) for form in graph.FORMS}
+    exports = {form: written(tmp_path / "run", form) for form in QUANTIZED_LAST}
     assert exports["onnx"].agreement.value == 1.0
     folder = tmp_path / "run" / "exports" / "onnx"
     assert (folder / "preprocessor_config.json").is_file()
@@ -366,7 +368,7 @@ def test_token_labels_are_exported_in_every_form(tiny_bert: Path, tmp_path: Path
     settings = ("--learning-rate", "1e-3", "--set", "evaluation.checks=[]")
     outcome = toolkit(*training, *settings, cwd=tmp_path)
     assert outcome.code == 0, outcome.text
-    for form in graph.FORMS:
+    for form in QUANTIZED_LAST:
         found = written(tmp_path / "run", form)
         assert "labels" not in found.inputs
         assert found.difference is not None

@@ -83,7 +83,12 @@ LIBRARIES = (  # for programs
     "transformers.models.distilbert.modeling_distilbert",
     "transformers.pipelines",
 )
-LATER = {"COLUMNS", "PATH", "HF_TOKEN", *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO"))}  # read by no import
+LATER = {
+    "COLUMNS",
+    "PATH",
+    "HF_TOKEN",
+    *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO")),
+}  # read by no import
 PLACES = f"{tempfile.gettempdir()}/nowhere-yet/"
 MOVED = {  # the values with which libraries are imported
     "HF_ENDPOINT": "http://127.0.0.1:1/nowhere-yet",

@@ -41,8 +41,8 @@ def _name(node: ast.expr) -> str:
 
 
 def _is_class(annotation: ast.expr) -> bool:
-    text = ast.unparse(annotation)
-    return "type[" in text and any(re.search(rf"\b{name}\b", text) for name in CLASSES)
+    names = {_name(node) for node in ast.walk(annotation) if isinstance(node, ast.expr)}
+    return "type" in names and not names.isdisjoint(CLASSES)
 
 
 def literals(value: ast.expr) -> list[str] | None:
