@@ -23,7 +23,7 @@ from toolkit.commands.finetune import calibrate
 ROOT = Path(__file__).parents[2]
 PICTURES = "runs/pictures"  # commands on it are run in test_image_explain.py
 TEXTS = 24
-MEASURED = 12  # rows, which take less time than the default number
+MEASURED, EXPLAINED = 12, 6  # rows, which take less time than the document's numbers
 SENTENCE = "I love this product, but the delivery was late"
 
 
@@ -58,6 +58,7 @@ def gallery(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which the document's commands were run."""
     folder = tmp_path_factory.mktemp("gallery")
     checkpoints.reviews(folder / "reviews.csv", TEXTS)
+    checkpoints.reviews(folder / "few.csv", EXPLAINED)
     rationales(checkpoints.reviews(folder / "rationales.csv", 40))
     (folder / "runs").mkdir()
     (folder / "runs" / "reviews").symlink_to(made.run)
@@ -75,6 +76,7 @@ def gallery(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
             command += ["--rows", f"{MEASURED}"]
         elif "--rows" in command:
             command[command.index("--rows") + 1] = "8"
+            command[command.index("reviews.csv")] = "few.csv"
     for arguments, outcome in zip(ran, several(ran, folder, made.env), strict=False):
         assert outcome.code == 0, (arguments, outcome.text)
         output = folder / f"{arguments[0]}.txt"
@@ -131,8 +133,8 @@ def test_many_texts_are_explained_at_once(gallery: Path) -> None:
     (folder,) = {path.parent for path in (gallery / "runs" / "reviews" / "explanations").glob("*/text-1.png")}
     result = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
     assert len(result["methods"]) == 7
-    assert len(result["texts"]) == len(list(folder.glob("text-*.png"))) == TEXTS
-    assert (folder / f"text-{TEXTS}.png").read_bytes().startswith(b"\x89PNG")
+    assert len(result["texts"]) == len(list(folder.glob("text-*.png"))) == EXPLAINED
+    assert (folder / f"text-{EXPLAINED}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_sparse_attention_extends_positions(gallery: Path, made: Made) -> None:
