@@ -133,7 +133,7 @@ def test_pushed_model_is_used_by_name(pushed: Made, empty_hub: LocalHub, tmp_pat
             code, answers = post(f"{address}/predict", {"inputs": texts})
             assert code == 200, answers
             assert answers["model"] == NAME
-            assert [item["prediction"] for item in answers["predictions"]] == json.loads(done.stdout)
+            assert [item["prediction"] for item in answers["predictions"]] == json.loads(done.out)
 
 
 @pytest.mark.parametrize("xet", [True, False], ids=["Xet", "plain LFS"])

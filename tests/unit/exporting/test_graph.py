@@ -56,3 +56,20 @@ def test_exporters_are_silent_and_the_rest_speaks_again(capsys, caplog):
     assert caplog.records == []
     logging.getLogger("torch.onnx").warning("outer life")
     assert [record.message for record in caplog.records] == ["outer life"]
+
+
+def test_families_that_are_not_imported_are_not_patched(monkeypatch):
+    import transformers.models.bert.modeling_bert  # noqa: F401
+    from transformers.exporters import DynamoExporter, utils  # noqa: F401 - which registers its patches
+
+    assert any(owner.startswith("transformers.models.") for owner, *_ in utils._PATCHES["dynamo"])
+    patches = [
+        ("torch", "where", None),
+        ("transformers.modeling_utils", "is_kernels_available", None),
+        ("transformers.models.bert.modeling_bert.BertModel", "forward", None),
+        ("transformers.models.nothing.modeling_nothing.NothingModel", "forward", None),
+    ]
+    monkeypatch.setattr(utils, "_PATCHES", {"dynamo": patches})
+    with graph._patching_loaded_families():
+        assert utils._PATCHES == {"dynamo": patches[:3]}
+    assert utils._PATCHES == {"dynamo": patches}
