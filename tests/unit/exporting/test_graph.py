@@ -69,7 +69,8 @@ def test_families_that_are_not_imported_are_not_patched(monkeypatch):
         ("transformers.models.bert.modeling_bert.BertModel", "forward", None),
         ("transformers.models.nothing.modeling_nothing.NothingModel", "forward", None),
     ]
-    monkeypatch.setattr(utils, "_PATCHES", {"dynamo": patches})
+    registered = {"dynamo": patches}
+    monkeypatch.setattr(utils, "_PATCHES", registered)
     with graph._patching_loaded_families():
-        assert utils._PATCHES == {"dynamo": patches[:3]}
-    assert utils._PATCHES == {"dynamo": patches}
+        assert registered == {"dynamo": patches[:3]}
+    assert registered == {"dynamo": patches}
