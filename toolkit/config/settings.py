@@ -97,6 +97,14 @@ class DataConfig(Section):
         ge=4,
         description="Maximum number of tokens in an example; longer ones are truncated, and the report counts them",
     )
+    streaming: bool = Field(
+        False,
+        description="Read training rows from the disk while training runs; memory holds a buffer of rows, and "
+        "validation and test are held out by a hash of each row",
+    )
+    buffer_rows: int = Field(
+        8192, ge=1, description="With streaming: training rows that are in memory, within which the order is shuffled"
+    )
     max_train_rows: int | None = Field(None, ge=2, description="Maximum number of training rows, chosen at random")
     validation_fraction: float = Field(
         0.1, gt=0, lt=0.5, description="Share of train that is split off for validation if no validation part is given"
