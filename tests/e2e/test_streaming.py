@@ -1,14 +1,17 @@
 """Training on a stream: killed and resumed, it ends with the weights of an undisturbed run."""
 
+import json
 import time
 
 import pyarrow.csv
+import pytest
 from pyarrow import parquet
 
 from tests.support import cli
 from tests.support.checkpoints import TINY, digest, reviews
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_run_has_the_same_weights(tmp_path):
     table = pyarrow.csv.read_csv(reviews(tmp_path / "all.csv", 600))
     (tmp_path / "data").mkdir()
@@ -33,5 +36,7 @@ def test_killed_and_resumed_run_has_the_same_weights(tmp_path):
     resumed = cli.toolkit(*command, "--output", "killed", "--resume", cwd=tmp_path)
     assert resumed.code == 0, resumed.text
     assert "from step " in resumed.text
+    report = json.loads((tmp_path / "killed" / "report.json").read_text(encoding="utf-8"))
+    assert report["training"]["best_step"] > 20
     files = [tmp_path / run / "model" / "model.safetensors" for run in ("whole", "killed")]
     assert digest(files[0]) == digest(files[1])
