@@ -20,7 +20,8 @@ def test_killed_and_resumed_run_has_the_same_weights(tmp_path):
         parquet.write_table(piece, tmp_path / "data" / f"part-{shard}.parquet", row_group_size=30)
     command = [
         *("finetune", "sentiment", "--model", TINY, "--data", "data", "--streaming", "--epochs", "2"),
-        *("--batch-size", "8", "--max-length", "24", "--set", "data.buffer_rows=100", "--set", "evaluation.resamples=100"),
+        *("--batch-size", "8", "--max-length", "24", "--set", "data.buffer_rows=100"),
+        *("--set", "evaluation.resamples=100"),
         *("--set", "training.evaluate_every=10", "--set", "evaluation.baselines=false"),
     ]  # fmt: skip
     whole = cli.toolkit(*command, "--output", "whole", cwd=tmp_path)
