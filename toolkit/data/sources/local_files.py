@@ -369,19 +369,6 @@ def _read_file(file: Path, root: Path, form: _Form) -> tuple[pa.Table, Sequence[
     return table.append_column(ADDED[0], names).append_column(ADDED[1], rows), notes
 
 
-def with_positions(table: pa.Table, file: Path, before: int) -> pa.Table:
-    """Add `_file` and `_row` to records of a file, of which `before` precede them, as `read` would."""
-    if table.column_names[-len(ADDED) :] == list(ADDED):  # a file that a run directory holds
-        table = table.drop_columns(list(ADDED))
-    table = class_names.named(table, class_names.in_schema(table.schema, None), str(file))
-    table = table.rename_columns(clean_names(table.column_names, str(file)))
-    rows = np.arange(before + 1, before + 1 + table.num_rows)
-    names = pa.DictionaryArray.from_arrays(
-        pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([in_utf8(file.name)])
-    )
-    return table.append_column(ADDED[0], names).append_column(ADDED[1], pa.array(rows))
-
-
 def in_utf8(name: str) -> str:
     """Return a file name as UTF-8 text for Arrow, also where Python could not decode it in the locale's encoding."""
     return os.fsencode(name).decode("utf-8", "replace")
