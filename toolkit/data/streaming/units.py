@@ -10,7 +10,7 @@ import pyarrow as pa
 from toolkit import sources
 from toolkit.config.settings import DataConfig
 from toolkit.data.formats import arrow_files
-from toolkit.data.formats.csv_files import clean_names
+from toolkit.data.formats.csv_files import ADDED, clean_names
 from toolkit.data.sources import local_files
 from toolkit.data.tables import class_names
 from toolkit.errors import ConfigError, DataError, SourceError
@@ -114,12 +114,12 @@ def read(unit: Unit, config: DataConfig) -> tuple[pa.Table, Sequence[str]]:
 
 def _with_positions(table: pa.Table, file: Path, before: int) -> pa.Table:
     """Add `_file` and `_row` to records of a file, of which `before` precede them, as `read` would."""
-    if table.column_names[-len(local_files.ADDED) :] == list(local_files.ADDED):  # a file that a run directory holds
-        table = table.drop_columns(list(local_files.ADDED))
+    if table.column_names[-len(ADDED) :] == list(ADDED):  # a file that a run directory holds
+        table = table.drop_columns(list(ADDED))
     table = class_names.named(table, class_names.in_schema(table.schema, None), str(file))
     table = table.rename_columns(clean_names(table.column_names, str(file)))
     rows = np.arange(before + 1, before + 1 + table.num_rows)
     names = pa.DictionaryArray.from_arrays(
         pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([local_files.in_utf8(file.name)])
     )
-    return table.append_column(local_files.ADDED[0], names).append_column(local_files.ADDED[1], pa.array(rows))
+    return table.append_column(ADDED[0], names).append_column(ADDED[1], pa.array(rows))
