@@ -9,6 +9,7 @@ KEYS = {
     "label_column": "data.columns.label",
     "target": "data.target",
     "group_column": "data.group_column",
+    "streaming": "data.streaming",
     "time_column": "data.time_column",
     "unlabelled": "data.unlabelled",
     "attention": "attention",

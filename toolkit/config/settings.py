@@ -59,9 +59,7 @@ class DataConfig(Section):
 
     source: str = Field("", description="File, folder, Hub id (org/name[:config][@revision]) or pkg://package/path")
     columns: dict[str, Name] = Field({}, description="Role → column, for columns that are not detected by name")
-    column_names: list[Name] = Field(
-        [], description="Names of the columns, in their order, for CSV and text files without a header"
-    )
+    column_names: list[Name] = Field([], description="Names of columns, in order, of CSV and text without a header")
     target: str | None = Field(
         None,
         description="What the label column holds, where a recipe takes several kinds: class (one for each row), "
@@ -97,6 +95,8 @@ class DataConfig(Section):
         ge=4,
         description="Maximum number of tokens in an example; longer ones are truncated, and the report counts them",
     )
+    streaming: bool = Field(False, description="Read training rows from the disk in training: data larger than memory")
+    buffer_rows: int = Field(8192, ge=1, description="With streaming: rows in memory that are shuffled together")
     max_train_rows: int | None = Field(None, ge=2, description="Maximum number of training rows, chosen at random")
     validation_fraction: float = Field(
         0.1, gt=0, lt=0.5, description="Share of train that is split off for validation if no validation part is given"

@@ -16,6 +16,7 @@ from toolkit.data.division import groups as groups_
 from toolkit.data.division import over_time
 from toolkit.data.division import split as split_
 from toolkit.data.sources.acquire import acquire
+from toolkit.data.streaming.training_stream import TrainingStream
 from toolkit.data.tables import columns as columns_
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables import wording
@@ -23,7 +24,7 @@ from toolkit.data.tables.encode_labels import number_labels
 from toolkit.data.tables.roles import in_roles
 from toolkit.data.targets import target_kind
 from toolkit.errors import DataError
-from toolkit.tasks.contract import Recipe
+from toolkit.tasks.contract import Recipe, Tables
 from toolkit.tasks.task import Checked, Column
 
 
@@ -39,6 +40,7 @@ class Splits:
         facts: Source, origin, fingerprint, rows and classes of each part, and notes, as the report shows them.
         label_map: What later data's labels are mapped by: the user's mapping, and that of rare labels.
         target: The kind of target of the recipe that the rows are in, and why; None where the recipe has one kind.
+        stream: All training rows, where they are read while training runs; `train` is then a sample of them.
     """
 
     train: pa.Table
@@ -48,6 +50,12 @@ class Splits:
     facts: dict[str, Any]
     label_map: Mapping[str, str | None] = field(default_factory=dict)
     target: tuple[str, str] | None = None
+    stream: TrainingStream | None = None
+
+    @property
+    def train_rows(self) -> int:
+        """The number of training rows, also of those that are not in memory."""
+        return self.train.num_rows if self.stream is None else len(self.stream)
 
 
 @dataclass(frozen=True)
@@ -215,6 +223,7 @@ def load_table(
     lenient: bool = False,
     options: Mapping[str, Any] = MappingProxyType({}),
     clean: bool = False,
+    raw: Tables | None = None,
 ) -> Table:
     """Load the data that `config` names in the recipe's roles.
 
@@ -226,8 +235,9 @@ def load_table(
         options: The recipe's own keys.
         clean: For training: leave out bad training rows as the recipe defines them, a part named test is unchanged;
             and let the recipe divide the rows, if it does.
+        raw: The rows as they were read, where they are in memory already.
     """
-    acquired, origin = acquire(config, _reader(recipe, config, options))
+    acquired, origin = (raw, config.source) if raw is not None else acquire(config, _reader(recipe, config, options))
     notes = list(acquired.notes)
     counts: dict[str, int] = {}
     kept: Mapping[str, pa.Table] = {

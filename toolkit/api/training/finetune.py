@@ -10,7 +10,7 @@ from toolkit.api.call import tables, words
 from toolkit.api.call.caller import Caller, called
 from toolkit.api.deployment.push import Pushed
 from toolkit.api.results import Run
-from toolkit.commands.finetune.prepare import Prepared, configure, plan, prepare
+from toolkit.commands.finetune.prepare import AUTO, Prepared, configure, plan, prepare
 from toolkit.commands.finetune.resume import unfinished
 from toolkit.commands.finetune.run import finetune as train
 from toolkit.commands.finetune.seeds import finetune_seeds
@@ -48,6 +48,7 @@ def finetune(
     target: str | None = None,
     group_column: str | None = None,
     time_column: str | None = None,
+    streaming: bool = False,
     trust_remote_code: bool = False,
     from_scratch: bool = False,
     tune_speed: bool = False,
@@ -88,6 +89,7 @@ def finetune(
         target: What the label column holds: class, classes, stars or number; inferred when not given.
         group_column: Column of groups that are never divided between splits.
         time_column: Column of dates or numbers: the latest rows become the test part.
+        streaming: Read training rows from the disk while training runs, for data larger than memory.
         trust_remote_code: Run Python code that comes with the checkpoint.
         from_scratch: Start from random weights.
         tune_speed: Measure the fastest training settings on this machine once, and store them.
@@ -159,6 +161,12 @@ def settings(given: Mapping[str, Any]) -> tuple[Recipe, Resolved]:
             "--seeds makes several runs, but --budget limits one.",
             "Give --epochs instead of --budget.",
             id="config.conflict",
+        )
+    if resolved.config.data.streaming and (given["seeds"] is not None or resolved.config.model.startswith(AUTO)):
+        raise ConfigError(
+            "--seeds and --model auto do not work with streaming: they need all training rows in memory.",
+            "Give one model, and --seed.",
+            id="data.streaming-unsupported",
         )
     return loaded, resolved
 

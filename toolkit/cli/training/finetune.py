@@ -70,6 +70,10 @@ def finetune(
         str | None,
         typer.Option("--time-column", help="Column of dates or numbers: train on earlier rows, test on the latest."),
     ] = None,
+    streaming: Annotated[
+        bool,
+        typer.Option("--streaming", help="Read training rows from the disk while training: data larger than memory."),
+    ] = False,
     trust_remote_code: options.TrustRemoteCode = False,
     from_scratch: Annotated[
         bool,

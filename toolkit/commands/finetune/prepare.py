@@ -15,6 +15,7 @@ from toolkit.config import Layer, Resolved, RunConfig, leaves, resolve, validate
 from toolkit.config.time_budget import written
 from toolkit.data.load import Splits, load_splits
 from toolkit.data.sources.acquire import fallback_data
+from toolkit.data.streaming import load as streaming
 from toolkit.errors import ConfigError
 from toolkit.evaluation import thresholds
 from toolkit.evaluation.checks import generation_quality
@@ -146,8 +147,19 @@ def prepare(
         notes.append(f"The Hub cannot be reached; {replacement['source']} replaces {resolved.config.data.source}.")
         resolved = resolved.with_values("fallback", {"data": replacement})
     _check_configuration(recipe, resolved.config)
+    if resolved.config.data.streaming:
+        if not may_compare:
+            raise ConfigError(
+                "`data.streaming` is for `toolkit finetune`.",
+                "Leave it out, and give a part of the data.",
+                id="config.not-for-command",
+            )
+        streaming.check(recipe, resolved.config)
+        resolved = resolved.with_values("streaming", {"training": {"few_labels": "off"}})
     observe(Stage("Reading data"))
-    splits = load_splits(recipe, resolved.config.data, resolved.config.training.seed, resolved.config.options)
+    config = resolved.config
+    load = streaming.load_splits if config.data.streaming else load_splits
+    splits = load(recipe, config.data, config.training.seed, config.options)
     recipe, resolved = with_target(recipe, resolved, splits)
     _check_splits(recipe, resolved.config, splits)
     if afresh:
@@ -168,9 +180,9 @@ def prepare(
                 id="config.not-for-command",
             )
         resolved = resolved.with_values("command", {"training": {"few_labels": "off"}})
-    resolved = defaults.fill(resolved, splits.train.num_rows)
+    resolved = defaults.fill(resolved, splits.train_rows)
     check_restraints(recipe, resolved.config, checkpoint, splits.labels)
-    notes += _never_warm(resolved.config, splits.train.num_rows)
+    notes += _never_warm(resolved.config, splits.train_rows)
     notes += splits.facts["notes"]
     return Prepared(recipe, resolved, checkpoint, splits, tuple(notes), checkpoint is not given)
 
@@ -351,7 +363,7 @@ def plan(prepared: Prepared) -> str:
 
 
 def _planned(prepared: Prepared) -> str:
-    training, rows = prepared.config.training, prepared.splits.train.num_rows
+    training, rows = prepared.config.training, prepared.splits.train_rows
     steps = steps_of(prepared.config, rows)
     if training.few_labels == "on":
         return (

@@ -48,7 +48,7 @@ def batches(file: Path) -> Iterator[pa.RecordBatch]:
     Raises:
         DataError: It is damaged, or a row unpacks to far more than the file's size.
     """
-    with open_for_arrow(file) as stream, _damage(file):
+    with open_for_arrow(file) as stream, damage(file):
         for packed in _parquet(stream, file) if file.suffix.lower() == ".parquet" else _arrow(stream):
             packed.validate(full=True)  # offsets outside the file, texts that are not UTF-8
             for piece in _pieces(packed, file):
@@ -56,7 +56,8 @@ def batches(file: Path) -> Iterator[pa.RecordBatch]:
 
 
 @contextmanager
-def _damage(file: Path) -> Iterator[None]:
+def damage(file: Path) -> Iterator[None]:
+    """Raise a DataError where Arrow cannot read `file`."""
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

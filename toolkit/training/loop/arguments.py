@@ -1,10 +1,15 @@
 """Arguments of the training loop: examples, the choice of weights, callbacks, and the control of steps."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.data.batching.batch import Features
+import pyarrow as pa
+
+from toolkit.config.settings import TrainingConfig
+from toolkit.data.batching.batch import Features, Integers, plan_epoch
+from toolkit.data.streaming.training_stream import TrainingStream
 from toolkit.training.loop import checkpoint
 from toolkit.training.loop.progress import Progress, Validation
 from toolkit.training.loop.step import Collate
@@ -15,12 +20,26 @@ Validate = Callable[[Any], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
+class StreamedSteps:
+    """Training rows that are read while training runs.
+
+    Attributes:
+        rows: The rows.
+        encode: Rows in the recipe's roles → model inputs.
+    """
+
+    rows: TrainingStream
+    encode: Callable[[pa.Table], Features]
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """The training examples and how they become batches.
 
     Attributes:
         features: The examples.
         collate: Stacks examples into a batch of tensors.
+        stream: What is trained on where it is read while training runs; `features` is then a sample of it.
         augment: Changes a batch at random, on the device and in training alone. Labels that it turns into shares of
             each class (B, C) are the objective's and do not reach the model.
     """
@@ -28,6 +47,25 @@ class TrainingData:
     features: Features
     collate: Collate
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    stream: StreamedSteps | None = None
+
+    def steps_per_epoch(self, config: TrainingConfig) -> int:
+        """Return the optimizer steps of a pass over the examples."""
+        if self.stream is not None:
+            return self.stream.rows.steps_per_epoch(config.batch_size, config.seed)
+        return math.ceil(len(self.features) / config.batch_size)
+
+    def steps(self, config: TrainingConfig, taken: int, total: int) -> Iterator[tuple[Features, Integers]]:
+        """Yield each optimizer step after the first `taken`, as examples and the numbers of its rows."""
+        if self.stream is not None:
+            yield from self.stream.rows.steps(self.stream.encode, config.batch_size, config.seed, taken, total)
+            return
+        each = self.steps_per_epoch(config)
+        while taken < total:
+            epoch, offset = divmod(taken, each)
+            plan = plan_epoch(self.features.lengths, config.batch_size, seed=config.seed, epoch=epoch)
+            yield from ((self.features, rows) for rows in plan[offset : offset + total - taken])
+            taken = (epoch + 1) * each
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,13 @@ class Share:
     """The part of a step that one process computes.
 
     Attributes:
+        features: The examples that the numbers are of.
         indices: Row numbers.
         sizes: Examples in each micro-batch.
         batches: The micro-batches, on the CPU.
     """
 
+    features: Features
     indices: Integers
     sizes: tuple[int, ...]
     batches: tuple[dict[str, Any], ...]
@@ -65,13 +67,13 @@ class Forward:
         self.loss = quick.loss if objective is OWN else None
         self.say = say
 
-    def prepare(self, indices: Integers) -> Share:
-        """Collate the micro-batches of the rows `indices`; for a GPU, in memory that it copies while it computes."""
-        groups = split_step(indices, self.features.lengths, self.size, self.tokens) if len(indices) else []
-        batches = [self.collate([self.features[int(row)] for row in group]) for group in groups]
+    def prepare(self, features: Features, indices: Integers) -> Share:
+        """Collate the micro-batches of some rows of `features`; for a GPU, in memory copied while it computes."""
+        groups = split_step(indices, features.lengths, self.size, self.tokens) if len(indices) else []
+        batches = [self.collate([features[int(row)] for row in group]) for group in groups]
         if self.accelerator.device.type == "cuda":
             batches = [pinned(batch) for batch in batches]
-        return Share(indices, tuple(map(len, groups)), tuple(batches))
+        return Share(features, indices, tuple(map(len, groups)), tuple(batches))
 
     def backward(self, share: Share) -> tuple[Any, float]:
         """Add the gradient of the mean loss over the rows of `share`; return that loss and its weight.
@@ -81,7 +83,7 @@ class Forward:
         """
         while share.batches or self.together.size > 1:
             if share.batches and max(share.sizes) > self.size:  # prepared before memory ran out
-                share = self.prepare(share.indices)
+                share = self.prepare(share.features, share.indices)
             try:
                 return self._accumulate(share.batches)
             except (RuntimeError, MemoryError) as error:

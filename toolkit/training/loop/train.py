@@ -15,13 +15,13 @@ continues with the same example, and reads nothing twice.
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from toolkit.config.settings import TrainingConfig
-from toolkit.data.batching.batch import Integers, plan_epoch, probe
+from toolkit.data.batching.batch import Features, Integers, probe
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.errors import Interrupted
 from toolkit.runs.trust import damage
@@ -145,7 +145,7 @@ class _Loop:
             sharding.share_out(self.model, accelerator.device, team)
         self.optimizer = accelerator.prepare_optimizer(build_optimizer(model, config))
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
-        self.steps_per_epoch = math.ceil(len(data.features) / config.batch_size)
+        self.steps_per_epoch = data.steps_per_epoch(config)
         self.total_steps = max(1, math.ceil(self.steps_per_epoch * config.epochs))
         self.validate_every = config.evaluate_every or self.steps_per_epoch
         self.limited = None if control.limit is None else control.limit(self.total_steps, self.validate_every)
@@ -162,17 +162,17 @@ class _Loop:
         )
         most_seconds = (lambda: math.inf) if self.limited is None else self.limited.seconds_left
         self.meter = Meter(self.total_steps, precision, self.validate_every, self.keeper.may_stop_early, most_seconds)
-        self.mean_work = max(1e-9, float(data.features.lengths.sum()) / self.steps_per_epoch)
+        self.mean_work = max(1e-9, float(data.features.lengths.mean()) * config.batch_size)
         early = selection.early is not None and not selection.validate_first
         self.early_step = max(1, self.total_steps // 10) if early else 0
         self.step = 0
         if control.state is not None:
             self._restore(control.state)
         over = self.keeper.patience_is_over
-        plan = () if over else _steps(data.features.lengths, config, self.step, self.total_steps)
+        plan = () if over else data.steps(config, self.step, self.total_steps)
         self.inputs = Prefetched(
             plan,
-            lambda rows: self.forward.prepare(data_parallel.deal(rows, data.features.lengths, team)),
+            lambda step: self.forward.prepare(step[0], data_parallel.deal(step[1], step[0].lengths, team)),
             ahead=accelerator.device.type != "cpu",
             say=callbacks.say,
         )
@@ -192,8 +192,8 @@ class _Loop:
         if self.limited is not None:
             self.limited.begin(self.step, self.meter.trained)
             self.meter.total_steps = self.total_steps = self.limited.total
-        for rows, share in self.inputs if self.step < self.total_steps else ():
-            stopping, due = self._take(rows, share)
+        for (features, rows), share in self.inputs if self.step < self.total_steps else ():
+            stopping, due = self._take(features, rows, share)
             self._after(stopping=stopping, due=due)
             if stopping:
                 kept = " Its state is saved." if self.callbacks.write_state is not None else ""
@@ -205,7 +205,7 @@ class _Loop:
             if self.keeper.patience_is_over or self.step >= self.total_steps:
                 break
 
-    def _take(self, rows: Integers, share: Any) -> tuple[bool, bool]:
+    def _take(self, features: Features, rows: Integers, share: Any) -> tuple[bool, bool]:
         """Take one optimizer step; return whether to stop, and whether a state is due, as all processes agree."""
         config = self.config
         self.meter.wait(self.inputs.waited)
@@ -229,7 +229,7 @@ class _Loop:
         if config.ema_decay is not None:
             ema.update(_bare(self.optimizer), config.ema_decay, self.step)
         rate = max(group["lr"] for group in self.optimizer.param_groups)
-        work = float(self.data.features.lengths[rows].sum()) / self.mean_work
+        work = float(features.lengths[rows].sum()) / self.mean_work
         self.meter.count(self.step, self.step / self.steps_per_epoch, rate, loss, rows, self._validating, work)
         return stopping, due
 
@@ -320,13 +320,3 @@ class _Loop:
 def _bare(optimizer: Any) -> Any:
     """Return the torch optimizer inside Accelerate's wrapper."""
     return getattr(optimizer, "optimizer", optimizer)
-
-
-def _steps(lengths: Integers, config: TrainingConfig, taken: int, total_steps: int) -> Iterator[Integers]:
-    """Yield the row numbers of each optimizer step after the first `taken`, epoch after epoch."""
-    steps_per_epoch = math.ceil(len(lengths) / config.batch_size)
-    while taken < total_steps:
-        epoch, offset = divmod(taken, steps_per_epoch)
-        plan = plan_epoch(lengths, config.batch_size, seed=config.seed, epoch=epoch)
-        yield from plan[offset : offset + total_steps - taken]
-        taken = (epoch + 1) * steps_per_epoch

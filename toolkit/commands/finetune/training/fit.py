@@ -16,7 +16,7 @@ from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import stoppable
 from toolkit.commands.finetune.training import probe as finetune_probe
 from toolkit.commands.finetune.training.setup import TrainingSetup, gather, objective_of
-from toolkit.commands.finetune.training.tokenize import through_backbone
+from toolkit.commands.finetune.training.tokenize import encode_rows, through_backbone
 from toolkit.commands.finetune.training.validation import (
     Validator,
     counted,
@@ -39,7 +39,7 @@ from toolkit.training.acceleration.autotune import ComputeSettings
 from toolkit.training.adaptation import adapters, feature_vectors
 from toolkit.training.adaptation.number_head import Scale, Units
 from toolkit.training.loop import checkpoint, trackers
-from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, TrainingData
+from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, StreamedSteps, TrainingData
 from toolkit.training.loop.progress import NonFiniteLoss, Progress, Validation
 from toolkit.training.loop.train import TrainingResult, train
 from toolkit.training.loss import attention_loss
@@ -130,7 +130,12 @@ def fit(
     with _rows_named(splits.train, folder), stoppable() as stop_requested, tracking as log:
         result = train(
             inputs.model,
-            TrainingData(setup.features[0] if with_attention_loss else inputs.train, inputs.collate, setup.augment),
+            TrainingData(
+                setup.features[0] if with_attention_loss else inputs.train,
+                inputs.collate,
+                setup.augment,
+                _streamed(setup, prepared),
+            ),
             config.training,
             accelerator,
             objective=objective,
@@ -218,7 +223,7 @@ def _training_inputs(
     config, splits = prepared.config, prepared.splits
     train_features, validation_features = (features.without(RATIONALE) for features in setup.features)
     plain = setup.augment is None and not attention_loss.wanted(config.loss)
-    plain = plain and config.training.acceleration == "auto"
+    plain = plain and config.training.acceleration == "auto" and splits.stream is None
     model, collate = setup.model.to(accelerator.device), setup.collate
     below = frozen_features.find(model, probe(train_features, collate)) if plain else None
     if below is None:
@@ -230,6 +235,17 @@ def _training_inputs(
             below, parts, prepared.recipe, splits.labels, setup.processor, config, accelerator, compute.precision
         )
     return TrainingInputs(below.headed(), known, held_out, partial(pad, padding={}), whole=False)
+
+
+def _streamed(setup: TrainingSetup, prepared: Prepared) -> StreamedSteps | None:
+    """Return the training rows that are read while training runs, if any."""
+    splits = prepared.splits
+    if splits.stream is None:
+        return None
+    encode = partial(
+        encode_rows, recipe=prepared.recipe, labels=splits.labels, processor=setup.processor, config=prepared.config
+    )
+    return StreamedSteps(splits.stream, encode)
 
 
 def _units(setup: TrainingSetup, prepared: Prepared) -> Units:

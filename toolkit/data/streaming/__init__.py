@@ -1,0 +1,1 @@
+"""Training rows that are read from the disk while training runs."""
