@@ -98,16 +98,15 @@ def load_splits(recipe: Recipe, config: DataConfig, seed: int, options: Mapping[
     def read(unit: Unit) -> pa.Table:
         raw, _ = units.read(unit, config)
         rows = load_table(recipe, later, splits.labels, options=options, raw=Tables({"train": raw})).parts["train"]
-        hashes = survey_.hashes_of(rows, inputs(rows), config)
-        return rows.filter(pa.array(survey_.part_numbers(hashes, config) == 0))
+        held = survey_.is_held_out(survey_.hashes_of(rows, inputs(rows), config), config, found.shares)
+        return rows.filter(pa.array(~np.logical_or.reduce(list(held.values()))))
 
-    counts = found.counts
-    held = ", ".join(f"{part} {splits_rows:,} of {counts[part]:,}" for part, splits_rows in _held(splits).items())
     notes = [
-        f"Streaming: {counts['train']:,} training rows in {len(found.units):,} pieces are read while training runs. "
+        f"Streaming: {sum(found.rows):,} training rows in {len(found.units):,} pieces are read while training runs. "
         "Everything else that reads training rows (baselines, near-duplicates, class weights, the linear probe) uses "
         f"a sample of {splits.train.num_rows:,} of them.",
-        f"Rows are held out by a hash of their inputs; kept: {held}. The others are not used.",
+        "Rows are held out by a hash of their inputs: "
+        f"{', '.join(f'{share:.2%} for {part}' for part, share in found.shares.items())}.",
         *([f"{found.unused:,} rows without inputs or label are left out."] if found.unused else []),
     ]
     facts = {
@@ -116,7 +115,3 @@ def load_splits(recipe: Recipe, config: DataConfig, seed: int, options: Mapping[
         "notes": [*splits.facts["notes"], *notes],
     }
     return replace(splits, facts=facts, stream=TrainingStream(found.units, found.rows, read, config.buffer_rows))
-
-
-def _held(splits: Splits) -> dict[str, int]:
-    return {"validation": splits.validation.num_rows, "test": splits.test.num_rows}

@@ -87,6 +87,19 @@ def test_parts_stay_with_rows_appended_and_in_another_order(sentiment, tmp_path)
     assert set(streamed(before)) < set(streamed(after))
 
 
+def test_shares_are_halved_until_the_parts_fit_and_all_other_rows_train(sentiment, tmp_path, monkeypatch):
+    monkeypatch.setattr(survey, "MOST_ROWS", {"train": 50, "validation": 30, "test": 30})
+    before, after = (
+        splits_of(sentiment, write(tmp_path / f"{number}", rows_of(range(number)))) for number in (1200, 1400)
+    )
+    for splits, rows in ((before, 1200), (after, 1400)):
+        trained = streamed(splits)
+        assert len(trained) == len(set(trained)) == splits.train_rows
+        assert len(trained) + splits.validation.num_rows + splits.test.num_rows == rows
+        assert not set(trained) & (texts(splits.validation) | texts(splits.test))
+    assert texts(before.test) <= texts(after.test) and texts(before.validation) <= texts(after.validation)
+
+
 def test_rows_of_a_group_are_in_one_part(sentiment, tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
@@ -105,7 +118,8 @@ def test_memory_holds_a_sample_and_every_class(sentiment, tmp_path, monkeypatch)
     large = splits_of(sentiment, write(tmp_path / "large", rows))
     most = 50 + 2 * survey.OF_EACH_CLASS
     assert small.train.num_rows <= most and 50 <= large.train.num_rows <= most
-    assert large.test.num_rows <= 30 + 2 * survey.OF_EACH_CLASS
+    for part in (large.validation, large.test):
+        assert 0 < part.num_rows <= 30
     assert large.labels == ("bad", "good") and large.train_rows > 1000
 
 
