@@ -15,8 +15,8 @@ from toolkit.evaluation.overviews import class_figures
 from toolkit.evaluation.statistics import intervals, weighted
 from toolkit.evaluation.statistics.clusters import count, quantile
 from toolkit.evaluation.statistics.significance import exchanged_p, mcnemar
-from toolkit.metrics import Metric, RankMetric, as_module, column, load
-from toolkit.metrics.base import VALUE_NAMES, VALUES, figure, reference_type
+from toolkit.metrics import Metric, RankMetric, column, load
+from toolkit.metrics.base import VALUE_NAMES, VALUES, figure_of, reference_type
 from toolkit.metrics.classification import membership
 from toolkit.tasks.task import Column
 
@@ -33,7 +33,7 @@ def score(
     seed: int,
     clusters: Integers | None = None,
 ) -> list[dict[str, Any]]:
-    """Compute each metric through its `evaluate` module, with a bootstrap interval where it is the toolkit's own.
+    """Compute each metric, with a bootstrap interval where it is the toolkit's own, else through its `evaluate` module.
 
     Metrics that cannot be computed from these columns, or are not meaningful with so few classes, are omitted.
 
@@ -62,7 +62,7 @@ def score(
             continue
         predictions = columns[column(definition)]
         _check_type(definition, predictions, references)
-        value = as_module(definition, labels).compute(predictions=predictions, references=references)[definition.name]
+        value = figure_of(definition, predictions, references, labels)
         if math.isnan(value):  # with one class there is no area under a curve, and no correlation
             continue
         interval = figure_interval(definition, predictions, references, labels, config, seed, clusters)
@@ -90,7 +90,7 @@ def values(
             continue
         predictions = columns[column(definition)]
         _check_type(definition, predictions, references)
-        value = figure(definition, predictions, references, labels)  # as its module would, without seconds of imports
+        value = figure_of(definition, predictions, references, labels)
         if not math.isnan(value):
             result[definition.name] = value
     return result

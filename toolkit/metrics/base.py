@@ -143,7 +143,7 @@ def column(metric: Metric | RankMetric) -> str:
     return "probabilities" if metric.value_type == "probabilities" else "prediction"
 
 
-def figure(
+def figure_of(
     metric: Metric | RankMetric, predictions: Sequence[Any], references: Sequence[Any], labels: Sequence[str]
 ) -> float:
     """Return a metric's figure of N predictions."""

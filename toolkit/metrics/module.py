@@ -17,7 +17,7 @@ from toolkit.metrics import (
     transcription,
     translation,
 )
-from toolkit.metrics.base import Metric, RankMetric, figure, reference_type
+from toolkit.metrics.base import Metric, RankMetric, figure_of, reference_type
 
 METRICS: dict[str, Metric | RankMetric] = {
     **classification.METRICS,
@@ -122,7 +122,7 @@ def _module_class() -> Any:
 
         def _compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
             labels = self._labels or _numbered(predictions, references)
-            return {self._metric.name: figure(self._metric, predictions, references, labels)}
+            return {self._metric.name: figure_of(self._metric, predictions, references, labels)}
 
     return DefinedMetric
 
