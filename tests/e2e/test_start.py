@@ -1,6 +1,7 @@
 """What commands import: nothing heavy without a model, and before training only what it needs."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import Made
 from tests.support import checkpoints
 from tests.support.cli import environment
 
@@ -68,6 +70,12 @@ def test_a_table_is_inspected_without_torch(tmp_path: Path) -> None:
     seen = imported(AT_END, ["inspect", "rows.csv"], tmp_path)
     assert "pyarrow" in seen
     assert not seen & (HEAVY - {"pandas"})  # pyarrow imports pandas to convert Python values
+
+
+def test_runs_are_compared_without_torch(made: Made, tmp_path: Path) -> None:
+    other = shutil.copytree(made.run, tmp_path / "other")
+    seen = imported(AT_END, ["compare", str(made.run), str(other)], tmp_path)
+    assert not seen & (HEAVY - {"pandas", "scipy"})  # pyarrow's readers import pandas; scipy has the distributions
 
 
 def test_training_begins_with_what_it_needs(tiny_bert: Path, tmp_path: Path) -> None:
