@@ -4,7 +4,8 @@ import os
 import platform
 import stat
 import tempfile
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -160,3 +161,16 @@ def write_problem(folder: Path) -> str | None:
             return None
     except OSError as error:
         return error.strerror or type(error).__name__
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let the linear algebra of NumPy and SciPy use one thread inside the block, or in the decorated function.
+
+    Small products take up to twenty times longer where OpenBLAS wakes a second thread for each of them.
+    """
+    import numpy as np  # noqa: F401 - only libraries that are loaded are limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield

@@ -67,6 +67,8 @@ def test_own_parts_in_training_and_evaluation(tiny_distilbert: Path, tmp_path: P
         all_of_them=True,
     )
     assert (later.code, named.code) == (0, 0), later.text + named.text
+    for part in ("mine.py:cost", "mine.py:rows"):  # what was left out is named
+        assert (part in later.err, part in named.err) == (True, False), later.err + named.err
     reports = [json.loads((tmp_path / place / "report.json").read_text("utf-8")) for place in ("plain", "named")]
     names = [[metric["name"] for metric in report["evaluation"]["metrics"]] for report in reports]
     assert names[1] == [*names[0], "cost"]

@@ -179,6 +179,7 @@ def _write_rows(draft: Path, parts: Sequence[Path], dialect: Dialect) -> None:
     errors = "replace" if dialect.encoding.startswith("utf-") else "strict"  # UTF lacks nothing but lone surrogates
     with draft.open("w", encoding=dialect.encoding, newline="", errors=errors) as stream:
         stream.write("\ufeff" if dialect.mark else "")
+        stream.write(f"sep={dialect.delimiter}{dialect.line_end}" if dialect.declared else "")
         writer = csv.writer(_Rows(stream, dialect.line_end), delimiter=dialect.delimiter, lineterminator="\r\n")
         names = _names(parts)
         writer.writerow(names)

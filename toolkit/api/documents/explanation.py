@@ -33,6 +33,7 @@ class ExplainedInput:
         text: The text, or the name of the picture; of a translation the source.
         prediction: What is explained; of a translation its text.
         probability: Of the prediction; null where it has none.
+        calibrated_probability: The same, calibrated; null where no calibration is stored with the model.
         word: Number of the word whose label is explained, from 1; null for other tasks.
         words: Words of the text, patches of the picture, or source words.
         sources: Number of the text of each of `words` in a pair, from 0; empty for one text, pictures and translations.
@@ -44,6 +45,7 @@ class ExplainedInput:
     text: str
     prediction: str
     probability: float | None
+    calibrated_probability: float | None
     word: int | None
     words: list[str]
     sources: list[int]
@@ -60,6 +62,7 @@ class ExplainedInput:
                     text=text["source"],
                     prediction=text["translation"],
                     probability=None,
+                    calibrated_probability=None,
                     word=None,
                     words=text["source_words"],
                     sources=[],
@@ -75,6 +78,7 @@ class ExplainedInput:
                 text=text["text"],
                 prediction=text["prediction"],
                 probability=None if content["of_numbers"] else text["probability"],
+                calibrated_probability=text.get("calibrated_probability"),
                 word=text["asked"]["number"] if text.get("asked") else None,
                 words=text["words"],
                 sources=text["sources"],

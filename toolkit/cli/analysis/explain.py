@@ -99,7 +99,8 @@ def _print(content: Mapping[str, Any]) -> None:
         asked = text.get("asked")
         word = f" of word {asked['number']}, “{asked['word']}”" if asked else ""
         kind = "confidence" if text["predicted"] else "not predicted, probability"
-        sure = "" if content["of_numbers"] else f", {kind} {100 * text['probability']:.1f} %"
+        probability = text.get("calibrated_probability", text["probability"])
+        sure = "" if content["of_numbers"] else f", {kind} {100 * probability:.1f} %"
         say(f"\n{text['text']}\n  {text['prediction']}{word}{sure}")
         top = top_words(text, first["name"])
         digits = "+.4g" if content["of_numbers"] else "+.3f"

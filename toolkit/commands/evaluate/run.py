@@ -17,6 +17,7 @@ from toolkit.commands.evaluate.inputs import EvaluationInputs
 from toolkit.commands.evaluate.stored_model import stored_card
 from toolkit.commands.finetune import train_fingerprint
 from toolkit.config.files import read_file
+from toolkit.config.own_parts import SECTION
 from toolkit.errors import SourceError
 from toolkit.evaluation import prediction_store, thresholds
 from toolkit.evaluation.context import EvaluationContext, clusters, references
@@ -79,6 +80,8 @@ def _evaluate(
     learned = _learned(subject, repeated)
     for warning in learned:
         observe(Note(warning))
+    for note in _own_parts_left_out(subject):
+        observe(Note(note))
     card = stored_card(subject.checkpoint)
     context = EvaluationContext(
         rows,
@@ -126,6 +129,24 @@ def looks(run: runs.Run) -> int:
         return 1
     with damage(file):
         return int(runs.read_object(file)["held_out"])
+
+
+def _own_parts_left_out(subject: EvaluationInputs) -> list[str]:
+    """Name the metrics and checks of its user's own that the run had, and that this command line does not name."""
+    stored = subject.run.path / "config.yaml" if subject.run is not None else None
+    before = read_file(stored).get(SECTION) if stored is not None and stored.is_file() else None
+    if not isinstance(before, Mapping):
+        return []
+    now = subject.config.model_dump()[SECTION]
+    notes = []
+    for kind in ("metrics", "checks"):
+        missing = [name for name in before.get(kind) or () if name not in now[kind]]
+        if missing:
+            notes.append(
+                f"The run was trained with {kind} of its user's own ({', '.join(map(str, missing))}), which are code "
+                f"and computed only if this command names them: --set '{SECTION}.{kind}=[…]'."
+            )
+    return notes
 
 
 def _config_shown(subject: EvaluationInputs) -> dict[str, Any]:

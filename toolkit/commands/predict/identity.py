@@ -62,4 +62,4 @@ def _named_files(predictor: Predictor, source: Path, read: Callable[[], Iterator
     rows = read()
     while chunk := list(islice(rows, _CHUNK)):
         for column in columns:
-            yield from column.kind.files([row.values.get(predictor.roles[column.role]) for row in chunk], source)
+            yield from column.kind.files([row.value(predictor.roles[column.role]) for row in chunk], source)

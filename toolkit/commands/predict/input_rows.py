@@ -60,7 +60,7 @@ def output_dialect(source: str, output: Path, values: Mapping[str, Any]) -> Dial
     given = row_stream.dialect(source, data.get("encoding"), data.get("delimiter")) or Dialect()
     tabs = (".tsv", ".tab")
     if output.suffix.lower() in tabs:
-        return replace(given, delimiter="\t")
+        return replace(given, delimiter="\t", declared=False)
     named = any(suffix.lower() in tabs for suffix in Path(source).suffixes)
     return replace(given, delimiter=",") if named else given
 
@@ -95,9 +95,9 @@ def assign_columns(
     source: str, first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]
 ) -> dict[str, str]:
     """Assign columns to roles by the first rows: the names of training where the input has them."""
-    names = list(dict.fromkeys(n for row in first for n in row.values if not (row.problem and n == row_formats.UNREAD)))
+    names = list(dict.fromkeys(n for row in first for n in row.names if not (row.problem and n == row_formats.UNREAD)))
     roles = [column.role for column in inputs]
-    likely = headers.likely_names(names, [[row.values.get(name) for name in names] for row in first])
+    likely = headers.likely_names(names, [[row.value(name) for name in names] for row in first])
     chosen = {role: name for role, name in named.items() if role in roles and name in names}
     try:
         return columns.find(names, inputs, chosen, likely=likely)
@@ -146,7 +146,7 @@ def vocabulary_warning(
     names = [roles[column.role] for column in inputs if column.kind.plain is not None and column.role in roles]
     if not names:
         return None
-    texts = [" ".join(str(row.values.get(name) or "") for name in names) for row in rows if row.problem is None]
+    texts = [" ".join(str(row.value(name) or "") for name in names) for row in rows if row.problem is None]
     return vocabulary.unread(texts, stored.loaded.processor, translates=stored.recipe.generate is not None)
 
 

@@ -126,6 +126,7 @@ def _read_csv(path: Path, dialect: Dialect) -> Any:
         path,
         sep=dialect.delimiter,
         encoding=encoding,
+        skiprows=int(dialect.declared),
         keep_default_na=False,
         na_values=[""],
     )

@@ -66,7 +66,10 @@ class Predictor:
         if self.explainer is not None:
             for place, number in enumerate(good):
                 answers[number]["explanation"] = self._explained(self.explainer, taken, place)
-        shown = ({name: values.shown[number] for name, values in read.items()} for number in range(len(rows)))
+        shown = (  # a value inside an object stays there
+            {name: values.shown[number] for name, values in read.items() if name in row.values}
+            for number, row in enumerate(rows)
+        )
         return [
             {**row.values, **(there if row.problem is None else {}), **self._empty(), **answer, "problem": problem}
             for row, there, answer, problem in zip(rows, shown, answers, problems, strict=True)
@@ -87,7 +90,7 @@ class Predictor:
         for column in self.inputs:
             if column.role in self.roles:
                 name = self.roles[column.role]
-                values = [row.values.get(name) if row.problem is None else None for row in rows]
+                values = [row.value(name) if row.problem is None else None for row in rows]
                 reading = Reading(self.root, data, learned.get(column.role, {}))
                 values_of[name] = column.kind.read(values, name, reading)
         return values_of

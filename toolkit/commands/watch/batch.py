@@ -66,7 +66,7 @@ def read_batch(source: str, values: Mapping[str, Any], stored: StoredModel, most
     }
     group = config.data.group_column
     if group is not None and group not in table.column_names and any(group in rows[n].values for n in good):
-        extra[group] = pa.array([_text(rows[n].values.get(group)) for n in good], pa.string())
+        extra[group] = pa.array([_text(rows[n].value(group)) for n in good], pa.string())
     for name, column in extra.items():
         table = table.append_column(name, column)
     return Batch(table, read, len(rows) - len(good))

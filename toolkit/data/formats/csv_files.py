@@ -108,11 +108,13 @@ class Opening:
         passed: Lines before the header.
         header: The first line that is neither blank nor `sep=;`.
         delimiter: What separates the columns.
+        declared: The separator that a line `sep=;` before the header names, for Excel; None without such a line.
     """
 
     passed: int
     header: str
     delimiter: str
+    declared: str | None = None
 
 
 def opening(lines: Iterator[str], path: Path, delimiter: str | None) -> Opening:
@@ -133,7 +135,7 @@ def opening(lines: Iterator[str], path: Path, delimiter: str | None) -> Opening:
             break
         passed += 1
     tabs = {".tsv", ".tab"} & {suffix.lower() for suffix in path.suffixes}
-    return Opening(passed, header, delimiter or declared or ("\t" if tabs else find_delimiter(header)))
+    return Opening(passed, header, delimiter or declared or ("\t" if tabs else find_delimiter(header)), declared)
 
 
 def read_csv(

@@ -3,10 +3,13 @@
     reviews.sqlite, .sqlite3, .db      SQLite, of Python's standard library
     reviews.duckdb                     DuckDB, with the package duckdb
 
-A query can only read the tables of its file: no other file, no setting and no extension.
+A query can only read the tables of its file: no other file, no setting and no extension. One that returns no further
+rows within `SECONDS` is ended.
 """
 
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain
@@ -23,7 +26,9 @@ from toolkit.errors import ConfigError, DataError
 
 _DUCKDB = ".duckdb"
 SUFFIXES = (".sqlite", ".sqlite3", ".db", _DUCKDB)
+SECONDS = 600.0  # time limit for the next rows of a query
 _BATCH_ROWS = 4096
+_INSTRUCTIONS = 100_000  # of SQLite between two looks at the time
 _READING = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
 _FORBIDDEN = ("load_extension", "fts3_tokenizer")  # functions that run code or change the process
 _CLOSED = {"enable_external_access": "false", "autoload_known_extensions": "false", "lock_configuration": "true"}
@@ -116,6 +121,14 @@ def _refused(path: Path, reason: object) -> DataError:
     )
 
 
+def _too_slow(path: Path) -> DataError:
+    return DataError(
+        f"{path}: the query returned no further rows within {SECONDS:g} seconds, and was ended.",
+        "Check that it ends; store its result in a table of the database, and read that.",
+        id="data.query-too-slow",
+    )
+
+
 def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(
         f"{path} cannot be read as a database: {' '.join(str(error).split())[:300]}.",
@@ -143,13 +156,16 @@ def _sqlite(path: Path, query: str | None) -> Iterator[pa.RecordBatch]:
         text = query if query is not None else _only_table(path, [name for (name,) in tables])
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 4 * MAX_FIELD)
         database.set_authorizer(_reads_only)
+        begun = time.monotonic()
+        database.set_progress_handler(lambda: time.monotonic() > begun + SECONDS, _INSTRUCTIONS)
         try:
             cursor = database.execute(text)
             names = [name for name, *_ in cursor.description or ()]
             while rows := cursor.fetchmany(_BATCH_ROWS):
                 yield pa.RecordBatch.from_arrays([_array(values) for values in zip(*rows, strict=True)], names=names)
+                begun = time.monotonic()
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:  # several statements, a NUL in the query
-            raise _refused(path, error) from None
+            raise _too_slow(path) if str(error) == "interrupted" else _refused(path, error) from None
 
 
 def _reads_only(action: int, first: str | None, second: str | None, *_: str | None) -> int:
@@ -191,9 +207,10 @@ def _duckdb(path: Path, query: str | None) -> Iterator[pa.RecordBatch]:
             statements = database.extract_statements(text)
             if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
                 raise _refused(path, "it is not one SELECT")
-            reader = iter(database.sql(text).to_arrow_reader(_BATCH_ROWS))
+            with _ended_in_time(database):
+                reader = iter(database.sql(text).to_arrow_reader(_BATCH_ROWS))
         while True:
-            with _duckdb_errors(path, duckdb):
+            with _duckdb_errors(path, duckdb), _ended_in_time(database):
                 batch = next(reader, None)
             if batch is None:
                 return
@@ -205,7 +222,19 @@ def _duckdb_errors(path: Path, duckdb: Any) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, pa.ArrowException) as error:
-        raise _refused(path, error) from None
+        raise _too_slow(path) if "interrupt" in str(error).lower() else _refused(path, error) from None
+
+
+@contextmanager
+def _ended_in_time(database: Any) -> Iterator[None]:
+    """End what the database does in the block once its time is over."""
+    timer = threading.Timer(SECONDS, database.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def rows(path: Path, query: str | None) -> Iterator[dict[str, Any]]:

@@ -16,12 +16,14 @@ class Dialect:
         mark: Whether a byte order mark is its first character.
         delimiter: What separates the columns.
         line_end: What ends a row.
+        declared: Whether a first line `sep=;` names the separator, for Excel.
     """
 
     encoding: str = "utf-8"
     mark: bool = False
     delimiter: str = ","
     line_end: str = "\n"
+    declared: bool = False
 
 
 def find_dialect(path: Path, encoding: str | None, delimiter: str | None) -> Dialect:
@@ -38,4 +40,5 @@ def find_dialect(path: Path, encoding: str | None, delimiter: str | None) -> Dia
         begin = csv_files.opening(text_decoding.lines(stream), path, csv_files.check_delimiter(delimiter))
     line_end = next((end for end in ("\r\n", "\r") if begin.header.endswith(end)), "\n")
     plain = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}  # which write no mark by themselves
-    return Dialect(plain.get(name, name), marked is not None, begin.delimiter, line_end)
+    declared = begin.declared == begin.delimiter
+    return Dialect(plain.get(name, name), marked is not None, begin.delimiter, line_end, declared)

@@ -4,7 +4,7 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,31 @@ class Row:
 
     values: dict[str, Any]
     problem: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its values; those inside objects as "review.author.name"."""
+        return list(_inner_names(self.values))
+
+    def value(self, name: str) -> Any:
+        """Return a value by its name, also one inside objects; None where there is none."""
+        return _inner_value(self.values, name)
+
+
+def _inner_value(values: Mapping[str, Any], name: str) -> Any:
+    if name in values:
+        return values[name]
+    outer = (key for key, value in values.items() if isinstance(value, Mapping) and name.startswith(f"{key}."))
+    found = (_inner_value(values[key], name[len(key) + 1 :]) for key in outer)
+    return next((value for value in found if value is not None), None)
+
+
+def _inner_names(values: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from (f"{name}.{inner}" for inner in _inner_names(value))
+        else:
+            yield name
 
 
 def lines(stream: text_decoding.Readable) -> Iterator[Row]:

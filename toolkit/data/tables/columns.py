@@ -118,14 +118,15 @@ def _unrecognised(names: Sequence[str], column: Column, chosen: Mapping[str, str
 
 
 def unfold(table: pa.Table) -> pa.Table:
-    """Return the table with a further column for each key of a column of objects: "translation.en"."""
-    present = set(table.column_names)
-    for outer in table.schema:
-        if pa.types.is_struct(outer.type):
-            for field in outer.type:
-                inner = f"{outer.name}.{field.name}"
-                if inner not in present:
-                    table = table.append_column(inner, pc.struct_field(table[outer.name], field.name))
+    """Return the table with a further column for each key of its objects: "translation.en", "review.author.name"."""
+    waiting = [field.name for field in table.schema if pa.types.is_struct(field.type)]
+    while waiting:
+        outer = waiting.pop(0)
+        for field in table[outer].type:
+            inner = f"{outer}.{field.name}"
+            if inner not in table.column_names:
+                table = table.append_column(inner, pc.struct_field(table[outer], field.name))
+                waiting += [inner] if pa.types.is_struct(field.type) else []
     return table
 
 

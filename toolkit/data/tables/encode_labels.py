@@ -95,7 +95,13 @@ def number_labels(
         notes += [] if problem is None else [f"{REFUSED} {problem.problem} {problem.fix}"]
         notes += _assumed(classes, recipe, config)
         if problem is None:
-            notes += labels_.hints(counted, classes, label_map, may_be_ratings=not recipe.targets)
+            notes += labels_.hints(
+                counted,
+                classes,
+                label_map,
+                may_be_ratings=not recipe.targets,
+                may_be_numbers=config.target is None and "number" in recipe.targets,
+            )
         notes += recipe.label_remarks(labels_.class_names(classes))
         notes += _one_each(parts, target) if recipe.task.several and recipe.targets else []
         mapping, remarks = _without_rare(classes, by_part, target, config)

@@ -132,6 +132,7 @@ def hints(
     label_map: Mapping[str, str | None],
     *,
     may_be_ratings: bool = True,
+    may_be_numbers: bool = False,
 ) -> list[str]:
     """Return notes on labels that are unusual but valid.
 
@@ -140,6 +141,7 @@ def hints(
         mapping: From `name_classes`.
         label_map: The user's mapping.
         may_be_ratings: Whether to note that labels look like ratings; not where the kind of target was inferred.
+        may_be_numbers: Whether to note that whole numbers are used as classes: where the recipe also predicts numbers.
     """
     notes = []
     idle = [label for label in label_map if label not in counted]
@@ -186,7 +188,16 @@ def hints(
             "and `image` take them as ordered ones (--target stars). To use fewer, "
             "map them: --set 'data.label_map={1: negative, 2: negative, 3: null, 4: positive, 5: positive}'."
         )
+    elif may_be_numbers and not label_map and len(unnamed) > 2 and set(unnamed) == {*mapping} and _whole(unnamed):
+        notes.append(
+            f"The {len(unnamed)} different whole numbers of the labels are used as classes; `--target number` predicts "
+            "them as numbers."
+        )
     return notes
+
+
+def _whole(labels: Sequence[str]) -> bool:
+    return all(label.strip().removeprefix("-").isdecimal() for label in labels)
 
 
 def _order(label: str) -> tuple[int, float, str]:

@@ -7,6 +7,7 @@ from functools import partial
 import pyarrow as pa
 
 from toolkit.config.settings import DataConfig
+from toolkit.data import remarks as remarks_
 from toolkit.data.formats import headers
 from toolkit.data.tables import class_names
 from toolkit.data.tables import columns as columns_
@@ -65,6 +66,8 @@ def in_roles(
             without.append(part)
         taken = [f"{role} is `{name}`" for role, name in roles.items() if role not in (name, *config.columns)]
         notes += [note for note in [f"Columns: {', '.join(taken)}."] if taken and note not in notes]
+        if part in ("train", "all"):
+            notes += remarks_.of_unused_texts(rows, roles.values(), config.columns.values())
         prepared[part] = columns_.take_roles(rows, roles, columns)
     if target is not None and target.role in prepared.get("train", pa.table({})).column_names:
         for part in without:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from toolkit.environment import one_blas_thread
 from toolkit.evaluation.baselines import features
 from toolkit.evaluation.baselines.constant import frequent_classes, majority, mean_value
 from toolkit.metrics.classification import membership
@@ -61,6 +62,7 @@ def log_mel_logistic_regression(train: pa.Table, test: pa.Table, labels: Sequenc
     return _logistic_regression(train, test, labels, features.log_mel_statistics)
 
 
+@one_blas_thread()
 def _logistic_regression(
     train: pa.Table, test: pa.Table, labels: Sequence[str], vectors: Callable[[pa.Table], Any]
 ) -> list[int]:
@@ -119,6 +121,7 @@ def one_against_rest_pixels(train: pa.Table, test: pa.Table, labels: Sequence[st
     )
 
 
+@one_blas_thread()
 def _one_against_rest(
     classifier: Callable[[], Any],
     table: Any,

@@ -134,7 +134,8 @@ def _words(figure: Any, text: Mapping[str, Any], methods: Sequence[Mapping[str, 
     words = [_plain(word) for word in text["words"]]
     heat.set_xticks(range(len(words)), words, rotation=45, ha="right", rotation_mode="anchor")
     heat.set_yticks(range(len(methods)), [method["title"] for method in methods])
-    heat.set_title(_plain(f"{text['prediction']}, {100 * text['probability']:.0f} %"), loc="left", fontweight="bold")
+    probability = text.get("calibrated_probability", text["probability"])
+    heat.set_title(_plain(f"{text['prediction']}, {100 * probability:.0f} %"), loc="left", fontweight="bold")
     heat.tick_params(length=0)
     figure.subplots_adjust(left=0.25, right=0.98, top=0.88, bottom=0.28)
 

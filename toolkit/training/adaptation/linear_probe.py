@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.data.batching.batch import Integers
+from toolkit.environment import one_blas_thread
 from toolkit.training.adaptation import mean_pooling, probe_kinds
 from toolkit.training.adaptation.feature_vectors import HEAD, MEAN, Floats, Vectors
 from toolkit.training.adaptation.probe_kinds import Labels, ProbeKind
@@ -67,6 +68,7 @@ def rows_for(classes: int) -> int:
     return max(ROWS, _ROWS_PER_CLASS * classes)
 
 
+@one_blas_thread()
 def fit(
     train: Vectors,
     validation: Vectors,
@@ -112,6 +114,7 @@ def fit(
     return sorted(probes, key=lambda probe: probe.cross_validated_loss)
 
 
+@one_blas_thread()
 def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -> tuple[Floats, Floats]:
     """Return weight (C, D) and bias (C,) of a logistic regression whose penalty is chosen by cross-validation.
 
@@ -130,6 +133,7 @@ def regression(vectors: Floats, labels: Integers, classes: int, seed: int = 0) -
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
+@one_blas_thread()
 def choose_penalty(
     vectors: Floats, labels: Labels, classes: int, seed: int, kind: ProbeKind
 ) -> tuple[float, float, Doubles]:
@@ -155,6 +159,7 @@ def _cross_validated(
     return float(kind.losses(outputs, labels).mean()), outputs
 
 
+@one_blas_thread()
 def out_of_fold(
     train: Vectors, folds: Integers, classes: int, kind: ProbeKind, seed: int, most: int
 ) -> tuple[str, Doubles] | None:

@@ -69,3 +69,26 @@ def build_optimizer(model: Any, config: TrainingConfig) -> Any:
         eps=config.adam_epsilon,
         fused=fused if config.acceleration == "auto" else None,
     )
+
+
+def clip_gradients(accelerator: Any, model: Any, optimizer: Any, max_norm: float, *, sharded: bool) -> None:
+    """Limit the norm of the gradient in the next step of the optimizer.
+
+    A fused optimizer divides each gradient as it reads it, which saves a pass over all gradients.
+
+    Args:
+        accelerator: Prepared the optimizer.
+        model: Its gradients are complete.
+        optimizer: As prepared by the accelerator.
+        max_norm: Gradients of a larger norm are scaled to it.
+        sharded: Whether each process has only a slice of each gradient.
+    """
+    import torch
+
+    inner = optimizer.optimizer
+    if sharded or accelerator.scaler is not None or not inner.defaults["fused"]:
+        accelerator.clip_grad_norm_(model.parameters(), max_norm)
+        return
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    inner.grad_scale = ((norm + 1e-6) / max_norm).clamp(min=1.0)  # the coefficient of `clip_grad_norm_`, inverted

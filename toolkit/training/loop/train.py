@@ -33,7 +33,7 @@ from toolkit.training.loop import checkpoint
 from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, TrainingData, Validate
 from toolkit.training.loop.prefetch import Prefetched
 from toolkit.training.loop.progress import BestKeeper, Meter, Validation
-from toolkit.training.loop.schedule import build_optimizer, learning_rate_factor
+from toolkit.training.loop.schedule import build_optimizer, clip_gradients, learning_rate_factor
 from toolkit.training.loop.step import Forward
 from toolkit.training.loss.objective import OWN, Objective
 
@@ -215,7 +215,8 @@ class _Loop:
         gradients = not self.sharded
         loss, (stopping, due) = data_parallel.average(self.team, self.model, mine, items, requests, gradients=gradients)
         if config.max_grad_norm:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
+            norm, sharded = config.max_grad_norm, self.sharded
+            clip_gradients(self.accelerator, self.model, self.optimizer, norm, sharded=sharded)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * self.factor(self.step)
         self.optimizer.step()

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from tests.support.errors import refused
-from toolkit.data.formats import text_decoding
+from toolkit.data.formats import database_files, text_decoding
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.local_files import read
 from toolkit.errors import DataError
@@ -24,6 +24,7 @@ def database(path, *statements):
 
 
 SECOND = "CREATE TABLE more (a)"
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 QUERY = "SELECT text, upper(label) AS label FROM reviews ORDER BY id DESC"
 
 
@@ -95,6 +96,9 @@ def test_endless_and_damaged_databases_are_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(text_decoding, "_RATIO", 1)
     with refused(DataError, "data.too-large", "a.db"):
         read(path, query="WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n")
+    monkeypatch.setattr(database_files, "SECONDS", 0.05)
+    with refused(DataError, "data.query-too-slow", "a.db"):
+        read(path, query=ENDLESS)
     (tmp_path / "b.db").write_bytes(b"no database" * 100)
     with refused(DataError, "data.damaged-file", "b.db"):
         read(tmp_path / "b.db")
@@ -108,7 +112,7 @@ def test_query_of_another_format_is_refused(tmp_path):
         list(row_stream.rows(str(tmp_path / "a.csv"), query="SELECT 1"))
 
 
-def test_duckdb_reads_its_own_file_alone(tmp_path):
+def test_duckdb_reads_its_own_file_alone(monkeypatch, tmp_path):
     duckdb = pytest.importorskip("duckdb")
     path = tmp_path / "a.duckdb"
     with duckdb.connect(str(path)) as made:
@@ -128,6 +132,10 @@ def test_duckdb_reads_its_own_file_alone(tmp_path):
     ):
         with refused(DataError, "data.query-refused", "a.duckdb"):
             read(path, query=other)
+    with monkeypatch.context() as patched:
+        patched.setattr(database_files, "SECONDS", 0.05)
+        with refused(DataError, "data.query-too-slow", "a.duckdb"):
+            read(path, query=ENDLESS)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.duckdb", "secret.csv"]
     (tmp_path / "b.duckdb").write_bytes(b"no database" * 1000)
     with refused(DataError, "data.damaged-file", "b.duckdb"):

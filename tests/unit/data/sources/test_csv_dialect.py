@@ -48,6 +48,16 @@ def test_output_is_written_as_the_input(end, mark, encoding, given, tmp_path):
     assert file.table.columns.tolist() == ["id", "text", "prediction"]
 
 
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_line_that_names_the_separator_is_kept(mark, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_bytes(mark + b"sep=|\r\nid|text\r\n1|a\r\n")
+    file, _ = predicted(tmp_path, source)
+    assert file.path.read_bytes() == mark + b"sep=|\r\nid|text|prediction\r\n1|a|ja\r\n"
+    assert file.table["prediction"].tolist() == ["ja"]
+    assert output_dialect(str(source), Path("out.tsv"), {}) == Dialect("utf-8", mark != b"", "\t", "\r\n")
+
+
 @pytest.mark.parametrize(
     ("source", "output", "delimiter"),
     [("in.tsv", "out.csv", ","), ("in.csv", "out.tsv", "\t"), ("in.csv", "out.csv", "|"), ("in.tab", "out.tab", "\t")],

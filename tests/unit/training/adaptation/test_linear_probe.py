@@ -1,6 +1,7 @@
 """The linear probe: fitted as scikit-learn does, and put into the model's own last layer."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,3 +144,23 @@ def test_regression_on_one_class_predicts_it():
     vectors = RANDOM.standard_normal((5, 4)).astype(np.float32)
     weight, bias = linear_probe.regression(vectors, np.full(5, 2), 3)
     assert ((vectors @ weight.T + bias).argmax(axis=1) == 2).all()
+
+
+def test_regressions_run_on_one_thread_and_the_setting_returns():
+    import threadpoolctl
+
+    def threads():
+        return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
+
+    seen = []
+
+    def observed(vectors, labels, strength, classes):
+        seen.append(threads())
+        return probe_kinds.ONE_CLASS.regression(vectors, labels, strength, classes)
+
+    kind = replace(probe_kinds.ONE_CLASS, regression=observed)
+    rows = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        linear_probe.choose_penalty(rows, (rows[:, 0] > 0).astype(np.int64), 2, 0, kind)
+        assert set.union(*seen) == {1}
+        assert threads() == {2}

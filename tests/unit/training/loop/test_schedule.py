@@ -1,15 +1,17 @@
 """The learning rate rises, falls and ends as promised; the optimizer has the trainable parameters."""
 
+import copy
 import math
 from itertools import pairwise
 
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.config.settings import TrainingConfig
-from toolkit.training.loop.schedule import build_optimizer, learning_rate_factor
+from toolkit.training.loop.schedule import build_optimizer, clip_gradients, learning_rate_factor
 
 schedules = st.sampled_from(["linear", "cosine", "inverse-sqrt", "constant"])
 totals = st.integers(1, 500)
@@ -81,3 +83,24 @@ def test_vectors_are_spared_weight_decay_and_frozen_weights_are_left_out():
 def test_a_model_of_vectors_alone_can_be_trained():
     (group,) = build_optimizer(torch.nn.LayerNorm(4), TrainingConfig(learning_rate=1e-3)).param_groups
     assert group["weight_decay"] == 0.0
+
+
+@pytest.mark.parametrize("max_norm", [0.1, 100.0])
+def test_a_fused_optimizer_clips_as_one_that_is_not_fused(max_norm):
+    accelerator = Accelerator(cpu=True)
+    torch.manual_seed(0)
+    fused = torch.nn.Sequential(torch.nn.Linear(20, 20), torch.nn.ReLU(), torch.nn.Linear(20, 3))
+    plain = copy.deepcopy(fused)
+    sides = []
+    for model, acceleration in ((fused, "auto"), (plain, "off")):
+        config = TrainingConfig(learning_rate=1e-2, acceleration=acceleration)
+        sides.append((model, accelerator.prepare_optimizer(build_optimizer(model, config))))
+    for _ in range(10):
+        rows = torch.randn(8, 20)
+        for model, optimizer in sides:
+            model(rows).square().sum().backward()
+            clip_gradients(accelerator, model, optimizer, max_norm, sharded=False)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+    for one, other in zip(fused.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)

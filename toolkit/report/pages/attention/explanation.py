@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.evaluation.statistics.temperature import at_temperature
+from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.explanation.attributions import Explanation, Method, described
 from toolkit.explanation.faithfulness import MARGIN
 from toolkit.explanation.patches import Picture
@@ -37,14 +39,21 @@ class Shown:
     number: Callable[[Any, Sequence[str]], str] = lambda value, _labels: f"{value:.6g}"
 
     def of(self, explanation: Explanation, values: np.ndarray[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
-        """Return the class with its probability, and whether it is predicted; or the number as text and as value."""
+        """Return the class with its probability, and whether it is predicted; or the number as text and as value.
+
+        Where a temperature is stored with the model, the calibrated probability is added.
+        """
         target = explanation.target
         value = float(values[target])
         if self.outcome.number:
             return {"prediction": self.number(value, labels), "predicted": True, "probability": None, "value": value}
         name = labels[target] if target < len(labels) else str(target)
         predicted = target in self.outcome.chosen(values, self.stored)
-        return {"prediction": name, "predicted": predicted, "probability": value, "value": None}
+        shown = {"prediction": name, "predicted": predicted, "probability": value, "value": None}
+        temperature = stored_temperature({"calibration": self.stored})
+        if temperature is None:
+            return shown
+        return {**shown, "calibrated_probability": at_temperature(values.tolist(), temperature)[target]}
 
 
 def build(

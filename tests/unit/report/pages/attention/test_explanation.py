@@ -199,3 +199,13 @@ def test_a_tie_says_which_difference_the_examples_show() -> None:
     assert f"{(1.96 + 0.8416) * 0.0596 / 1.96:.3f}" in text
     apart = {**tied, "lead": {"value": 0.3, "low": 0.2, "high": 0.4}}
     assert "80 %" not in " ".join(explanation.verdict(apart, MEASURE)["statements"])
+
+
+def test_a_stored_temperature_gives_the_calibrated_probability():
+    (item, values), *_ = explained_with(None)
+    plain = explanation.Shown().of(item, values, ["no", "yes"])
+    assert plain["probability"] == 0.8
+    assert "calibrated_probability" not in plain
+    shown = explanation.Shown(stored={"temperature": 2.0}).of(item, values, ["no", "yes"])
+    assert shown["probability"] == 0.8
+    assert shown["calibrated_probability"] == pytest.approx(0.8**0.5 / (0.8**0.5 + 0.2**0.5))
