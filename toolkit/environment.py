@@ -25,10 +25,13 @@ PACKAGES = (
 )
 
 
-def describe() -> dict[str, Any]:
-    """Return versions, processor, memory and devices; no user name, host name or path."""
+def describe(*, model: bool = True) -> dict[str, Any]:
+    """Return versions, processor, memory and devices; no user name, host name or path.
+
+    Args:
+        model: Whether a model computed, on devices and threads of torch; without one torch is not imported.
+    """
     import psutil
-    import torch
 
     from toolkit import __version__
 
@@ -38,10 +41,13 @@ def describe() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "processors": os.cpu_count(),
-        "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
+    if model:
+        import torch
+
+        facts["threads"] = torch.get_num_threads()
+        facts["accelerators"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return facts | {package: version(package) for package in PACKAGES}
 
 

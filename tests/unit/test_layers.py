@@ -19,7 +19,7 @@ MODULES = {
 
 # Each floor may use its own rooms (training may be used by evaluation) and those below, and never one above.
 FLOORS = (
-    ("errors", "config", "environment", "model_names", "runs.lock", "runs.trust"),
+    ("errors", "config", "environment", "choices", "model_names", "runs.lock", "runs.trust"),
     ("tasks", "sources", "runs", "distributed"),
     (
         *("attention", "model_metadata", "data", "checkpoints", "models", "weights", "metrics", "seq2seq"),

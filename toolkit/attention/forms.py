@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.choices import ATTENTION_FORMS
 from toolkit.errors import ConfigError
 
 
@@ -104,13 +105,12 @@ class TopBlocks:
 
 Form = Dense | SlidingWindow | BlockSparse | TopK | TopBlocks
 
-# Name → form, and the least that each of its numbers may be; those after the first `needed` may be left out.
-_FORMS: Mapping[str, tuple[Callable[..., Form], int, tuple[int, ...]]] = {
-    "dense": (Dense, 0, ()),
-    "sliding-window": (SlidingWindow, 1, (2, 0)),
-    "block-sparse": (BlockSparse, 1, (2, 0)),
-    "top-k": (TopK, 1, (1,)),
-    "top-blocks": (TopBlocks, 2, (2, 2)),
+_MADE: Mapping[str, Callable[..., Form]] = {
+    "dense": Dense,
+    "sliding-window": SlidingWindow,
+    "block-sparse": BlockSparse,
+    "top-k": TopK,
+    "top-blocks": TopBlocks,
 }
 
 
@@ -125,13 +125,13 @@ def parse(text: str) -> tuple[Form, ...]:
 
 def _parse(text: str) -> Form:
     name, *numbers = text.split(":")
-    if name not in _FORMS:
+    if name not in ATTENTION_FORMS:
         raise ConfigError(
             f"Unknown attention form `{text}`.",
-            f"Forms: {', '.join(_FORMS)}; FORM+FORM alternates by layer.",
+            f"Forms: {', '.join(ATTENTION_FORMS)}; FORM+FORM alternates by layer.",
             id="config.unknown-choice",
         )
-    make, needed, least = _FORMS[name]
+    needed, least = ATTENTION_FORMS[name]
     fits = needed <= len(numbers) <= len(least) and all(number.isdecimal() for number in numbers)
     if not fits or any(int(number) < low for number, low in zip(numbers, least, strict=False)):
         raise ConfigError(
@@ -140,7 +140,7 @@ def _parse(text: str) -> Form:
             "top-blocks:64:4.",
             id="config.malformed-value",
         )
-    return make(*map(int, numbers))
+    return _MADE[name](*map(int, numbers))
 
 
 def allowed(form: Form, layer: int, query: Any, key: Any, real: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from toolkit import choices
+
 RUNS = Path("runs")  # where runs are written unless --output names another place
 _MOST_RUNS = 200  # that are looked at, the newest by their names last
 
@@ -60,17 +62,15 @@ def runs_and_models(incomplete: str) -> list[str]:
 def attention(incomplete: str) -> list[str]:
     """Complete the form of attention; numbers follow the colon."""
     before, plus, last = incomplete.rpartition("+")
-    forms = ("dense", "sliding-window:", "block-sparse:", "top-k:", "top-blocks:")
+    forms = (f"{name}:" if needed else name for name, (needed, _) in choices.ATTENTION_FORMS.items())
     return [f"{before}{plus}{form}" for form in _beginning(forms, last)]
 
 
 def checks(incomplete: str) -> list[str]:
     """Complete the last of several checks, with commas between them."""
-    from toolkit.cli.options import CHECKS
-
     before, comma, last = incomplete.rpartition(",")
     given = before.split(",")
-    return [f"{before}{comma}{name}" for name in _beginning((*CHECKS, "all"), last) if name not in given]
+    return [f"{before}{comma}{name}" for name in _beginning((*choices.CHECKS, "all"), last) if name not in given]
 
 
 def keys(context: typer.Context, incomplete: str) -> list[str]:

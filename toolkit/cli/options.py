@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 GLOBAL = ("--debug", "--json", "--quiet")  # options of every command, before or after its name
 
-
-CHECKS = ("robustness", "bias", "cost", "explanations", "faithfulness")  # of `evaluate`, beside those that always run
-
 Recipe = Annotated[
     str, typer.Argument(help="Name of a recipe, or the path of a recipe file.", autocompletion=completion.recipes)
 ]

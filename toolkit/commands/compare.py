@@ -106,7 +106,7 @@ def compare(
         "verdict": comparison_verdict(comparison, judged),
         "comparison": comparison,
         **({} if judged is None else {"gate": judged}),
-        "environment": environment.describe(),
+        "environment": environment.describe(model=False),
     }
     with sole_writer(folder):
         store_report(report, folder)

@@ -15,8 +15,8 @@ from toolkit.evaluation.overviews import class_figures
 from toolkit.evaluation.statistics import intervals, weighted
 from toolkit.evaluation.statistics.clusters import count, quantile
 from toolkit.evaluation.statistics.significance import exchanged_p, mcnemar
-from toolkit.metrics import Metric, RankMetric, as_module, column, load
-from toolkit.metrics.base import VALUE_NAMES, VALUES, reference_type
+from toolkit.metrics import Metric, RankMetric, column, load
+from toolkit.metrics.base import VALUE_NAMES, VALUES, figure_of, reference_type
 from toolkit.metrics.classification import membership
 from toolkit.tasks.task import Column
 
@@ -33,7 +33,7 @@ def score(
     seed: int,
     clusters: Integers | None = None,
 ) -> list[dict[str, Any]]:
-    """Compute each metric through its `evaluate` module, with a bootstrap interval where it is the toolkit's own.
+    """Compute each metric, with a bootstrap interval where it is the toolkit's own, else through its `evaluate` module.
 
     Metrics that cannot be computed from these columns, or are not meaningful with so few classes, are omitted.
 
@@ -62,7 +62,7 @@ def score(
             continue
         predictions = columns[column(definition)]
         _check_type(definition, predictions, references)
-        value = as_module(definition, labels).compute(predictions=predictions, references=references)[definition.name]
+        value = figure_of(definition, predictions, references, labels)
         if math.isnan(value):  # with one class there is no area under a curve, and no correlation
             continue
         interval = figure_interval(definition, predictions, references, labels, config, seed, clusters)
@@ -84,20 +84,22 @@ def values(
     """Compute each metric that is defined, without its interval, as validation during training needs it."""
     result: dict[str, float] = {}
     for module, definition in computable(columns, metrics, labels):
-        predictions = columns["prediction" if definition is None else column(definition)]
-        if definition is not None:
-            _check_type(definition, predictions, references)
-        module = module if definition is None else as_module(definition, labels)
-        computed = module.compute(predictions=predictions, references=references)
-        figures = {name: float(value) for name, value in computed.items() if isinstance(value, int | float)}
-        result.update({name: value for name, value in figures.items() if definition is None or not math.isnan(value)})
+        if definition is None:
+            computed = module.compute(predictions=columns["prediction"], references=references)
+            result |= {name: float(value) for name, value in computed.items() if isinstance(value, int | float)}
+            continue
+        predictions = columns[column(definition)]
+        _check_type(definition, predictions, references)
+        value = figure_of(definition, predictions, references, labels)
+        if not math.isnan(value):
+            result[definition.name] = value
     return result
 
 
 def computable(
     columns: Columns, metrics: Sequence[str | Definition], labels: Sequence[str]
 ) -> Iterator[tuple[Any, Definition | None]]:
-    """Yield (module, definition) of the metrics that can be computed from the columns.
+    """Yield (module, definition), as `load` returns them, of the metrics that can be computed from the columns.
 
     Raises:
         RecipeError: The columns lack predictions.

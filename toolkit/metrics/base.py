@@ -141,3 +141,12 @@ def reference_type(metric: Metric | RankMetric) -> ValueType:
 def column(metric: Metric | RankMetric) -> str:
     """Return the column of predictions that a metric evaluates."""
     return "probabilities" if metric.value_type == "probabilities" else "prediction"
+
+
+def figure_of(
+    metric: Metric | RankMetric, predictions: Sequence[Any], references: Sequence[Any], labels: Sequence[str]
+) -> float:
+    """Return a metric's figure of N predictions."""
+    if isinstance(metric, RankMetric):
+        return float(metric.prepare(predictions, references, labels)(np.ones((1, len(references))))[0])
+    return float(metric.aggregate(metric.statistics(predictions, references, labels).sum(axis=0)))

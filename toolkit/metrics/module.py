@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from toolkit import sources
 from toolkit.errors import SourceError
 from toolkit.metrics import (
@@ -19,7 +17,7 @@ from toolkit.metrics import (
     transcription,
     translation,
 )
-from toolkit.metrics.base import Metric, RankMetric, reference_type
+from toolkit.metrics.base import Metric, RankMetric, figure_of, reference_type
 
 METRICS: dict[str, Metric | RankMetric] = {
     **classification.METRICS,
@@ -34,17 +32,22 @@ METRICS: dict[str, Metric | RankMetric] = {
 
 
 def load(metric: str | Metric | RankMetric) -> tuple[Any, Metric | RankMetric | None]:
-    """Return an `evaluate` module for a metric, and its definition where it is the project's own.
+    """Return a metric's definition where it is the project's own, else its `evaluate` module.
+
+    `as_module` makes a module of a definition; the import of `evaluate`, seconds long, waits until one is needed.
 
     Args:
         metric: A name of the project's, a definition, or a name on the Hub.
+
+    Returns:
+        (None, its definition), or (its module, None).
 
     Raises:
         SourceError: There is no such metric here, and the Hub has none or cannot be reached.
     """
     definition = METRICS.get(metric) if isinstance(metric, str) else metric
     if definition is not None:
-        return as_module(definition), definition
+        return None, definition
     problem = sources.hub_problem()
     if problem is not None:
         raise SourceError(
@@ -119,11 +122,7 @@ def _module_class() -> Any:
 
         def _compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
             labels = self._labels or _numbered(predictions, references)
-            if isinstance(self._metric, RankMetric):
-                weights = np.ones((1, len(references)))
-                return {self._metric.name: float(self._metric.prepare(predictions, references, labels)(weights)[0])}
-            sums = self._metric.statistics(predictions, references, labels).sum(axis=0)
-            return {self._metric.name: float(self._metric.aggregate(sums))}
+            return {self._metric.name: figure_of(self._metric, predictions, references, labels)}
 
     return DefinedMetric
 

@@ -60,10 +60,6 @@ def test_names_are_completed_without_heavy_packages(place: Path, words: str, exp
 
 def test_forms_follow_a_plus_and_checks_are_not_repeated() -> None:
     assert completion.attention("dense+top-") == ["dense+top-k:", "dense+top-blocks:"]
+    others = ("robustness", "cost", "explanations", "faithfulness", "all")
+    assert completion.checks("bias,") == [f"bias,{name}" for name in others]
     assert "bias,bias" not in completion.checks("bias,")
-
-
-def test_each_completed_check_is_one_of_evaluate() -> None:
-    from toolkit.api.analysis.evaluate import CHECKS
-
-    assert completion.checks("") == [*CHECKS, "all"]

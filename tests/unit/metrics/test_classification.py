@@ -95,6 +95,8 @@ def test_division_by_zero_gives_zero():
 def test_the_module_gives_the_same_figure(name, no_sockets, no_hub):
     said, true = [0, 1, 2, 2, 0], [0, 2, 2, 2, 1]
     module, definition = load(name)
+    assert module is None
+    module = as_module(definition)
     assert isinstance(module, evaluate.Metric)
     assert definition is METRICS[name]
     assert module.compute(predictions=said, references=true) == pytest.approx({name: THEIRS[name](true, said)})
@@ -128,6 +130,8 @@ def test_classes_that_were_not_seen_do_not_change_the_figure():
 def test_a_recipes_own_metric_is_a_module(tokens, no_sockets):
     own, *_ = tokens.metrics
     module, definition = load(own)
+    assert module is None
+    module = as_module(definition)
     assert definition is own
     assert as_module(own, ("O", "B-PER")).compute(predictions=[[0, 1], [0]], references=[[0, 1], [1]]) == {
         "entity_f1": pytest.approx(2 / 3)
@@ -165,10 +169,10 @@ import os, socket
 os.environ["HF_HUB_OFFLINE"] = "1"
 def refuse(*_): raise AssertionError("a connection was opened")
 socket.socket.connect = socket.getaddrinfo = refuse
-from toolkit.metrics import load
+from toolkit.metrics import as_module, load
 from toolkit.metrics.classification import METRICS
 for name in METRICS:
-    print(name, load(name)[0].compute(predictions=[0, 1], references=[0, 1])[name])
+    print(name, as_module(load(name)[1]).compute(predictions=[0, 1], references=[0, 1])[name])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.split() == [word for name in METRICS for word in (name, "1.0")]

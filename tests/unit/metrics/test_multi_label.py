@@ -107,6 +107,8 @@ def test_a_list_of_one_class_counts_as_the_class():
 @pytest.mark.parametrize("name", METRICS)
 def test_each_is_a_module_and_is_known_by_name(name, no_sockets, no_hub):
     module, definition = load(name)
+    assert module is None
+    module = as_module(definition)
     assert definition is METRICS[name]
     assert reference_type(definition) == "labels"
     true, probabilities = [[0, 2], [], [1]], [[0.9, 0.2, 0.8], [0.1, 0.1, 0.2], [0.3, 0.7, 0.1]]

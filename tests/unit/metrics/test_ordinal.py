@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from toolkit.config.settings import EvaluationConfig
 from toolkit.evaluation import scores
-from toolkit.metrics import load
+from toolkit.metrics import as_module, load
 from toolkit.metrics.ordinal import METRICS
 
 STARS = ("1", "2", "3", "4", "5")
@@ -61,6 +61,8 @@ def test_each_is_a_module_and_its_direction_is_known(no_sockets, no_hub):
     expected = {"quadratic_kappa": 1 - (5 / 4) / (88 / 16), "ordinal_mae": 0.75, "within_one": 0.75}
     for name in METRICS:
         module, definition = load(name)
+        assert module is None
+        module = as_module(definition)
         assert definition is METRICS[name]
         assert module.compute(predictions=predicted, references=true)[name] == pytest.approx(expected[name])
     assert [name for name in METRICS if not METRICS[name].higher_is_better] == ["ordinal_mae"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from toolkit.metrics import load, ranking
+from toolkit.metrics import as_module, load, ranking
 from toolkit.metrics.ranking import METRICS
 
 ITEMS = [f"item {number}" for number in range(30)]
@@ -41,7 +41,9 @@ def test_hit_rate_and_reciprocal_rank_by_hand():
 
 
 def test_a_metric_is_an_evaluate_module(no_hub, no_sockets):
-    module, _ = load("hit_rate_10")
+    module, definition = load("hit_rate_10")
+    assert module is None
+    module = as_module(definition)
     assert module.compute(predictions=[["a", "b"], ["b"]], references=["b", "a"]) == {"hit_rate_10": 0.5}
 
 

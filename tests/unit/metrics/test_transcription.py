@@ -83,6 +83,8 @@ def test_empty_texts():
 
 def test_as_a_module_with_a_signature():
     module, definition = load("wer")
+    assert module is None
+    module = as_module(definition)
     assert module.compute(predictions=["a b"], references=["a c"])["wer"] == pytest.approx(0.5)
     assert not definition.higher_is_better
     assert (

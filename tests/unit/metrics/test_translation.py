@@ -38,6 +38,8 @@ def test_many_sums_at_once_as_the_bootstrap_asks(name):
 
 def test_as_a_module_with_a_signature():
     module, definition = load("bleu")
+    assert module is None
+    module = as_module(definition)
     assert module.compute(predictions=["a b c d"], references=["a b c d"])["bleu"] == pytest.approx(100)
     assert "tok:13a" in definition.signature()
     assert "nrefs:1" in METRICS["chrf"].signature()

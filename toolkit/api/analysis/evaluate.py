@@ -8,11 +8,10 @@ from toolkit import runs
 from toolkit.api.call import tables, words
 from toolkit.api.call.caller import Caller, called
 from toolkit.api.results import Evaluation
+from toolkit.choices import CHECKS
 from toolkit.commands.evaluate import run as command
 from toolkit.commands.evaluate.prepare import prepare_evaluation
 from toolkit.events import Note
-
-CHECKS = ("robustness", "bias", "cost", "explanations", "faithfulness")
 
 
 def evaluate(

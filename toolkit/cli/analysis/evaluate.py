@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from toolkit import choices
 from toolkit.cli import completion, options
 from toolkit.cli.console import Watcher, say, say_document
 
@@ -23,7 +24,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--checks",
-            help=f"Additional checks: {', '.join(options.CHECKS)}, or all.",
+            help=f"Additional checks: {', '.join(choices.CHECKS)}, or all.",
             autocompletion=completion.checks,
         ),
     ] = None,

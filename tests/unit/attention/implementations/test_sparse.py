@@ -154,7 +154,7 @@ def test_random_blocks_differ_between_layers_and_nowhere_else():
              "top-blocks:4", "dense+", "block-sparse:-4"]
 )  # fmt: skip
 def test_unknown_form_is_rejected(name):
-    known = name.partition(":")[0] in forms._FORMS
+    known = name.partition(":")[0] in forms.ATTENTION_FORMS
     with refused(ConfigError, "config.malformed-value" if known else "config.unknown-choice"):
         forms.parse(name)
 
