@@ -17,7 +17,10 @@ HEAVY = frozenset(
     ("torch", "transformers", "datasets", "evaluate", "accelerate", "peft", "pandas", "sklearn", "scipy", "matplotlib")
 )
 NOT_FOR_TRAINING = frozenset(
-    ("transformers.pipelines", "transformers.trainer", "evaluate", "datasets", "peft", "matplotlib", "onnx", "captum")
+    (
+        *("transformers.pipelines", "transformers.trainer", "evaluate", "datasets", "peft", "matplotlib", "onnx"),
+        *("onnxruntime", "captum", "optuna", "kornia", "tensorflow"),
+    )
 )
 AT_END = "import atexit, json, sys; atexit.register(lambda: print('\\n' + json.dumps([*sys.modules]), file=sys.stderr))"
 AT_TRAINING = """

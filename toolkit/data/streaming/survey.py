@@ -159,8 +159,8 @@ def survey(
         for part in PARTS:
             mine = np.flatnonzero(members[part])
             kept[part].add(raw.take(origins[mine]), hashes[mine], [classes[row] for row in mine.tolist()])
-        for part, place in _places(hashes, config).items():
-            halved[part].append(_halved(place[members[part]], fractions[part]))
+        for part, distances in _places(hashes, config).items():
+            halved[part].append(_halved(distances[members[part]], fractions[part]))
         rows_of.append(rows.num_rows)
     times = {part: int(np.argmax(np.sum(of_units, axis=0) <= MOST_ROWS[part])) for part, of_units in halved.items()}
     shares = {part: fractions[part] / 2.0 ** times[part] for part in fractions}
