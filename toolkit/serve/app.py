@@ -145,6 +145,7 @@ class _Routes:
             explains=service.explainer is not None,
             pipeline=self.pipeline,
             files=[] if self._file is None else [f"{self._file.kind.name}/*", _BYTES],
+            example=_example(service.inputs),
         )
         self._reference = reference(self._described)
 
@@ -257,6 +258,12 @@ def _only_file(inputs: Sequence[Column]) -> Column | None:
     """Return the input whose file alone may be the body of a request; None where there is none."""
     required = [column for column in inputs if column.required]
     return required[0] if len(required) == 1 and required[0].kind.files is not None else None
+
+
+def _example(inputs: Sequence[Column]) -> dict[str, Any] | None:
+    """Return an input as JSON, of the samples of its kinds; None where a kind has none, as files have."""
+    required = [column for column in inputs if column.required]
+    return {c.role: c.kind.samples[0] for c in required} if all(c.kind.samples for c in required) else None
 
 
 def _is_file(request: Any, column: Column) -> bool:

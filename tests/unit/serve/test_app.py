@@ -183,6 +183,16 @@ def test_openapi_describes_the_inputs_of_the_model(address):
     assert several["maxItems"] == 3
 
 
+def test_examples_of_the_description_are_answered(address):
+    paths = fetch(f"{address}/openapi.json")[1]["paths"]
+    for path in ("/", "/predict"):
+        body = paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
+        assert post(f"{address}{path}", body)[0] == 200
+    assert (
+        paths["/explain"]["post"]["requestBody"]["content"]["application/json"]["example"]["input"] == body["inputs"][0]
+    )
+
+
 def test_pictures_come_in_base64():
     service = Echo((Column("image", ("image",), IMAGE),), explains=False)
     data = base64.b64encode(b"PNG").decode()
@@ -192,6 +202,8 @@ def test_pictures_come_in_base64():
         code, response = post(f"{address}/predict", {"inputs": ["/etc/passwd"]})
         assert (code, response["predictions"][0]["problem"]) == (200, "The file is not valid base64.")
         assert post(f"{address}/explain", {"input": data})[0] == 404
+        content = fetch(f"{address}/openapi.json")[1]["paths"]["/predict"]["post"]["requestBody"]["content"]
+        assert "example" not in content["application/json"]  # a file cannot be written here
 
 
 def test_slow_request_times_out():

@@ -78,6 +78,7 @@ def _operations(described: Mapping[str, Any]) -> list[dict[str, Any]]:
             "method": method.upper(),
             "summary": operation["summary"],
             "asked": _contents(operation.get("requestBody", {}), schemas),
+            "examples": _examples(operation.get("requestBody", {})),
             "answered": _contents(operation["responses"]["200"], schemas),
             "problems": [(code, item["description"]) for code, item in operation["responses"].items() if code != "200"],
         }
@@ -93,6 +94,11 @@ def _contents(part: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[tuple
     return [(media, _text(schemas.get(names[media], schema))) for media, schema in written.items()]
 
 
+def _examples(part: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return each media type with its example."""
+    return [(media, _text(item["example"])) for media, item in part.get("content", {}).items() if "example" in item]
+
+
 def _text(schema: Mapping[str, Any]) -> str:
-    """Return a schema as indented JSON."""
+    """Return a schema or an example as indented JSON."""
     return json.dumps(schema, indent=2, ensure_ascii=False)

@@ -1,6 +1,7 @@
 """The description of the service in OpenAPI, for the inputs of its model."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -41,7 +42,15 @@ class _Schemas:
         return schema
 
 
-def document(name: str, requests: Requests, *, explains: bool, pipeline: Pipeline | None, files: Sequence[str]) -> Any:
+def document(
+    name: str,
+    requests: Requests,
+    *,
+    explains: bool,
+    pipeline: Pipeline | None,
+    files: Sequence[str],
+    example: Mapping[str, Any] | None = None,
+) -> Any:
     """Return the description.
 
     Args:
@@ -50,14 +59,22 @@ def document(name: str, requests: Requests, *, explains: bool, pipeline: Pipelin
         explains: Whether predictions are explained.
         pipeline: The form of the answers to `POST /`; None where it is not offered.
         files: Media types of a body that is one file; none where inputs are no files.
+        example: An input, as role → value; None where none can be written in JSON.
     """
     schemas = _Schemas()
+    several: dict[str, Any] = {"inputs": [example]}
     asked, line = schemas.of(requests.ask), schemas.of(requests.line)
     ndjson = NDJSON[0]
     predicted = {JSON: schemas.of(Predictions), ndjson: schemas.of(Prediction | Problem)}
     paths: dict[str, Any] = {
         "/predict": {
-            "post": _operation("Predict inputs, each independently", schemas, predicted, {JSON: asked, ndjson: line})
+            "post": _operation(
+                "Predict inputs, each independently",
+                schemas,
+                predicted,
+                {JSON: asked, ndjson: line},
+                {} if example is None else {JSON: several, ndjson: example},
+            )
         },
         "/health": {"get": _operation("The state of the service", schemas, {JSON: schemas.of(Health)})},
         "/info": {"get": _operation("The model, versions and limits", schemas, {JSON: schemas.of(Info)})},
@@ -66,12 +83,19 @@ def document(name: str, requests: Requests, *, explains: bool, pipeline: Pipelin
     if explains:
         why, explained = schemas.of(requests.why), schemas.of(Explanation)
         paths["/explain"] = {
-            "post": _operation("Explain the prediction of one input", schemas, {JSON: explained}, {JSON: why})
+            "post": _operation(
+                "Explain the prediction of one input",
+                schemas,
+                {JSON: explained},
+                {JSON: why},
+                {} if example is None else {JSON: {"input": example}},
+            )
         }
     if pipeline is not None:
         body = {JSON: asked} | {media: {"type": "string", "format": "binary"} for media in files}
         title = "Predict as a pipeline of transformers does, for clients of Inference Endpoints"
-        paths["/"] = {"post": _operation(title, schemas, {JSON: schemas.of(pipeline.response)}, body)}
+        answered = {JSON: schemas.of(pipeline.response)}
+        paths["/"] = {"post": _operation(title, schemas, answered, body, {} if example is None else {JSON: several})}
     return {
         "openapi": "3.1.0",
         "info": {"title": name, "summary": "Predictions of a fine-tuned model.", "version": toolkit.__version__},
@@ -81,7 +105,11 @@ def document(name: str, requests: Requests, *, explains: bool, pipeline: Pipelin
 
 
 def _operation(
-    summary: str, schemas: _Schemas, answered: Mapping[str, Any], asked: Mapping[str, Any] | None = None
+    summary: str,
+    schemas: _Schemas,
+    answered: Mapping[str, Any],
+    asked: Mapping[str, Any] | None = None,
+    examples: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Describe a route.
 
@@ -90,13 +118,17 @@ def _operation(
         schemas: Collects components.
         answered: Media type of a response → its schema.
         asked: Media type of a request → its schema; None for one without a body.
+        examples: Media type of a request → an example.
     """
     problem = {JSON: {"schema": schemas.of(Problem)}}
     responses = {"200": {"description": summary, "content": _content(answered)}}
     responses |= {str(code): {"description": about, "content": problem} for code, about in PROBLEMS.items()}
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
     if asked is not None:
-        operation["requestBody"] = {"required": True, "content": _content(asked)}
+        content = _content(asked)
+        for media, example in examples.items():
+            content[media]["example"] = example
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
