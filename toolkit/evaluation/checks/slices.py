@@ -30,6 +30,7 @@ from toolkit.tasks.task import Task
 SMALLEST = 20  # examples in a group
 MOST_WORDS = 2000
 MOST_VALUES = 30  # of a column, for its values to be groups
+_INDEX = "__index_level_"  # the column of an index that pandas writes to Parquet
 SHOWN = 10
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -195,7 +196,7 @@ def by_column(rows: pa.Table, roles: Sequence[str]) -> list[Slice]:
     """Group examples by each metadata column: numbers by their quarters, other values as they are."""
     slices = []
     for name in rows.column_names:
-        if name in roles or name in ("_row", "_key"):
+        if name in roles or name in ("_row", "_key") or name.startswith(_INDEX):
             continue
         column = rows[name]
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type

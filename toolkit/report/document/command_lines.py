@@ -69,12 +69,16 @@ def without_option(command: Sequence[str], flag: str) -> list[str]:
     return kept
 
 
-def range_test(command: Sequence[str]) -> str:
+def range_test(command: Sequence[str]) -> str | None:
     """Return the command that measures a learning rate with the model, the data and the settings of a run.
+
+    None for streamed rows, which it does not take.
 
     Args:
         command: The words of the `toolkit finetune` that made the run.
     """
+    if "--streaming" in command or f"{KEYS['streaming']}=true" in command:
+        return None
     words = [word for word in _fresh(command) if word not in _NO_FLAGS_OF_RANGE_TEST]
     for flag in _NOT_OF_RANGE_TEST:
         words = without_option(words, flag)

@@ -107,3 +107,9 @@ def test_pairs_are_grouped_by_the_length_of_each_text_and_by_the_words_they_shar
     assert by["overlap", "0 % of the words shared"]["accuracy"]["value"] == 1
     assert any(name.endswith(" words in text") for _, name in by)
     assert ("overlap", "100 % of the words shared") in {(group["by"], group["name"]) for group in result["worst"]}
+
+
+def test_the_index_that_pandas_writes_is_no_group():
+    numbers = list(range(200))
+    rows = pa.table({"text": ["x"] * 200, "price": numbers, "__index_level_0__": numbers, "_row": numbers})
+    assert {group.by for group in slices.by_column(rows, ["text"])} == {"price"}

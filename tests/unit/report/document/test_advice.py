@@ -216,6 +216,14 @@ def test_the_range_test_has_the_settings_of_the_run(options, kept):
     assert piece["command"] == f"toolkit lr-find translation --data t.csv {kept}"
 
 
+@pytest.mark.parametrize("option", ["--streaming", "--set data.streaming=true"])
+def test_a_range_test_of_streamed_rows_is_not_suggested(option):
+    report = below_a_baseline()
+    report["command"] = f"toolkit finetune sentiment --data shards {option}"
+    (piece,) = advise(report)
+    assert piece["command"] is None
+
+
 def test_doubted_labels_are_named_where_the_noise_is_more_than_chance():
     (piece,) = advise(doubted_labels())
     assert (piece["id"], piece["command"]) == ("labels.doubted", None)
