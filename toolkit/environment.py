@@ -167,7 +167,7 @@ def write_problem(folder: Path) -> str | None:
 def one_blas_thread() -> Iterator[None]:
     """Let the linear algebra of NumPy and SciPy use one thread inside the block, or in the decorated function.
 
-    Small products take up to twenty times longer where OpenBLAS wakes a second thread for each of them.
+    Small products take many times longer where OpenBLAS wakes a second thread for each of them.
     """
     import numpy as np  # noqa: F401 - only libraries that are loaded are limited
     from threadpoolctl import threadpool_limits

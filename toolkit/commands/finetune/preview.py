@@ -33,7 +33,7 @@ def preview(recipe: Recipe, resolved: Resolved, *, read_data: bool) -> Resolved:
         splits = load_splits(recipe, config.data, config.training.seed, config.options)
         recipe, resolved = with_target(recipe, resolved, splits)
         resolved, splits = settle.settle(resolved, recipe, splits)
-        resolved = defaults.fill(resolved, splits.train.num_rows)
+        resolved = defaults.fill(resolved, splits.train_rows)
     return resolved
 
 

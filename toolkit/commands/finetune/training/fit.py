@@ -127,7 +127,11 @@ def fit(
     trained_start = begun.installed or (recipe.generate is not None and not config.loading.from_scratch)
     values = {".".join(key): value for key, value in leaves(config.model_dump())}
     tracking = trackers.tracking(accelerator, tracked, values, say)
-    with _rows_named(splits.train, folder), stoppable() as stop_requested, tracking as log:
+    with (
+        _rows_named(splits.train if splits.stream is None else None, folder),
+        stoppable() as stop_requested,
+        tracking as log,
+    ):
         result = train(
             inputs.model,
             TrainingData(
@@ -295,17 +299,19 @@ def _validator(
 
 
 @contextmanager
-def _rows_named(train: pa.Table, folder: Path) -> Iterator[None]:
-    """Add to the error of a non-finite loss the rows of the batch and the last valid state."""
+def _rows_named(train: pa.Table | None, folder: Path) -> Iterator[None]:
+    """Add the last valid state to the error of a non-finite loss, and the rows of the batch where they are known."""
     try:
         yield
     except NonFiniteLoss as error:
+        state, _ = checkpoint.newest(folder)
+        kept = f" The last valid state is that of step {state.step}, in {folder}." if state is not None else ""
+        if train is None:
+            raise RunError(f"{error.problem}{kept}", error.fix, id=error.id) from error
         places: dict[str, list[int]] = {}
         for row in train.select(["_file", "_row"]).take(np.sort(error.rows)).to_pylist():
             places.setdefault(row["_file"], []).append(row["_row"])
         named = "; ".join(f"{file}, rows {', '.join(map(str, rows))}" for file, rows in places.items())
-        state, _ = checkpoint.newest(folder)
-        kept = f" The last valid state is that of step {state.step}, in {folder}." if state is not None else ""
         fix = f"{error.fix} If it fails at the same step again, check these rows."
         raise RunError(f"{error.problem} Its batch: {named}.{kept}", fix, id=error.id) from error
 
