@@ -31,6 +31,10 @@ from toolkit.runs.trust import damage
 
 LOOKS = Path("evaluations", "looks.json")  # in a run: counts evaluations of its held-out rows
 MOST_COMMON = "Most common class of these rows"
+_STREAMED = (
+    "Only a sample of the rows that the run was trained on is known (--streaming): others of these rows may be "
+    "training rows, and the metrics too optimistic."
+)
 
 
 def evaluate(
@@ -133,8 +137,7 @@ def looks(run: runs.Run) -> int:
 
 def _own_parts_left_out(subject: EvaluationInputs) -> list[str]:
     """Name the metrics and checks of its user's own that the run had, and that this command line does not name."""
-    stored = subject.run.path / "config.yaml" if subject.run is not None else None
-    before = read_file(stored).get(SECTION) if stored is not None and stored.is_file() else None
+    before = _values_of_run(subject).get(SECTION)
     if not isinstance(before, Mapping):
         return []
     now = subject.config.model_dump()[SECTION]
@@ -147,6 +150,12 @@ def _own_parts_left_out(subject: EvaluationInputs) -> list[str]:
                 f"and computed only if this command names them: --set '{SECTION}.{kind}=[…]'."
             )
     return notes
+
+
+def _values_of_run(subject: EvaluationInputs) -> Mapping[str, Any]:
+    """Return the configuration of the run that the model belongs to; empty without one."""
+    stored = subject.run.path / "config.yaml" if subject.run is not None else None
+    return read_file(stored) if stored is not None and stored.is_file() else {}
 
 
 def _config_shown(subject: EvaluationInputs) -> dict[str, Any]:
@@ -165,11 +174,13 @@ def _learned(subject: EvaluationInputs, repeated: Sequence[Mapping[str, Any]] | 
         return []
     same = train_fingerprint.known(subject.run, subject.recipe, subject.rows)
     nearly = {pair["position"] for pair in repeated or ()} - same
+    streamed = dict(_values_of_run(subject).get("data") or {}).get("streaming") is True
     if not same and not nearly:
-        return []
+        return [_STREAMED] if streamed else []
     counts = [f"{len(same):,} are training rows of the run"] if same else []
     counts += [f"{len(nearly):,} are near-duplicates of training rows"] if nearly else []
-    return [f"Of {subject.rows.num_rows:,} rows, {' and '.join(counts)}: the metrics are too optimistic."]
+    warning = f"Of {subject.rows.num_rows:,} rows, {' and '.join(counts)}: the metrics are too optimistic."
+    return [warning, *([_STREAMED] if streamed else [])]
 
 
 def _thresholds(subject: EvaluationInputs, stored: StoredModel, observe: Observe) -> thresholds.Thresholds | None:

@@ -112,6 +112,14 @@ def load_splits(recipe: Recipe, config: DataConfig, seed: int, options: Mapping[
     facts = {
         **splits.facts,
         "fingerprint": f"{splits.facts['fingerprint']}+{found.fingerprint}",
+        "splits": [_whole(part, sum(found.rows)) for part in splits.facts["splits"]],
         "notes": [*splits.facts["notes"], *notes],
     }
     return replace(splits, facts=facts, stream=TrainingStream(found.units, found.rows, read, config.buffer_rows))
+
+
+def _whole(part: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """Return the facts of a part; of train those of all its rows, whose classes are not known where there are more."""
+    if part["name"] != "train" or part["rows"] == rows:
+        return dict(part)
+    return {"name": part["name"], "rows": rows, "given": part["given"]}

@@ -121,6 +121,9 @@ def test_memory_holds_a_sample_and_every_class(sentiment, tmp_path, monkeypatch)
     for part in (large.validation, large.test):
         assert 0 < part.num_rows <= 30
     assert large.labels == ("bad", "good") and large.train_rows > 1000
+    facts = {part["name"]: part for part in large.facts["splits"]}
+    assert facts["train"] == {"name": "train", "rows": large.train_rows, "given": True}  # not those of the sample
+    assert sum(facts["test"]["classes"].values()) == facts["test"]["rows"] == large.test.num_rows
 
 
 def test_an_unchanged_survey_is_used_again(sentiment, tmp_path, monkeypatch):

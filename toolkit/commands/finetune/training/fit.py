@@ -164,7 +164,8 @@ def fit(
             team=team,
             compute=compute,
         )
-    facts = input_facts(setup.features[0], recipe) | training_facts(result, config, device, compute, team)
+    facts = input_facts(setup.features[0], recipe, every_row=splits.stream is None)
+    facts |= training_facts(result, config, device, compute, team)
     facts |= {"objective": objective.name, "trainable_parameters": models.trainable(setup.model)}
     facts |= {"budget": limits.facts(result)} if limits is not None else {}
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
@@ -364,9 +365,11 @@ def log_line(event: Progress | Validation) -> Mapping[str, Any]:
     }
 
 
-def input_facts(features: Features, recipe: Recipe) -> dict[str, Any]:
-    """Return the report's facts of the training inputs."""
+def input_facts(features: Features, recipe: Recipe, *, every_row: bool = True) -> dict[str, Any]:
+    """Return the report's facts of the training inputs; how many are truncated only where `features` has all rows."""
     tokens = {"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}
+    if not every_row:
+        return tokens
     cut = {"truncated": features.truncated, "truncated_by_length": recipe.task.longest_by_tokens}
     return {**tokens, **cut, "truncated_texts": list(features.cut)}
 

@@ -19,3 +19,9 @@ def test_the_rows_of_the_users_files_are_named(tmp_path):
         "The training loss is nan at step 7. Its batch: one.csv, rows 2, 9; two.csv, rows 5."
     )
     assert "learning rate" in caught.value.fix
+
+
+def test_rows_that_are_not_in_memory_are_not_named(tmp_path):
+    with refused(RunError, "run.loss-not-finite") as caught, _rows_named(None, tmp_path):
+        raise NonFiniteLoss(7, float("nan"), np.array([3, 0, 1]))
+    assert "rows" not in caught.value.problem
