@@ -104,23 +104,34 @@ def rows(number: int) -> dict[str, Any]:
             stream.write("text,label\n")
             stream.writelines(lines)
         epochs = STEPS * 32 / (number * 0.765)  # rows of train after the held-out parts are split off
-        words = [sys.executable, "-c", PROGRAM, "finetune", "sentiment"]
-        words += ["--model", TINY, "--data", str(table), "--epochs", f"{epochs:.6f}", "--output", f"{folder}/run"]
-        words += ["--set", "evaluation.baselines=false", "--set", "data.test_fraction=0.135"]
-        start = time.perf_counter()
-        ended = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - start
-        if ended.returncode:
-            raise SystemExit(ended.stderr)
-        peak = re.search(r"PEAK (\d+)", ended.stdout)
-        training = json.loads((Path(folder) / "run" / "report.json").read_text(encoding="utf-8"))["training"]
-        return {
-            "rows": number,
-            "seconds": seconds,
-            "training_seconds": training["seconds"],
-            "steps": training["steps"],
-            "peak_memory_mib": int(peak.group(1)) if peak else None,
-        }
+        options = ["--data", str(table), "--epochs", f"{epochs:.6f}", "--set", "evaluation.baselines=false"]
+        return {"rows": number, **finetuned([*options, "--set", "data.test_fraction=0.135"], Path(folder))}
+
+
+def finetuned(options: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Run `toolkit finetune sentiment` with BERT-tiny; return its steps, wall seconds and peak memory.
+
+    Args:
+        options: Of the command, without those of the model and the output.
+        folder: Where it runs.
+
+    Raises:
+        SystemExit: It failed, with what it printed.
+    """
+    words = [sys.executable, "-c", PROGRAM, "finetune", "sentiment", "--model", TINY, "--output", "run", *options]
+    start = time.perf_counter()
+    ended = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - start
+    peak = re.search(r"PEAK (\d+)", ended.stdout)
+    if ended.returncode or peak is None:
+        raise SystemExit(ended.stderr)
+    training = json.loads((folder / "run" / "report.json").read_text(encoding="utf-8"))["training"]
+    return {
+        "seconds": seconds,
+        "training_seconds": training["seconds"],
+        "steps": training["steps"],
+        "peak_memory_mib": int(peak.group(1)),
+    }
 
 
 def _sentence(draw: random.Random) -> str:

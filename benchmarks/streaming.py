@@ -5,20 +5,16 @@ printed as Markdown and written to benchmarks/results/streaming-cpu.json.
 """
 
 import argparse
-import json
 import random
-import re
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.finetune import RESULTS, called, measure_machine, write
-from benchmarks.growth import PROGRAM, TINY
+from benchmarks.growth import finetuned
 
 GROUP = 5000  # rows of a row group
 SHARD = 50_000  # rows of a file
@@ -46,23 +42,8 @@ def run(number: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         write_shards(data, number)
-        words = [sys.executable, "-c", PROGRAM, "finetune", "sentiment", "--streaming", "--data", str(data)]
-        words += ["--model", TINY, "--epochs", "1", "--batch-size", "256", "--max-length", "16"]
-        words += ["--set", "training.freeze=trunk", "--output", f"{folder}/run"]
-        start = time.perf_counter()
-        ended = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - start
-        peak = re.search(r"PEAK (\d+)", ended.stdout)
-        if ended.returncode or peak is None:
-            raise SystemExit(ended.stderr)
-        training = json.loads((Path(folder) / "run" / "report.json").read_text(encoding="utf-8"))["training"]
-        return {
-            "rows": number,
-            "seconds": seconds,
-            "training_seconds": training["seconds"],
-            "steps": training["steps"],
-            "peak_memory_mib": int(peak.group(1)),
-        }
+        options = ["--streaming", "--data", str(data), "--epochs", "1", "--batch-size", "256", "--max-length", "16"]
+        return {"rows": number, **finetuned([*options, "--set", "training.freeze=trunk"], Path(folder))}
 
 
 def write_shards(folder: Path, number: int) -> None:

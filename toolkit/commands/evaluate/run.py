@@ -137,7 +137,7 @@ def looks(run: runs.Run) -> int:
 
 def _own_parts_left_out(subject: EvaluationInputs) -> list[str]:
     """Name the metrics and checks of its user's own that the run had, and that this command line does not name."""
-    before = _values_of_run(subject).get(SECTION)
+    before = (_values_of_run(subject) or {}).get(SECTION)
     if not isinstance(before, Mapping):
         return []
     now = subject.config.model_dump()[SECTION]
@@ -152,20 +152,20 @@ def _own_parts_left_out(subject: EvaluationInputs) -> list[str]:
     return notes
 
 
-def _values_of_run(subject: EvaluationInputs) -> Mapping[str, Any]:
-    """Return the configuration of the run that the model belongs to; empty without one."""
+def _values_of_run(subject: EvaluationInputs) -> Mapping[str, Any] | None:
+    """Return the configuration of the run that the model belongs to; None without one."""
     stored = subject.run.path / "config.yaml" if subject.run is not None else None
-    return read_file(stored) if stored is not None and stored.is_file() else {}
+    return read_file(stored) if stored is not None and stored.is_file() else None
 
 
 def _config_shown(subject: EvaluationInputs) -> dict[str, Any]:
     """Return the values that led to the report: of a run also those of its training, which are not used here."""
     values = subject.config.model_dump()
     of_training = ("model", "data", "training", "loss", "adapter", "loading", "options")
-    stored = subject.run.path / "config.yaml" if subject.run is not None and subject.own else None
-    if stored is None or not stored.is_file():
+    stored = _values_of_run(subject) if subject.own else None
+    if stored is None:
         return {key: value for key, value in values.items() if key not in ("training", "loss", "adapter")}
-    return {**values, **{key: value for key, value in read_file(stored).items() if key in of_training}}
+    return {**values, **{key: value for key, value in stored.items() if key in of_training}}
 
 
 def _learned(subject: EvaluationInputs, repeated: Sequence[Mapping[str, Any]] | None) -> list[str]:
@@ -174,7 +174,7 @@ def _learned(subject: EvaluationInputs, repeated: Sequence[Mapping[str, Any]] | 
         return []
     same = train_fingerprint.known(subject.run, subject.recipe, subject.rows)
     nearly = {pair["position"] for pair in repeated or ()} - same
-    streamed = dict(_values_of_run(subject).get("data") or {}).get("streaming") is True
+    streamed = dict((_values_of_run(subject) or {}).get("data") or {}).get("streaming") is True
     if not same and not nearly:
         return [_STREAMED] if streamed else []
     counts = [f"{len(same):,} are training rows of the run"] if same else []

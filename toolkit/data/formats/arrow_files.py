@@ -17,7 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.data.formats.csv_files import ADDED, clean_names
 from toolkit.data.formats.text_decoding import most_unpacked, too_large
+from toolkit.data.tables import class_names
 from toolkit.errors import DataError
 from toolkit.runs import open_for_arrow
 
@@ -53,6 +55,20 @@ def batches(file: Path) -> Iterator[pa.RecordBatch]:
             packed.validate(full=True)  # offsets outside the file, texts that are not UTF-8
             for piece in _pieces(packed, file):
                 yield plain(piece)
+
+
+def named(table: pa.Table, file: Path, saved: Path | None = None) -> pa.Table:
+    """Return records of a Parquet or Arrow file with clean column names, and classes by their names.
+
+    Args:
+        table: The records as they were read.
+        file: The file.
+        saved: The folder that `save_to_disk` of datasets wrote, if the file is in one.
+    """
+    if table.column_names[-len(ADDED) :] == list(ADDED):  # a file that a run directory holds
+        table = table.drop_columns(list(ADDED))
+    table = class_names.named(table, class_names.in_schema(table.schema, saved), str(file))
+    return table.rename_columns(clean_names(table.column_names, str(file)))
 
 
 @contextmanager

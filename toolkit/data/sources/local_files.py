@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.data.formats import arrow_files, database_files
-from toolkit.data.formats.csv_files import ADDED, check_delimiter, clean_names, read_csv
+from toolkit.data.formats.csv_files import ADDED, check_delimiter, read_csv
 from toolkit.data.formats.json_rows import read_json
 from toolkit.data.formats.spreadsheets import workbook_reader
 from toolkit.data.formats.text_decoding import check_encoding, read_text
@@ -34,7 +34,6 @@ from toolkit.data.formats.text_lines import read_lines
 from toolkit.data.sources.folders import files, visible
 from toolkit.data.sources.other_formats import advice_for
 from toolkit.data.sources.zip_archives import opened
-from toolkit.data.tables import class_names
 from toolkit.errors import DataError, SourceError
 from toolkit.tasks.contract import Tables
 
@@ -364,9 +363,14 @@ def _read_file(file: Path, root: Path, form: _Form) -> tuple[pa.Table, Sequence[
             id="data.no-rows",
         )
     name = in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
+    return with_positions(table, name, rows), notes
+
+
+def with_positions(table: pa.Table, name: str, rows: pa.Array) -> pa.Table:
+    """Add the origin of each row: the name of its file, in UTF-8, and its place in the file."""
     # A dictionary encoding stores the name once, not once per row.
     names = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([name]))
-    return table.append_column(ADDED[0], names).append_column(ADDED[1], rows), notes
+    return table.append_column(ADDED[0], names).append_column(ADDED[1], rows)
 
 
 def in_utf8(name: str) -> str:
@@ -376,12 +380,8 @@ def in_utf8(name: str) -> str:
 
 def _read_arrow(file: Path) -> tuple[pa.Table, pa.Array]:
     """Read a Parquet or Arrow file and number its records from 1."""
-    table = arrow_files.read(file)
-    if table.column_names[-len(ADDED) :] == list(ADDED):  # a file that a run directory holds
-        table = table.drop_columns(list(ADDED))
     saved = file.parent if (file.parent / arrow_files.STATE).is_file() else None
-    table = class_names.named(table, class_names.in_schema(table.schema, saved), str(file))
-    table = table.rename_columns(clean_names(table.column_names, str(file)))
+    table = arrow_files.named(arrow_files.read(file), file, saved)
     return table, pa.array(np.arange(1, table.num_rows + 1))
 
 

@@ -10,9 +10,7 @@ import pyarrow as pa
 from toolkit import sources
 from toolkit.config.settings import DataConfig
 from toolkit.data.formats import arrow_files
-from toolkit.data.formats.csv_files import ADDED, clean_names
 from toolkit.data.sources import local_files
-from toolkit.data.tables import class_names
 from toolkit.errors import ConfigError, DataError, SourceError
 
 MOST_BYTES = 2**28  # of a unit: it is in memory as a whole
@@ -109,17 +107,6 @@ def read(unit: Unit, config: DataConfig) -> tuple[pa.Table, Sequence[str]]:
             _check_size(f"Row group {unit.group} of {unit.file}", table.nbytes)
     batches = [arrow_files.plain(batch) for batch in table.to_batches()]
     plain = pa.Table.from_batches(batches) if batches else table
-    return _with_positions(plain, unit.file, before), ()
-
-
-def _with_positions(table: pa.Table, file: Path, before: int) -> pa.Table:
-    """Add `_file` and `_row` to records of a file, of which `before` precede them, as `read` would."""
-    if table.column_names[-len(ADDED) :] == list(ADDED):  # a file that a run directory holds
-        table = table.drop_columns(list(ADDED))
-    table = class_names.named(table, class_names.in_schema(table.schema, None), str(file))
-    table = table.rename_columns(clean_names(table.column_names, str(file)))
-    rows = np.arange(before + 1, before + 1 + table.num_rows)
-    names = pa.DictionaryArray.from_arrays(
-        pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([local_files.in_utf8(file.name)])
-    )
-    return table.append_column(ADDED[0], names).append_column(ADDED[1], pa.array(rows))
+    named = arrow_files.named(plain, unit.file)
+    rows = pa.array(np.arange(before + 1, before + 1 + named.num_rows))
+    return local_files.with_positions(named, local_files.in_utf8(unit.file.name), rows), ()

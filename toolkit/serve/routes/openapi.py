@@ -62,7 +62,8 @@ def document(
         example: An input, as role → value; None where none can be written in JSON.
     """
     schemas = _Schemas()
-    several: dict[str, Any] = {"inputs": [example]}
+    several = None if example is None else {"inputs": [example]}
+    one = None if example is None else {"input": example}
     asked, line = schemas.of(requests.ask), schemas.of(requests.line)
     ndjson = NDJSON[0]
     predicted = {JSON: schemas.of(Predictions), ndjson: schemas.of(Prediction | Problem)}
@@ -73,7 +74,7 @@ def document(
                 schemas,
                 predicted,
                 {JSON: asked, ndjson: line},
-                {} if example is None else {JSON: several, ndjson: example},
+                {JSON: several, ndjson: example},
             )
         },
         "/health": {"get": _operation("The state of the service", schemas, {JSON: schemas.of(Health)})},
@@ -88,14 +89,14 @@ def document(
                 schemas,
                 {JSON: explained},
                 {JSON: why},
-                {} if example is None else {JSON: {"input": example}},
+                {JSON: one},
             )
         }
     if pipeline is not None:
         body = {JSON: asked} | {media: {"type": "string", "format": "binary"} for media in files}
         title = "Predict as a pipeline of transformers does, for clients of Inference Endpoints"
         answered = {JSON: schemas.of(pipeline.response)}
-        paths["/"] = {"post": _operation(title, schemas, answered, body, {} if example is None else {JSON: several})}
+        paths["/"] = {"post": _operation(title, schemas, answered, body, {JSON: several})}
     return {
         "openapi": "3.1.0",
         "info": {"title": name, "summary": "Predictions of a fine-tuned model.", "version": toolkit.__version__},
@@ -118,7 +119,7 @@ def _operation(
         schemas: Collects components.
         answered: Media type of a response → its schema.
         asked: Media type of a request → its schema; None for one without a body.
-        examples: Media type of a request → an example.
+        examples: Media type of a request → an example, or None.
     """
     problem = {JSON: {"schema": schemas.of(Problem)}}
     responses = {"200": {"description": summary, "content": _content(answered)}}
@@ -127,7 +128,7 @@ def _operation(
     if asked is not None:
         content = _content(asked)
         for media, example in examples.items():
-            content[media]["example"] = example
+            content[media] |= {} if example is None else {"example": example}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 

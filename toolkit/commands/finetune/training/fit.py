@@ -16,7 +16,7 @@ from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import stoppable
 from toolkit.commands.finetune.training import probe as finetune_probe
 from toolkit.commands.finetune.training.setup import TrainingSetup, gather, objective_of
-from toolkit.commands.finetune.training.tokenize import encode_rows, through_backbone
+from toolkit.commands.finetune.training.tokenize import through_backbone
 from toolkit.commands.finetune.training.validation import (
     Validator,
     counted,
@@ -32,6 +32,7 @@ from toolkit.distributed.process_group import Team
 from toolkit.errors import ModelError, RunError
 from toolkit.evaluation.context import references
 from toolkit.events import Note, Observe, Stage
+from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel
 from toolkit.tasks.contract import Recipe
 from toolkit.training.acceleration import frozen_features
@@ -247,10 +248,8 @@ def _streamed(setup: TrainingSetup, prepared: Prepared) -> StreamedSteps | None:
     splits = prepared.splits
     if splits.stream is None:
         return None
-    encode = partial(
-        encode_rows, recipe=prepared.recipe, labels=splits.labels, processor=setup.processor, config=prepared.config
-    )
-    return StreamedSteps(splits.stream, encode)
+    subject = LoadedModel(setup.model, setup.processor, prepared.recipe, splits.labels, prepared.config)
+    return StreamedSteps(splits.stream, partial(encode_rows, subject=subject))
 
 
 def _units(setup: TrainingSetup, prepared: Prepared) -> Units:

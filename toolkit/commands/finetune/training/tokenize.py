@@ -20,7 +20,6 @@ from toolkit.events import Note, Observe
 from toolkit.inference.encode import input_columns
 from toolkit.tasks.contract import Recipe, Rows
 from toolkit.training.acceleration.frozen_features import FrozenBackbone
-from toolkit.training.loss.objective import RATIONALE
 
 _PACKAGES = ("numpy", "pillow", "tokenizers", "transformers")  # what tokenizes or crops
 
@@ -63,13 +62,6 @@ def encode_parts(
     if all(known for _, known in encoded):
         observe(Note("Using model inputs that an earlier run prepared."))
     return [features for features, _ in encoded]
-
-
-def encode_rows(rows: pa.Table, recipe: Recipe, labels: Sequence[str], processor: Any, config: RunConfig) -> Features:
-    """Return the model inputs of some rows in the recipe's roles, which are not stored."""
-    return batch.encode(
-        input_columns(rows, recipe), lambda chunk: recipe.features(Rows(chunk, labels), processor, config)
-    ).without(RATIONALE)
 
 
 def _identity(inputs: pa.Table, makers: Sequence[Any]) -> str:
