@@ -131,14 +131,17 @@ def turn(workload: Workload, name: str, bf16: bool) -> float:
 def variant(workload: Workload, name: str, bf16: bool) -> Iterator[Callable[[Batch], None]]:
     """Yield what takes a step: with all optimizations, with all except the named one, or with none."""
     import torch
+    from accelerate import Accelerator
 
     from toolkit.config.settings import TrainingConfig
     from toolkit.training.acceleration.accelerate_model import AcceleratedModel, accelerated
-    from toolkit.training.loop.schedule import build_optimizer
+    from toolkit.training.loop.schedule import build_optimizer, clip_gradients
 
     model, probe = workload.model, {key: values[:4] for key, values in workload.batches[0].items()}
     acceleration = "off" if name in (OFF, FUSED) else "auto"
-    optimizer = build_optimizer(model, TrainingConfig(learning_rate=1e-5, acceleration=acceleration))
+    accelerator = Accelerator(cpu=True)
+    config = TrainingConfig(learning_rate=1e-5, acceleration=acceleration)
+    optimizer = accelerator.prepare_optimizer(build_optimizer(model, config))
     with ExitStack() as stack:
         for place, attribute, instead in without(name):
             stack.enter_context(mock.patch.object(place, attribute, instead))
@@ -151,7 +154,7 @@ def variant(workload: Workload, name: str, bf16: bool) -> Iterator[Callable[[Bat
                 with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                     loss = quick.loss(model, batch) if quick.loss is not None else model(**batch).loss
                 loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            clip_gradients(accelerator, model, optimizer, 1.0, sharded=False)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from tests.support import checkpoints
 from tests.support.browser import check_page
 from tests.support.cli import toolkit
 from tests.support.json_documents import problems
+from toolkit.commands.evaluate.prepare import prepare_evaluation
+from toolkit.commands.finetune.calibrate import calibrate
+from toolkit.runs import checksums
 
 MISLABELLED, LEAKED = 11, 30  # lines of test.csv
 WOMEN, MEN = ("woman", "mother", "daughter", "sister", "wife"), ("man", "father", "son", "brother", "husband")
@@ -69,6 +73,14 @@ def test_planted_label_error_and_leak_are_found(planted: Path) -> None:
     assert card["calibration"]["fitted_on"] == "validation"
     # there is none where every validation row is right
     assert card["calibration"].get("temperature") == result["evaluation"]["calibration"]["temperature"]
+
+
+def test_calibration_reuses_the_validation_predictions_of_the_stored_weights(planted: Path) -> None:
+    """The card says what a new prediction of the validation rows by the stored model gives."""
+    subject = prepare_evaluation(str(planted / "run"), {}, None, lambda _event: None)
+    stored = subject.stored(lambda _event: None)
+    rows = checksums.read_rows(planted / "run" / "data" / "validation.parquet")
+    assert json.loads(json.dumps(calibrate(replace(stored, calibrated={}), rows))) == stored.calibration
 
 
 def test_promises_are_recomputed_from_stored_predictions(planted: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from toolkit import checkpoints, models, runs
 from toolkit.commands import unlabelled
 from toolkit.commands.finetune.resume import stoppable
-from toolkit.commands.finetune.training.fit import training_facts
+from toolkit.commands.finetune.training.facts import training_facts
 from toolkit.config import Resolved
 from toolkit.distributed.process_group import ALONE
 from toolkit.events import Note, Observe, Stage

@@ -20,7 +20,8 @@ from toolkit.commands.few_labels.adapt import adapt
 from toolkit.commands.few_labels.candidates import FOLDS, PROBE, CandidateInputs, Trained
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import stoppable
-from toolkit.commands.finetune.training.fit import Fitted, input_facts, log_line, training_facts
+from toolkit.commands.finetune.training.facts import input_facts, log_line, training_facts
+from toolkit.commands.finetune.training.fit import Fitted
 from toolkit.commands.finetune.training.tokenize import encode_parts
 from toolkit.distributed.process_group import ALONE, Team
 from toolkit.evaluation import scores

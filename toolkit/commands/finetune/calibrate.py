@@ -1,6 +1,6 @@
 """Calibration on validation rows after training: the temperature, and thresholds where requested."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -15,19 +15,22 @@ from toolkit.evaluation.statistics.temperature import fitted
 from toolkit.inference.model import StoredModel
 
 
-def calibrate(stored: StoredModel, rows: pa.Table, team: Team = ALONE) -> dict[str, Any]:
+def calibrate(
+    stored: StoredModel, rows: pa.Table, team: Team = ALONE, predicted: Mapping[str, Sequence[Any]] | None = None
+) -> dict[str, Any]:
     """Return the "calibration" entry of a model's card; empty for a model without class probabilities.
 
     Args:
         stored: The model, without any calibration.
         rows: Validation rows.
         team: The processes that share the work; each calls this with the same rows.
+        predicted: The model's predictions of the rows, column by column, in their order; computed when None.
     """
     if not stored.recipe.task.takes_calibration:
         return {}
-    validation = predict_rows(stored, rows, "validation", None, team)
     own, settings = stored.recipe.target.calibrate, stored.config
-    columns, truth = validation.predictions.columns, references(stored.recipe, validation.table)
+    columns = predicted or predict_rows(stored, rows, "validation", None, team).predictions.columns
+    truth = references(stored.recipe, rows)
     together = clusters(stored.recipe.task, rows, settings.data.group_column)
     if own is not None:
         return own(columns, truth, stored.labels, settings.evaluation, settings.training.seed, together)

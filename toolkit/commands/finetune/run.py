@@ -101,7 +101,7 @@ def finetune(
             together = clusters(prepared.recipe.task, splits.train, config.data.group_column)
             calibration = settled(*fitted.out_of_fold, stored, "cross-validation", together)
         else:
-            calibration = calibrate(stored, splits.validation, team)
+            calibration = calibrate(stored, splits.validation, team, fitted.validation)
         stored = stored.with_calibration(calibration)
         kept = team.from_main(lambda: time_budget_limits.rows_to_evaluate(stored, splits.test, limits))
         test = splits.test if kept is None else splits.test.take(kept)

@@ -1,7 +1,7 @@
 """Optimizer and learning-rate schedule."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from toolkit.config.settings import TrainingConfig
@@ -83,12 +83,20 @@ def clip_gradients(accelerator: Any, model: Any, optimizer: Any, max_norm: float
         max_norm: Gradients of a larger norm are scaled to it.
         sharded: Whether each process has only a slice of each gradient.
     """
-    import torch
-
     inner = optimizer.optimizer
     if sharded or accelerator.scaler is not None or not inner.defaults["fused"]:
         accelerator.clip_grad_norm_(model.parameters(), max_norm)
         return
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
+    norm = _total_norm(gradients)
     inner.grad_scale = ((norm + 1e-6) / max_norm).clamp(min=1.0)  # the coefficient of `clip_grad_norm_`, inverted
+
+
+def _total_norm(gradients: Sequence[Any]) -> Any:
+    """Return the norm of all gradients together; on a CPU from the norms of rows, which are shared among threads."""
+    import torch
+
+    if any(gradient.device.type != "cpu" for gradient in gradients):
+        return torch.nn.utils.get_total_norm(gradients)
+    tables = (gradient.flatten(1) if gradient.ndim > 1 else gradient.reshape(1, -1) for gradient in gradients)
+    return torch.linalg.vector_norm(torch.cat([torch.linalg.vector_norm(table, dim=1) for table in tables]))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.config.settings import TrainingConfig
-from toolkit.training.loop.schedule import build_optimizer, clip_gradients, learning_rate_factor
+from toolkit.training.loop.schedule import _total_norm, build_optimizer, clip_gradients, learning_rate_factor
 
 schedules = st.sampled_from(["linear", "cosine", "inverse-sqrt", "constant"])
 totals = st.integers(1, 500)
@@ -104,3 +104,13 @@ def test_a_fused_optimizer_clips_as_one_that_is_not_fused(max_norm):
             optimizer.zero_grad(set_to_none=True)
     for one, other in zip(fused.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@given(st.lists(st.lists(st.integers(0, 4), max_size=3), min_size=1, max_size=4), st.integers(0, 99))
+def test_the_norm_is_that_of_all_numbers(shapes, seed):
+    generator = torch.Generator().manual_seed(seed)
+    gradients = [
+        torch.randn(shape, generator=generator).transpose(0, -1) if shape else torch.ones(()) for shape in shapes
+    ]
+    numbers = torch.cat([gradient.reshape(-1) for gradient in gradients]).double()
+    torch.testing.assert_close(_total_norm(gradients).double(), numbers.norm())

@@ -15,9 +15,11 @@ from toolkit import models, runs
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import stoppable
 from toolkit.commands.finetune.training import probe as finetune_probe
+from toolkit.commands.finetune.training.facts import input_facts, log_line, training_facts
 from toolkit.commands.finetune.training.setup import TrainingSetup, gather, objective_of
 from toolkit.commands.finetune.training.tokenize import through_backbone
 from toolkit.commands.finetune.training.validation import (
+    BestPredictions,
     Validator,
     counted,
     higher_is_better,
@@ -34,7 +36,6 @@ from toolkit.evaluation.context import references
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel
-from toolkit.tasks.contract import Recipe
 from toolkit.training.acceleration import frozen_features
 from toolkit.training.acceleration.autotune import ComputeSettings
 from toolkit.training.adaptation import adapters, feature_vectors
@@ -42,7 +43,7 @@ from toolkit.training.adaptation.number_head import Scale, Units
 from toolkit.training.loop import checkpoint, trackers
 from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, StreamedSteps, TrainingData
 from toolkit.training.loop.progress import NonFiniteLoss, Progress, Validation
-from toolkit.training.loop.train import TrainingResult, train
+from toolkit.training.loop.train import train
 from toolkit.training.loss import attention_loss
 from toolkit.training.loss.objective import RATIONALE
 
@@ -78,12 +79,15 @@ class Fitted:
         baselines: Predictions of the test rows by intermediate models; empty in all processes but the main one.
         out_of_fold: (Probabilities of each class, labels) of the training rows by models that were not trained on them,
             where they serve as validation rows; else None.
+        validation: The best model's predictions of the validation rows, column by column; None where they are not
+            those of the stored weights to the bit.
     """
 
     best: Path
     facts: dict[str, Any]
     baselines: dict[str, list[Any]]
     out_of_fold: tuple[list[list[float]], list[int]] | None = None
+    validation: Mapping[str, Sequence[Any]] | None = None
 
 
 def fit(
@@ -156,7 +160,7 @@ def fit(
                 early=validate.early(),
             ),
             callbacks=Callbacks(
-                _logged(run, log, observe, team),
+                _logged(run, log, observe, team, validate.predicted),
                 say,
                 stop_requested=stop_requested,
                 write_state=partial(checkpoint.write, folder),
@@ -171,16 +175,24 @@ def fit(
     facts |= {"budget": limits.facts(result)} if limits is not None else {}
     facts |= {"linear_probe": begun.facts} if begun.facts is not None else {}
     baselines = {begun.title: list(begun.predictions)} if begun.predictions is not None else {}
-    return Fitted(checkpoint.best_path(folder, result.best_step), facts, baselines)
+    same = inputs.whole and setup.adapted is None  # merging adapters rounds
+    predicted = validate.predicted.of(result.best_step) if same else None
+    return Fitted(checkpoint.best_path(folder, result.best_step), facts, baselines, validation=predicted)
 
 
 def _logged(
-    run: runs.Run, log: Callable[[Mapping[str, float], int], None], observe: Observe, team: Team
+    run: runs.Run,
+    log: Callable[[Mapping[str, float], int], None],
+    observe: Observe,
+    team: Team,
+    predicted: BestPredictions,
 ) -> Callable[[Progress | Validation], None]:
-    """Return an observer that also writes progress to the run's log and to the trackers."""
+    """Return an observer that also writes progress to the run's log and to the trackers, and notes best predictions."""
 
     def watch(event: Progress | Validation) -> None:
         shown = event.early if isinstance(event, Validation) else not event.whole  # to the user alone
+        if isinstance(event, Validation) and not shown:
+            predicted.note(event)
         if team.is_main and not shown:
             run.log(log_line(event))
             log(trackers.figures(log_line(event)), event.step)
@@ -348,51 +360,3 @@ def _keep(model: Any, setup: TrainingSetup, folder: Path, units: Units) -> None:
     with units.of_data(), runs.aside(folder) as draft:
         models.save(adapters.merged(setup.adapted), setup.processor, draft)
         adapters.save(setup.adapted, draft / ADAPTER)
-
-
-def log_line(event: Progress | Validation) -> Mapping[str, Any]:
-    """Return an event as a line of metrics.jsonl."""
-    if isinstance(event, Validation):
-        return {"event": "validation", "step": event.step, "epoch": event.epoch, **event.values, "best": event.best}
-    return {
-        "event": "training",
-        "step": event.step,
-        "epoch": round(event.epoch, 4),
-        "loss": event.loss,
-        "learning_rate": event.learning_rate,
-        "samples_per_second": round(event.samples_per_second, 2),
-    }
-
-
-def input_facts(features: Features, recipe: Recipe, *, every_row: bool = True) -> dict[str, Any]:
-    """Return the report's facts of the training inputs; how many are truncated only where `features` has all rows."""
-    tokens = {"tokens_per_example": round(float(features.lengths.mean()), 1)} if features.has_lengths else {}
-    if not every_row:
-        return tokens
-    cut = {"truncated": features.truncated, "truncated_by_length": recipe.task.longest_by_tokens}
-    return {**tokens, **cut, "truncated_texts": list(features.cut)}
-
-
-def training_facts(
-    result: TrainingResult, config: RunConfig, device: str, compute: ComputeSettings, team: Team
-) -> dict[str, Any]:
-    """Return the report's facts of the training."""
-    return {
-        "device": device,
-        "processes": team.size,
-        "acceleration": config.training.acceleration,
-        **compute.facts(),
-        "seconds": round(result.seconds, 2),
-        "epochs": round(result.epochs, 3),
-        "steps": result.steps,
-        "samples_per_second": round(result.samples_per_second, 2),
-        "waiting": round(result.waiting, 4),
-        "best_step": result.best_step,
-        "stopped_early": result.stopped_early,
-        "optimizer": "AdamW",
-        "learning_rate": config.training.learning_rate,
-        "batch_size": config.training.batch_size,
-        "seed": config.training.seed,
-        "loss": list(result.losses),
-        "evaluations": [{"step": v.step, "epoch": round(v.epoch, 4), **v.values} for v in result.validations],
-    }

@@ -1,7 +1,7 @@
 """Validation during training: metrics on validation rows, and the loss on training rows."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,10 +18,35 @@ from toolkit.inference.predict_features import predict_features
 from toolkit.metrics import Metric, load
 from toolkit.tasks.contract import Recipe
 from toolkit.training.adaptation.number_head import Units
+from toolkit.training.loop.progress import Validation
 
 EARLY_ROWS = 250  # validation rows at most, for the first figure
 EARLY_WRITTEN = 32  # the same where texts are generated
 SAMPLE = 2000  # train rows at most, on which the loss is computed for comparison with validation
+
+
+@dataclass
+class BestPredictions:
+    """Predictions of all validation rows by the weights that are kept, so that calibration need not repeat them.
+
+    Attributes:
+        latest: Columns of the latest validation; None where it did not predict all rows.
+        best: Columns of the best validation so far; None where it is not one of this process.
+        step: Step of `best`.
+    """
+
+    latest: Mapping[str, Sequence[Any]] | None = None
+    best: Mapping[str, Sequence[Any]] | None = None
+    step: int | None = None
+
+    def note(self, event: Validation) -> None:
+        """Keep the latest predictions if the weights of this validation are kept."""
+        if event.best:
+            self.best, self.step = self.latest, event.step
+
+    def of(self, step: int) -> Mapping[str, Sequence[Any]] | None:
+        """Return the columns predicted by the weights of a step; None where they are not known."""
+        return self.best if self.step == step else None
 
 
 @dataclass(frozen=True)
@@ -38,6 +63,7 @@ class Validator:
         written: The rows for which texts are generated; None where predictions are not generated.
         more: Further figures of the model.
         units: In which the model predicts and is evaluated.
+        predicted: Holds the predictions of the validation rows.
     """
 
     subject: LoadedModel
@@ -49,6 +75,7 @@ class Validator:
     written: Integers | None = None
     more: Callable[[Any], dict[str, float]] = lambda _model: {}
     units: Units = field(default_factory=Units)
+    predicted: BestPredictions = field(default_factory=BestPredictions)
 
     def __call__(self, model: Any) -> dict[str, float]:
         """Return figures by name: "loss", "train_loss", the recipe's metrics, and `more`."""
@@ -60,6 +87,7 @@ class Validator:
         predictions = self._predict(subject, self.features, answers=self.written is None)
         learned = self._predict(subject, self.learned, answers=False)
         columns, truth = predictions.columns, self.references
+        self.predicted.latest = columns if self.written is None else None
         if self.written is not None:
             columns = self._predict(subject, self.features.take(self.written)).columns
             truth = [self.references[int(row)] for row in self.written]
@@ -78,6 +106,7 @@ class Validator:
             learned=self.learned.take(np.arange(min(most, len(self.learned)))),
             references=[self.references[int(row)] for row in rows],
             written=None if self.written is None else np.arange(len(rows)),
+            predicted=BestPredictions(),
         )
 
     def _predict(self, subject: LoadedModel, features: Features, answers: bool = True) -> Any:
