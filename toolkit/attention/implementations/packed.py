@@ -283,7 +283,17 @@ def _pack(_layer: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> 
     hidden_states = _hidden_states(arguments, keywords)
     if tuple(hidden_states.shape[:2]) != layout.shape:
         return None
+    if _generates_kernels(hidden_states):
+        Now.layout = layout = layout.rounded()
     return _called_with(hidden_states.flatten(0, 1).index_select(0, layout.index)[None], arguments, keywords)
+
+
+def _generates_kernels(hidden_states: Any) -> bool:
+    """Whether each new number of tokens costs the generation of kernels: in 16 bits on a CPU, where oneDNN computes."""
+    import torch
+
+    on_cpu = hidden_states.device.type == "cpu"
+    return on_cpu and (hidden_states.element_size() == 2 or torch.is_autocast_enabled("cpu"))
 
 
 def _keep_first(_layer: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -313,7 +323,7 @@ def _unpack(_layer: Any, _arguments: Any, output: Any) -> Any:
     trimmed = Now.hidden_states is not None
     Now.hidden_states = Now.key = Now.value = None
     rows, length = layout.shape
-    places = layout.index[layout.boundaries[:-1]] if trimmed else layout.index
+    places = layout.index[layout.boundaries[:-1]] if trimmed else layout.index[: layout.real]
     empty = hidden_states.new_zeros(rows * length, hidden_states.shape[-1])
-    unpacked = empty.index_copy(0, places, hidden_states[0]).view(rows, length, -1)
+    unpacked = empty.index_copy(0, places, hidden_states[0, : len(places)]).view(rows, length, -1)
     return (unpacked, *output[1:]) if isinstance(output, tuple) else unpacked

@@ -1,11 +1,13 @@
 """Attention within each sequence of a packed batch, registered with transformers' attention interface."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 NAME = "toolkit-packed"
 
+_MULTIPLE = 64  # of tokens in a batch, where each number of them costs the generation of kernels
 _KEPT = 2**23  # attention weights of a layer that may be kept for the backward pass: some 50 MB
 
 Drop = Callable[[Any, float], Any]
@@ -17,8 +19,9 @@ class Layout:
 
     Attributes:
         shape: Of the padded batch, (B, T).
-        index: Place of each real token in the padded batch laid flat, in packed order. Shape (N,).
-        runs: (sequences, length) of neighbours of one length; sequences × length sums up to N.
+        index: Place of each real token in the padded batch laid flat, in packed order, then of the surplus ones of
+            `rounded`. Shape (N,).
+        runs: (sequences, length) of neighbours of one length; sequences × length sums up to the real tokens.
         boundaries: Where each sequence starts, and N at last. Shape (B + 1,), int32.
     """
 
@@ -29,8 +32,20 @@ class Layout:
 
     @property
     def tokens(self) -> int:
-        """How many real tokens there are, N."""
+        """How many tokens the layers process, N."""
         return int(self.index.shape[0])
+
+    @property
+    def real(self) -> int:
+        """How many of them are real."""
+        return sum(sequences * length for sequences, length in self.runs)
+
+    def rounded(self) -> "Layout":
+        """Return a layout with a multiple of `_MULTIPLE` tokens; the surplus ones take part in no attention."""
+        import torch
+
+        surplus = -self.tokens % _MULTIPLE
+        return replace(self, index=torch.cat([self.index, self.index.new_zeros(surplus)])) if surplus else self
 
 
 def lay_out(attention_mask: Any, device: Any) -> Layout:
@@ -206,20 +221,27 @@ def by_runs(query: Any, key: Any, value: Any, attend: Callable[[Any, Any, Any], 
     each = query.shape[2] != key.shape[2]  # one query a sequence
     # one view and one split of each, whose gradients are one tensor: slices would have one as large as all, each
     sizes = [sequences * length for sequences, length in runs]
+    surplus = key.shape[2] - sum(sizes)
+    sizes += [surplus] if surplus else []
     counts = [sequences for sequences, _ in runs] if each else sizes
     parts = (
         tensor.squeeze(0).transpose(0, 1).split(pieces)
         for tensor, pieces in ((query, counts), (key, sizes), (value, sizes))
     )  # of (N, heads, D), for each run (n · queries, heads, D)
     outputs = []
-    for (sequences, _), *run in zip(runs, *parts, strict=True):
+    for (sequences, _), *run in zip(runs, *parts, strict=False):  # without the surplus tokens
         q, k, v = (states.unflatten(0, (sequences, -1)).transpose(1, 2) for states in run)  # (n, heads, 1 or L, D)
         outputs.append(attend(q, k, v).transpose(1, 2).flatten(0, 1))  # (n · queries, heads, D)
+    if surplus and not each:
+        outputs.append(outputs[0].new_zeros(surplus, *outputs[0].shape[1:]))
     return torch.cat(outputs)[None]
 
 
 def product(query: Any, key: Any, value: Any, allowed: Any, rate: float, scaling: float | None) -> Any:
     """Attend by SDPA, or in plain products where SDPA is slow: with dropout of weights, or 16-bit gradients on a CPU.
+
+    On a CPU these products are made in 32 bits: in 16, oneDNN generates kernels for each new number and length of
+    sequences, which takes longer than the products.
 
     Args:
         query: (n, heads, L, D).
@@ -237,6 +259,18 @@ def product(query: Any, key: Any, value: Any, allowed: Any, rate: float, scaling
 
     if rate == 0 and not spells_out(query, key):
         return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed, scale=scaling)
+    precision = query.dtype
+    widened = query.device.type == "cpu" and query.element_size() == 2
+    if widened:
+        query, key, value = query.float(), key.float(), value.float()
+    with torch.autocast("cpu", enabled=False) if widened else nullcontext():
+        return _spelled_out(query, key, value, allowed, rate, scaling).to(precision)
+
+
+def _spelled_out(query: Any, key: Any, value: Any, allowed: Any, rate: float, scaling: float | None) -> Any:
+    """Attend in plain products; see `product`."""
+    import torch
+
     factor = scaling if scaling is not None else query.shape[-1] ** -0.5
     scores = (query if factor == 1 else query * factor) @ key.transpose(-1, -2)  # (n, heads, L, K)
     if allowed is not None:

@@ -96,7 +96,7 @@ def _total_norm(gradients: Sequence[Any]) -> Any:
     """Return the norm of all gradients together; on a CPU from the norms of rows, which are shared among threads."""
     import torch
 
-    if any(gradient.device.type != "cpu" for gradient in gradients):
+    if not gradients or any(gradient.device.type != "cpu" for gradient in gradients):
         return torch.nn.utils.get_total_norm(gradients)
     tables = (gradient.flatten(1) if gradient.ndim > 1 else gradient.reshape(1, -1) for gradient in gradients)
     return torch.linalg.vector_norm(torch.cat([torch.linalg.vector_norm(table, dim=1) for table in tables]))

@@ -123,6 +123,37 @@ def test_a_packed_batch_attends_sparsely_as_the_padded_one_does(name, family, le
     assert_equal(padded, outcome(model, inputs), tolerance=0)
 
 
+@pytest.mark.parametrize("lengths", [LENGTHS, (40, 20, 4), (70,)])
+@pytest.mark.parametrize("family", [*FAMILIES, "sliding-window:2", "block-sparse:2:1", "top-k:2", "dense+top-k:3"])
+def test_surplus_tokens_change_nothing(family, lengths, monkeypatch):
+    """Where they are wanted for fewer kernels, in full precision, so that a mistake would show."""
+    monkeypatch.setattr(packed, "_generates_kernels", lambda _states: True)
+    model = build(family if family in FAMILIES else "Bert", FAMILIES.get(family, (SMALL,))[0])
+    if family not in FAMILIES:
+        sparse.use(model, family)
+    inputs = batch(model, lengths)
+    padded = outcome(model, inputs)
+    seen = []
+    with packed.unpadded(model, batch(model, (3, 5, 8))) as packing:
+        packed.repeated_layers(model)[0].register_forward_pre_hook(
+            lambda _layer, *given: seen.append(packed._hidden_states(*given).shape[1]), with_kwargs=True
+        )
+        assert_equal(padded, outcome(model, inputs, packing))
+    assert seen[0] == -(-sum(lengths) // 64) * 64
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_tokens_are_rounded_up_in_16_bits_alone(precision):
+    model = build("Bert", SMALL)
+    seen = []
+    with packed.unpadded(model, batch(model)) as packing:
+        first = packed.repeated_layers(model)[0]
+        first.register_forward_pre_hook(lambda _layer, arguments: seen.append(arguments[0].shape[1]))
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+            outcome(model, batch(model), packing)
+    assert seen == [64 if precision == torch.bfloat16 else sum(LENGTHS)]
+
+
 def test_the_layers_see_real_tokens_only():
     model = build("Bert", SMALL)
     seen = []
