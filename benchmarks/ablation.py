@@ -8,8 +8,8 @@ Three models take steps as `toolkit finetune` takes them, then without one optim
 - translation: T5 of FLAN-T5-small's width and half its depth with random weights, batches of 8 random pairs
 
 Variants alternate, each over all batches. The gain of an optimization is the time without it over the time with it in
-the same round: the median over the rounds, with the lowest and the highest. A profile of the whole follows: the share
-of time of each kind of operation.
+the same round: the median over the rounds, with the lowest and the highest. A profile of the whole follows: the time
+of each kind of operation in a step, and with several threads also what it is with one.
 
 `--only cheap freed` measures only these optimizations, `--precision bf16` takes the steps in 16 bits, `--compile` adds
 a variant with layers compiled by torch.compile. `--threads 1` excludes waiting between threads, and counts the
@@ -34,7 +34,8 @@ BATCH = 32
 WARM_UP = 2  # warm-up steps of each turn
 AUTO, OFF, COMPILED = "all economies", "plain PyTorch", "all economies, and compiled layers"
 FUSED = "fused AdamW"
-PRODUCTS = "plain products in the place of SDPA"  # only in 16 bits
+PRODUCTS = "plain products in the place of SDPA"  # only in 16 bits, like the next
+ROUNDED = "token counts in multiples of 64"
 
 Batch = dict[str, Any]
 
@@ -95,8 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(
     workload: Workload, rounds: int, only: tuple[str, ...], *, bf16: bool, compile_layers: bool
 ) -> dict[str, Any]:
-    """Return the examples per second of each variant in each round, and the time of a step by operation."""
-    spared = [name for name in workload.economies if name.startswith(only) and (bf16 or name != PRODUCTS)]
+    """Return the examples per second of each variant in each round, and the time of a step by operation and threads."""
+    import torch
+
+    spared = [n for n in workload.economies if n.startswith(only) and (bf16 or n not in (PRODUCTS, ROUNDED))]
     names = [AUTO, *spared, OFF, *([COMPILED] if compile_layers else [])]
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds + compile_layers):
@@ -109,7 +112,7 @@ def measure(
         "samples_per_second": {
             name: [examples / seconds_taken for seconds_taken in taken] for name, taken in seconds.items()
         },
-        "profile": profile(workload, bf16),
+        "profile": {str(threads): profile(workload, bf16, threads) for threads in {1, torch.get_num_threads()}},
     }
 
 
@@ -173,6 +176,7 @@ def without(economy: str) -> list[tuple[Any, str, Any]]:
         "no padding": [(packed, "unpadded", nothing)],
         "the last layer works for first tokens only": [(packed, "_trimmed", nothing)],
         PRODUCTS: [(module, "spells_out", lambda *_: False) for module in (sequences, padded)],
+        ROUNDED: [(packed, "_generates_kernels", lambda _states: False)],
         "cheap dropout": [(fast_dropout, "cheapen", lambda _model: 0)],
         "the embeddings' gradient stays in place": [(embedding_gradient, "keep_gradient", lambda _model: 0)],
         "the loss is computed of target tokens": [(target_loss, "of_targets", nothing)],
@@ -194,7 +198,7 @@ def texts(count: int) -> Workload:
             path, num_labels=2, attention_probs_dropout_prob=0.0
         ).train()
     economies = [
-        *("no padding", "the last layer works for first tokens only", PRODUCTS, "cheap dropout"),
+        *("no padding", "the last layer works for first tokens only", PRODUCTS, ROUNDED, "cheap dropout"),
         *("the embeddings' gradient stays in place", "freed memory stays in the process", FUSED),
     ]
     return Workload(model, read_batches(count), economies)
@@ -268,8 +272,8 @@ def read_batches(count: int) -> list[Any]:
     return [pad([{"input_ids": np.array(ids[row]), "labels": labels[row]} for row in rows], {}) for rows in plan]
 
 
-def profile(workload: Workload, bf16: bool) -> dict[str, float]:
-    """Return the share of time of each kind of operation with all optimizations, the largest first."""
+def profile(workload: Workload, bf16: bool, threads: int) -> dict[str, float]:
+    """Return the milliseconds that each kind of operation takes in a step with all optimizations, the most first."""
     import torch
 
     kinds = {
@@ -281,9 +285,17 @@ def profile(workload: Workload, bf16: bool) -> dict[str, float]:
         "dropout": ("random_", "native_dropout", "bitwise", "neg_", "__rshift__"),
         "copies and fills": ("copy_", "fill_", "zero_", "index", "cat"),
     }
-    with variant(workload, AUTO, bf16) as step, torch.profiler.profile() as record:
-        for batch in workload.batches:
-            step(batch)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with variant(workload, AUTO, bf16) as step:
+            for number in range(WARM_UP):
+                step(workload.batches[number % len(workload.batches)])
+            with torch.profiler.profile() as record:
+                for batch in workload.batches:
+                    step(batch)
+    finally:
+        torch.set_num_threads(before)
     times = dict.fromkeys((*kinds, "the rest"), 0.0)
     for event in record.key_averages():
         name = event.key.removeprefix("aten::")
@@ -292,9 +304,8 @@ def profile(workload: Workload, bf16: bool) -> dict[str, float]:
             for kind, parts in kinds.items()
             if any(part in name if kind != "matrix products" else part == name for part in parts)
         )
-        times[next(matching, "the rest")] += event.self_cpu_time_total
-    total = sum(times.values())
-    return dict(sorted(((kind, spent / total) for kind, spent in times.items()), key=lambda item: -item[1]))
+        times[next(matching, "the rest")] += event.self_cpu_time_total / 1000 / len(workload.batches)
+    return dict(sorted(times.items(), key=lambda item: -item[1]))
 
 
 def markdown(record: Mapping[str, Any]) -> str:
@@ -311,11 +322,26 @@ def markdown(record: Mapping[str, Any]) -> str:
             f"{middle - 1:+.1%} | {low - 1:+.1%} to {high - 1:+.1%} |"
             for variant, middle, low, high in rows
         ]
-        shares = ", ".join(f"{kind} {share:.0%}" for kind, share in workload["profile"].items())
-        lines += ["", f"Time by operation, with all optimizations: {shares}.", ""]
+        lines += ["", *_by_operation(workload["profile"]), ""]
     threads = "one thread" if record["threads"] == 1 else f"{record['threads']} threads"
     lines += [f"{record['machine']['processor']}, {threads}. {record['date']}, `{record['command']}`."]
     return "\n".join(lines) + "\n"
+
+
+def _by_operation(profiles: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the table of a step's time by operation, in milliseconds, with each number of threads."""
+    counts = sorted(profiles, key=int)
+    most = profiles[counts[-1]]
+    heads = [f"{count} thread{'s' if count != '1' else ''}, ms" for count in counts]
+    more = ["times as fast"] if len(counts) > 1 else []
+    lines = [f"| {' | '.join(['time of a step by operation', *heads, 'share', *more])} |"]
+    lines += ["|---" + "|---:" * (len(heads) + 1 + len(more)) + "|"]
+    for kind, taken in [*most.items(), ("the whole", sum(most.values()))]:
+        spent = [sum(profiles[count].values()) if kind == "the whole" else profiles[count][kind] for count in counts]
+        cells = [f"{value:.1f}" for value in spent] + [f"{taken / sum(most.values()):.0%}"]
+        cells += [f"{spent[0] / taken:.2f}" if taken else "–"] if more else []
+        lines.append(f"| {' | '.join([kind, *cells])} |")
+    return lines
 
 
 def _worth(whole: Sequence[float], without_it: Sequence[float]) -> tuple[float, float, float]:
