@@ -112,6 +112,7 @@ class Channel(NamedTuple):
 
 def main() -> None:
     """Hand each request to the process of its environment, until standard input ends."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as the command line does
     for name in EARLY:
         importlib.import_module(name)
     ours = Channel(os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8"))
@@ -269,6 +270,7 @@ def import_late() -> None:
     prepare_streams()  # before libraries keep a stream for their logs
     environment.use_writable_caches(os.environ)
     environment.wait_briefly(os.environ)
+    environment.send_no_telemetry(os.environ)
     own = (module.name for module in pkgutil.walk_packages(toolkit.__path__, "toolkit."))
     for name in (*LATE, *own):
         if name not in PROGRAMS:

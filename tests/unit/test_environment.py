@@ -1,6 +1,9 @@
 """Where caches are kept when the home folder cannot be written, or there is none."""
 
+import importlib
+import inspect
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -89,3 +92,19 @@ def test_threads_that_wait_give_up_their_core_unless_told_otherwise():
         environ = dict(given)
         environment.wait_briefly(environ)
         assert environ == (given or {"GOMP_SPINCOUNT": "1000"})
+
+
+def test_onnx_runtime_reports_nothing_unless_told_otherwise():
+    for given in ({}, {"ORT_DISABLE_TELEMETRY": "0"}):
+        environ = dict(given)
+        environment.send_no_telemetry(environ)
+        assert environ == (given or {"ORT_DISABLE_TELEMETRY": "1"})
+
+
+@pytest.mark.parametrize("module", ["toolkit.exporting.runtime", "toolkit.exporting.graph", "toolkit.cli"])
+def test_what_imports_onnx_runtime_switches_its_reports_off(module):
+    """Each function that imports it does that first, and so does the command line."""
+    source = inspect.getsource(importlib.import_module(module))
+    for before in re.split(r"(?:import onnxruntime\b|from onnxruntime\b)", source)[:-1]:
+        assert "send_no_telemetry(os.environ)" in before.rpartition("\ndef ")[2]
+    assert "send_no_telemetry(os.environ)" in source

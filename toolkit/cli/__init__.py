@@ -88,6 +88,7 @@ def main() -> None:
     prepare_streams()
     environment.use_writable_caches(os.environ)
     environment.wait_briefly(os.environ)
+    environment.send_no_telemetry(os.environ)
     sys.exit(_run(sys.argv[1:]))
 
 

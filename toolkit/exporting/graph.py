@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import io
 import logging
+import os
 import sys
 import tempfile
 import warnings
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit import runs
+from toolkit import environment, runs
 from toolkit.errors import ConfigError, ModelError
 from toolkit.exporting.runtime import FILES
 
@@ -178,6 +179,7 @@ def quantized(program: Any, method: str, batches: Sequence[Mapping[str, Any]]) -
     Raises:
         ModelError: ONNX Runtime cannot quantize it.
     """
+    environment.send_no_telemetry(os.environ)
     from onnxruntime.quantization import QuantType
     from transformers.exporters import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer, OnnxRuntimeStaticConfig
     from transformers.exporters.configs import ExportFormat

@@ -1,9 +1,11 @@
 """Exported graphs, loaded from their files and called like the model."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from toolkit import environment
 from toolkit.data.images.pixels import normalised
 
 # Where the graph of each form is in its folder: transformers.js and Optimum look for these names.
@@ -58,6 +60,7 @@ class Graph:
 
 
 def _onnx(file: Path) -> Any:
+    environment.send_no_telemetry(os.environ)
     import onnxruntime
     import torch
 
