@@ -237,7 +237,7 @@ def load_table(
             and let the recipe divide the rows, if it does.
         raw: The rows as they were read, where they are in memory already.
     """
-    acquired, origin = (raw, config.source) if raw is not None else acquire(config, _reader(recipe, config, options))
+    acquired, origin = (raw, config.source) if raw is not None else acquire(config, reader(recipe, config, options))
     notes = list(acquired.notes)
     counts: dict[str, int] = {}
     kept: Mapping[str, pa.Table] = {
@@ -295,7 +295,7 @@ def load_table(
     return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable), label_map, chosen, given)
 
 
-def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:
+def reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:
     """Return the reader of the task's own formats, if it has any."""
     own = recipe.read
     return None if own is None else lambda path: own(path, config, options)

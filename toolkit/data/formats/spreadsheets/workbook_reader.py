@@ -82,6 +82,16 @@ def read(path: Path, sheet: str | None, given: Sequence[str] = ()) -> tuple[pa.T
     return joined, pa.array(numbers, pa.int64()), [*notes, *unnamed_notes]
 
 
+def sheets(path: Path) -> list[str]:
+    """Return the names of the sheets with cells, in their order.
+
+    Raises:
+        DataError: The workbook cannot be read.
+    """
+    with _loaded(path) as found:
+        return [sheet.title for sheet in found]
+
+
 def rows(path: Path, sheet: str | None, given: Sequence[str] = ()) -> Iterator[dict[str, Value]]:
     """Yield the rows below the header, to the last one with a value; numbers stay numbers.
 
@@ -144,17 +154,24 @@ def _filled_down(rows: Iterator[tuple[int, list[Value]]], extent: _Extent) -> It
 @contextmanager
 def _opened(path: Path, name: str | None) -> Iterator[tuple[Iterator[list[Value]], _Extent, list[str]]]:
     """Give the rows of a sheet from its first to its last value, its extent, and notes."""
+    with _loaded(path) as found:
+        with _damage(path):
+            sheet = _sheet(path, found, name)
+            # the same file that the library parses; its own public extent is the one that the file states
+            with sheet._get_source() as stream:
+                extent = _extent(path, stream)
+        yield _cells(path, sheet, extent), extent, _notes(path, found, sheet, name, extent)
+
+
+@contextmanager
+def _loaded(path: Path) -> Iterator[Sequence[Any]]:
+    """Give the sheets of a workbook as the library has them; no cell is read yet."""
     openpyxl = library()
     _check_archive(path)
     with _damage(path), _quiet():
         book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     try:
-        with _damage(path):
-            sheet = _sheet(path, book.worksheets, name)
-            # the same file that the library parses; its own public extent is the one that the file states
-            with sheet._get_source() as stream:
-                extent = _extent(path, stream)
-        yield _cells(path, sheet, extent), extent, _notes(path, book.worksheets, sheet, name, extent)
+        yield book.worksheets
     finally:
         book.close()
 
