@@ -16,6 +16,7 @@ from toolkit.data.sources.folders import files
 from toolkit.data.sources.row_formats import Row
 from toolkit.data.tables import columns
 from toolkit.errors import DataError
+from toolkit.events import Note, Observe
 from toolkit.inference.model import StoredModel
 from toolkit.tasks.task import Column
 
@@ -45,6 +46,12 @@ def read_rows(source: str, values: Mapping[str, Any], config: RunConfig, inputs:
         everything=everything,
         known=[name for role in roles for name in (role, config.data.columns.get(role, role))],
     )
+
+
+def note_assumptions(source: str, values: Mapping[str, Any], observe: Observe) -> None:
+    """Note what of a file is assumed or passed over when its rows are read, as of `read_rows`."""
+    for note in row_stream.remarks(source, values.get("data", {}).get("sheet")):
+        observe(Note(note))
 
 
 def no_rows(source: str) -> DataError:

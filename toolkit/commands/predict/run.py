@@ -17,6 +17,7 @@ from toolkit.commands.predict.input_rows import (
     assign_columns,
     in_chunks,
     no_rows,
+    note_assumptions,
     output_dialect,
     read_rows,
     root_of,
@@ -90,6 +91,7 @@ def predict(
     limits = wanted.limits(stored)
     written = recipe.target.empty(AnswerFormat(labels, calibrated=False, all_scores=False, limits=limits))
     chunks = map(partial(without_taken_columns, written=written), chunks)
+    note_assumptions(source, values, observe)
     head = _first_chunk(source, chunks)
     roles = assign_columns(source, head, inputs, config.data.columns)
     explainer = _explainer(target, stored) if explained else None

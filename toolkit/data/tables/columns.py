@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from toolkit.config import normal_form
 from toolkit.data.formats import cells
+from toolkit.data.formats.spreadsheets.workbook_reader import formulas
 from toolkit.data.tables import class_names as class_names_
 from toolkit.errors import DataError
 from toolkit.tasks.task import Column, Task
@@ -169,6 +170,7 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
     names = set(table.column_names)
     arrays: dict[str, pa.ChunkedArray] = {}
     for role, name in roles.items():
+        _refuse_formulas(table, role, name)
         try:
             arrays[role] = by_role[role].kind.in_shape(table, name)
         except cells.BrokenListError as error:
@@ -184,6 +186,19 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
                 kept = f"other_{kept}"
             arrays[kept] = column
     return pa.table(arrays)
+
+
+def _refuse_formulas(table: pa.Table, role: str, name: str) -> None:
+    """Refuse a column of a workbook that would be read as empty."""
+    count = formulas(table.schema.field(name))
+    if count:
+        first = table[POSITION[0]][0].as_py() if POSITION[0] in table.column_names else "The workbook"
+        raise DataError(
+            f"{first}: the column `{name}` holds {count:,} formulas and no values: the program that wrote the file did "
+            "not compute them.",
+            f"Open it in a spreadsheet program and save it, or select another column with {flag(role)}.",
+            id="data.formulas-without-values",
+        )
 
 
 def _single(table: pa.Table, name: str) -> pa.ChunkedArray:
