@@ -207,9 +207,8 @@ def _write_parts(
             counts.add(answers)
             if total is not None:
                 observe(Counted(counts.rows, total))
-        table = row_stream.table_in(Path(work.source))
-        typed = table if table.suffix.lower() == ".parquet" else None
-        for note in resumable_output.finish(output, number, work.write, typed, work.dialect):
+        table = row_stream.table_in(Path(work.source)) if of_file else None
+        for note in resumable_output.finish(output, number, work.write, table, work.dialect):
             observe(Note(note))
 
 
