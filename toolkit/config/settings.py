@@ -124,7 +124,10 @@ class DataConfig(Section):
         description="Maximum length of a recording, in seconds; a longer one is left out without decoding the rest",
     )
     cache_gib: float = Field(
-        10.0, ge=0, description="Maximum size of the cache of model inputs in the user's cache folder, in GiB; 0: none"
+        10.0,
+        ge=0,
+        description="Maximum size of the cache of model inputs in the user's cache folder, and of that of the first "
+        "pass of --streaming, in GiB; 0: none",
     )
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from toolkit.config.settings import DataConfig
 from toolkit.data.load import load_splits, load_table
 from toolkit.data.sources import acquire
 from toolkit.errors import DataError, SourceError
+from toolkit.tasks import loading
 
 GOOD = [(f"a good film number {n}", "good") for n in range(20)]
 BAD = [(f"a bad film number {n}", "bad") for n in range(20)]
@@ -629,3 +630,12 @@ def test_a_label_column_of_train_is_that_of_the_other_parts(sentiment, write):
     splits = load_splits(sentiment, config(write("data/README.md", "").parent), 7)
     assert splits.test.num_rows == 20
     assert [part["given"] for part in splits.facts["splits"]] == [True, False, True]
+
+
+def test_words_of_one_label_are_refused_before_training(write):
+    tokens = loading.load("tokens")
+    outside = "".join(f"w{n} O\n\n" for n in range(30))
+    with refused(DataError, "label.one-class", "`O`", "entity"):
+        load_splits(tokens, DataConfig(source=str(write("o.conll", outside))), 0)
+    table = load_table(tokens, DataConfig(source=str(write("o.conll", outside))))  # rows to evaluate on may have none
+    assert not any("label_map" in note for note in table.notes)

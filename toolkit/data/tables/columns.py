@@ -12,16 +12,16 @@ from toolkit.config import normal_form
 from toolkit.data.formats import cells
 from toolkit.data.formats.spreadsheets.workbook_reader import formulas
 from toolkit.data.tables import class_names as class_names_
+from toolkit.data.tables import identifiers
+from toolkit.data.tables.identifiers import POSITION as POSITION
 from toolkit.errors import DataError
 from toolkit.tasks.task import Column, Task
 
 _WORDS = re.compile(r"[^\W_]+")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
 Listed = TypeVar("Listed")
-_IDENTIFIER = re.compile(r"(?i)^$|^unnamed|^index$|(^|[^a-z])(uu)?id$|(?-i:[a-z]I[Dd]$)")
 SELECTED_BY = "selected_by"  # what chose a row to be labelled
 AT_RANDOM = "random"  # value of that column for rows that are a random sample
-POSITION = ("_file", "_row")  # position of each row in the user's files
 
 
 def find(
@@ -41,7 +41,7 @@ def find(
     Raises:
         DataError: A named or required column is missing.
     """
-    names = [name for name in names if name not in POSITION and not name.startswith("_learned")]
+    names = [name for name in names if name not in POSITION]
     roles = [column.role for column in columns]
     for role in chosen:
         if role not in roles:
@@ -73,16 +73,11 @@ def find(
     rest = [name for name in names if name not in assigned.values()]
     if len(rest) == 1 and [column.role for column in missing] == ["label"] and not likely:
         elsewhere = {name for column in columns for name in column.names}
-        if rest[0].strip().lower() not in elsewhere and not identifies(rest[0]):
+        if rest[0].strip().lower() not in elsewhere and not identifiers.by_name(rest[0]):
             return {**assigned, "label": rest[0]}  # nothing else is left
     if missing:
         raise _unrecognised(names, missing[0], {role: assigned[role] for role in chosen}, likely)
     return assigned
-
-
-def identifies(name: str) -> bool:
-    """Whether a column's name is that of an identifier or an index."""
-    return _IDENTIFIER.search(name.strip()) is not None
 
 
 def _paired(column: Column, first: Column, by_lower: Mapping[str, str], assigned: Mapping[str, str]) -> dict[str, str]:
