@@ -228,7 +228,7 @@ class TrainingConfig(Section):
         1.0, ge=0, description="Maximum 2-norm of the gradients, which are scaled down to it; 0 disables clipping"
     )
     dropout: float | None = Field(
-        None, ge=0, lt=1, description="Dropout of the hidden states; the checkpoint's when not given"
+        None, ge=0, lt=1, description="Dropout of the hidden states; when not given the checkpoint's, 0 with freeze trunk"
     )
     attention_dropout: float | None = Field(
         0.0, ge=0, lt=1, description="Dropout of attention weights; null keeps the checkpoint's"
