@@ -228,7 +228,10 @@ class TrainingConfig(Section):
         1.0, ge=0, description="Maximum 2-norm of the gradients, which are scaled down to it; 0 disables clipping"
     )
     dropout: float | None = Field(
-        None, ge=0, lt=1, description="Dropout of the hidden states; when not given the checkpoint's, 0 with freeze trunk"
+        None,
+        ge=0,
+        lt=1,
+        description="Dropout of the hidden states; if not given the checkpoint's; 0 with freeze trunk",
     )
     attention_dropout: float | None = Field(
         0.0, ge=0, lt=1, description="Dropout of attention weights; null keeps the checkpoint's"

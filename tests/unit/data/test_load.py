@@ -1,5 +1,6 @@
 """From a file to clean parts: omitted rows are noted, and errors name their place."""
 
+import json
 from dataclasses import replace
 
 import datasets
@@ -639,3 +640,12 @@ def test_words_of_one_label_are_refused_before_training(write):
         load_splits(tokens, DataConfig(source=str(write("o.conll", outside))), 0)
     table = load_table(tokens, DataConfig(source=str(write("o.conll", outside))))  # rows to evaluate on may have none
     assert not any("label_map" in note for note in table.notes)
+
+
+def test_values_inside_objects_are_found_and_named(write, sentiment):
+    lines = [{"review": {"body": f"film {n}", "meta": {"n": n}}, "label": "ab"[n % 2]} for n in range(8)]
+    source = str(write("a.jsonl", "\n".join(map(json.dumps, lines))))
+    table = load_table(sentiment, DataConfig(source=source)).parts["all"]
+    assert table["text"].to_pylist()[0] == "film 0"
+    with refused(DataError, "data.nested-column", "`review.body`", "`review.meta`"):
+        load_table(sentiment, DataConfig(source=source, columns={"text": "review"}))

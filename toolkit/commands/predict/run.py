@@ -93,7 +93,7 @@ def predict(
     chunks = map(partial(without_taken_columns, written=written), chunks)
     note_assumptions(source, values, observe)
     head = _first_chunk(source, chunks)
-    roles = assign_columns(source, head, inputs, config.data.columns)
+    roles = assign_columns(source, head, inputs, config.data.columns, values)
     explainer = _explainer(target, stored) if explained else None
     temperature = stored_temperature(stored_card(checkpoint))
     unread = vocabulary_warning(head, inputs, roles, stored)

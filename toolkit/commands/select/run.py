@@ -122,7 +122,7 @@ def select(
     drawn, total = sampled(read_rows(source, values, config, inputs), wanted.pool_rows, seed)
     if not drawn:
         raise no_rows(source)
-    roles = assign_columns(source, [row for _, row in drawn], inputs, config.data.columns)
+    roles = assign_columns(source, [row for _, row in drawn], inputs, config.data.columns, values)
     stored = StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
     root = root_of(source)
     if output is not None and root is not None and any(column.kind.files is not None for column in inputs):

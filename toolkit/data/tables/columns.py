@@ -257,7 +257,15 @@ def _numbered(read: Callable[[str], Listed], cell: str, row: int) -> Listed:
 def _refuse_nested(name: str, kind: pa.DataType) -> None:
     """Refuse objects and lists where a text or a label is expected: their written form is not usable."""
     if pa.types.is_nested(kind):
-        what = "objects" if pa.types.is_struct(kind) or pa.types.is_map(kind) else "lists"
+        if pa.types.is_struct(kind) and kind.num_fields:
+            inner = [f"{name}.{kind.field(place).name}" for place in range(kind.num_fields)]
+            raise DataError(
+                f"The column `{name}` holds objects, not single values.",
+                f"Select one of their values: {_listed(inner)}, with --text-column, --label-column or, for other "
+                "roles, --set data.columns.ROLE=COLUMN.",
+                id="data.nested-column",
+            )
+        what = "objects" if pa.types.is_map(kind) else "lists"
         raise DataError(
             f"The column `{name}` holds {what}, not single values.",
             "Write the nested values into columns of their own, and select these with --text-column, --label-column "
