@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.choices import ATTENTION_FORMS, OWN_ATTENTION
+from toolkit.config.own_parts import installed
 from toolkit.errors import ConfigError, RecipeError
-from toolkit.tasks import own_parts
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,23 @@ _MADE: Mapping[str, Callable[..., Form]] = {
 
 def known() -> list[str]:
     """Return the names of all forms: those of the toolkit, of installed packages, and of this command line."""
-    return list(dict.fromkeys([*ATTENTION_FORMS, *own_parts.installed("attention"), *OWN_ATTENTION]))
+    return list(dict.fromkeys([*ATTENTION_FORMS, *installed("attention"), *OWN_ATTENTION]))
 
 
 def _own(name: str) -> Callable[..., Any] | None:
     """Return the function of a form that the command line or an installed package names."""
-    if name not in OWN_ATTENTION and name in own_parts.installed("attention"):
-        return own_parts.function(name, "attention")
-    return OWN_ATTENTION.get(name)
+    points = installed("attention")
+    if name in OWN_ATTENTION or name not in points:
+        return OWN_ATTENTION.get(name)
+    try:
+        mask: Callable[..., Any] = points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(
+            f"The form of attention {name} of an installed package cannot be imported: {error}.",
+            "Install the package again.",
+            id="recipe.own-part",
+        ) from error
+    return mask
 
 
 def parse(text: str) -> tuple[Form, ...]:

@@ -4,6 +4,7 @@ Each name is `MODULE:NAME` of a module that can be imported, `FILE.py:NAME`, or 
 Only the command of now may name one: a file of values may come from elsewhere.
 """
 
+import importlib.metadata
 import re
 from typing import Annotated
 
@@ -13,8 +14,19 @@ from toolkit.config.settings import Section
 
 SECTION = "own"  # of the configuration
 
-PartName = Annotated[str, StringConstraints(pattern="^(.+:[A-Za-z_][A-Za-z0-9_.]*|[A-Za-z_][A-Za-z0-9_-]*)$", max_length=500)]
+GROUP = "finetune_toolkit"  # of entry points: finetune_toolkit.metrics, finetune_toolkit.attention …
+_PART = "^(.+:[A-Za-z_][A-Za-z0-9_.]*|[A-Za-z_][A-Za-z0-9_-]*)$"
+PartName = Annotated[str, StringConstraints(pattern=_PART, max_length=500)]
 _NAMED_FORM = re.compile(r"(?P<part>.+:(?P<name>[A-Za-z_]\w*))(?P<numbers>(:\d+)*)")  # FILE.py:NAME:64
+
+
+def installed(kind: str) -> dict[str, importlib.metadata.EntryPoint]:
+    """Return the parts that installed packages name as entry points, by their names; nothing is run.
+
+    Args:
+        kind: Key of the configuration, such as "attention".
+    """
+    return {point.name: point for point in sorted(importlib.metadata.entry_points(group=f"{GROUP}.{kind}"))}
 
 
 def split_attention(text: str) -> tuple[str, list[str]]:

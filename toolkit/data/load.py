@@ -20,11 +20,10 @@ from toolkit.data.streaming.training_stream import TrainingStream
 from toolkit.data.tables import columns as columns_
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables import wording
-from toolkit.data.tables.encode_labels import number_labels
+from toolkit.data.tables.encode_labels import check_words, number_labels
 from toolkit.data.tables.roles import in_roles
 from toolkit.data.targets import target_kind
 from toolkit.errors import DataError
-from toolkit.tasks import spans
 from toolkit.tasks.contract import Recipe, Tables
 from toolkit.tasks.task import Checked, Column
 
@@ -152,7 +151,7 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     label = task.stratum
     _check_classes(parts, label, table.labels)
     if task.labels_words:
-        _check_words(parts["train"][task.target.role], table.labels)
+        check_words(parts["train"][task.target.role], table.labels)
     fractions = {"validation": config.validation_fraction, "test": config.test_fraction}
     groups, grouped = config.group_column, list[str]()
     timed: dict[str, Any] = {}
@@ -376,25 +375,6 @@ def _check_classes(parts: Mapping[str, pa.Table], label: str | None, labels: Seq
                 "label (`data.label_map`).",
                 id="label.not-in-train",
             )
-
-
-def _check_words(labels: pa.ChunkedArray, names: Sequence[str]) -> None:
-    """Refuse rows all of whose words have one label.
-
-    Raises:
-        DataError: With the label.
-    """
-    present = pc.unique(pc.list_flatten(labels)).to_pylist()
-    if len(present) < 2:
-        only = names[present[0]] if present else "none"
-        outside = only == spans.OUTSIDE
-        raise DataError(
-            f"All words of the training rows have the same label, `{only}`{': there is no entity in them' * outside}.",
-            "Give rows with entities; check that the labels are in the column that is read."
-            if outside
-            else "Give rows with at least two labels; check the label column.",
-            id="label.one-class",
-        )
 
 
 def part_facts(name: str, rows: pa.Table, label: str | None, labels: Sequence[str], given: bool) -> dict[str, Any]:

@@ -5,7 +5,6 @@ attention of an installed package (an entry point) is known by its name, as a re
 """
 
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
@@ -17,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from toolkit import choices
-from toolkit.config.own_parts import OwnPartsConfig
+from toolkit.config.own_parts import GROUP, OwnPartsConfig, installed
 from toolkit.errors import RecipeError
 from toolkit.metrics import Metric, RankMetric
 from toolkit.tasks import catalogue
 from toolkit.tasks.contract import Recipe
 
-GROUP = "finetune_toolkit"  # of entry points: finetune_toolkit.metrics, finetune_toolkit.attention …
 PREFIX = "toolkit_own_"  # of the modules that files become
 
 
@@ -60,15 +58,6 @@ def added(recipe: Recipe, own: OwnPartsConfig) -> Recipe:
     return replace(recipe, metrics=metrics, **parts)
 
 
-def installed(kind: str) -> dict[str, str]:
-    """Return the parts that installed packages name as entry points: name → MODULE:NAME; nothing is run.
-
-    Args:
-        kind: Key of the configuration, such as "attention".
-    """
-    return {point.name: point.value for point in sorted(importlib.metadata.entry_points(group=f"{GROUP}.{kind}"))}
-
-
 def part(name: str, kind: str) -> Any:
     """Import a part.
 
@@ -87,7 +76,7 @@ def part(name: str, kind: str) -> Any:
                 f"They have {', '.join(known) or 'none'}. Name a function as FILE.py:NAME or MODULE:NAME.",
                 id="recipe.own-part",
             )
-        name = known[name].partition("[")[0].strip()
+        name = known[name].value.partition("[")[0].strip()
     where, _, attribute = name.rpartition(":")
     module = _of_file(Path(where)) if where.endswith(".py") else _of_module(where)
     if module.__file__ is not None:

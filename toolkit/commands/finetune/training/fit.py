@@ -226,8 +226,6 @@ def _training_inputs(
     setup: TrainingSetup, prepared: Prepared, accelerator: Any, compute: ComputeSettings, observe: Observe, team: Team
 ) -> TrainingInputs:
     """Choose the module and inputs to train: the head on stored features where the backbone is frozen and fixed."""
-    import torch
-
     config, splits = prepared.config, prepared.splits
     train_features, validation_features = (features.without(RATIONALE) for features in setup.features)
     plain = setup.augment is None and not attention_loss.wanted(config.loss)
@@ -235,8 +233,7 @@ def _training_inputs(
     model, collate = setup.model.to(accelerator.device), setup.collate
     below = frozen_features.find(model, probe(train_features, collate)) if plain else None
     if below is None and config.training.freeze == "trunk" and plain:
-        rates = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
-        observe(Note(_computed_again(max(rates, default=0.0))))
+        observe(Note(frozen_features.why_not(model)))
     if below is None:
         return TrainingInputs(model, train_features, validation_features, collate, whole=True)
     observe(Stage("Computing features of the frozen backbone"))
@@ -246,17 +243,6 @@ def _training_inputs(
             below, parts, prepared.recipe, splits.labels, setup.processor, config, accelerator, compute.precision
         )
     return TrainingInputs(below.headed(), known, held_out, partial(pad, padding={}), whole=False)
-
-
-def _computed_again(rate: float) -> str:
-    """Say that frozen layers are computed in every epoch, and why."""
-    cause = (
-        f"dropout ({rate:g}) changes their output each time; without it (--set training.dropout=0 "
-        "--set training.attention_dropout=0) it is computed once"
-        if rate
-        else "their output is not the input of a single last layer, or depends on the other rows of a batch"
-    )
-    return f"The frozen layers are computed in every epoch, since {cause}."
 
 
 def _streamed(setup: TrainingSetup, prepared: Prepared) -> StreamedSteps | None:
