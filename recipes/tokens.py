@@ -120,7 +120,7 @@ def predictions(outputs: Any, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def label_remarks(labels: Sequence[str]) -> list[str]:
     """Report that no label is one of the IOB scheme, so that no word belongs to an entity."""
-    if any(label.startswith(("B-", "I-")) for label in labels):
+    if len(labels) < 2 or any(label.startswith(("B-", "I-")) for label in labels):  # one label is refused elsewhere
         return []
     names = dict(zip(labels, (OUTSIDE, "B-PER", "I-PER"), strict=False))
     label_map = ", ".join(f"{label}: {name}" for label, name in names.items())

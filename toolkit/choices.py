@@ -1,4 +1,7 @@
-"""Names that options offer; nothing is imported here, so that the shell completes them at once."""
+"""Names that options offer; nothing heavy is imported here, so that the shell completes them at once."""
+
+from collections.abc import Callable
+from typing import Any
 
 CHECKS = ("robustness", "bias", "cost", "explanations", "faithfulness")  # of `evaluate`, beside those that always run
 
@@ -10,3 +13,6 @@ ATTENTION_FORMS: dict[str, tuple[int, tuple[int, ...]]] = {
     "top-k": (1, (1,)),
     "top-blocks": (2, (2, 2)),
 }
+
+# Forms that the command line of now names: name → function (layer, query, key, real tokens, numbers …) → mask.
+OWN_ATTENTION: dict[str, Callable[..., Any]] = {}

@@ -34,10 +34,12 @@ def dropout_settings(config: Any, training: TrainingConfig) -> dict[str, float]:
 
     Args:
         config: The model's own configuration object.
-        training: Holds the wanted rates; None leaves the checkpoint's.
+        training: Holds the wanted rates; None leaves the checkpoint's, but where only the head is trained 0: dropout
+            protects trained layers, and without it the inputs of the head are always the same.
     """
+    hidden = 0.0 if training.dropout is None and training.freeze == "trunk" else training.dropout
     settings: dict[str, float] = {}
-    for wanted, names in ((training.dropout, _HIDDEN_DROPOUT), (training.attention_dropout, _ATTENTION_DROPOUT)):
+    for wanted, names in ((hidden, _HIDDEN_DROPOUT), (training.attention_dropout, _ATTENTION_DROPOUT)):
         if wanted is not None:
             settings.update({name: wanted for name in names if isinstance(getattr(config, name, None), float | int)})
     return settings

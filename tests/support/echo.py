@@ -7,11 +7,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from toolkit.errors import DataError
 from toolkit.serve.app import LOOPBACK, create_app
 from toolkit.serve.limits import Limits
+from toolkit.serve.messages import ServedModel
 from toolkit.serve.run import listen, serve
 from toolkit.tasks.inputs import text as text_input
 from toolkit.tasks.task import Column
@@ -34,14 +36,13 @@ class Echo:
         self.seen: list[Any] = []
 
     def describe(self):
-        facts = {"model": self.name, "task": "sentiment", "labels": ["no", "yes"], "device": "cpu"}
-        return {**facts, "calibrated": False, "explains": self.explainer is not None}
+        return ServedModel(self.name, "sentiment", ["no", "yes"], "cpu", False, self.explainer is not None)
 
     def info(self):
         columns = [{"name": c.role, "kind": c.kind.name, "required": c.required} for c in self.inputs]
         promises = {"max_error": None, "sets": None, "max_length": 64}
         return {
-            **self.describe(),
+            **asdict(self.describe()),
             **promises,
             "hub_task": self.hub_task,
             "inputs": columns,

@@ -240,6 +240,31 @@ def test_dropout_is_the_checkpoints_when_not_given(name):
     assert all("attention" in key for key in only)
 
 
+def test_a_head_alone_is_trained_without_dropout_so_that_its_inputs_are_computed_once(name, folder):
+    import torch
+    import transformers
+
+    from toolkit.training.acceleration import frozen_features
+    from toolkit.training.adaptation.layer_groups import freeze
+
+    batch = {"input_ids": torch.full((4, 8), 5), "labels": torch.tensor([0, 1, 2, 0])}
+    for training, stored in (
+        (TrainingConfig(freeze="trunk"), True),
+        (TrainingConfig(freeze="trunk", dropout=0.3), False),
+    ):
+        auto = transformers.AutoModelForSequenceClassification
+        model = models.load(auto, folder, ["a", "b", "c"], LoadingConfig(), training)
+        model.config.problem_type = "single_label_classification"
+        freeze(model, "trunk")
+        rates = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+        assert rates <= {0.0, training.dropout}
+        found = frozen_features.find(model, batch)
+        if not stored:
+            assert found is None
+        elif name in ("bert", "distilbert"):
+            assert (found is not None) is (name == "bert")  # DistilBERT's head is two layers
+
+
 def test_dropout_that_a_family_does_not_have_is_not_invented():
     config = SimpleNamespace(dropout=None, attention_dropout=0.1)
     assert models.dropout_settings(config, TrainingConfig(dropout=0.5, attention_dropout=0.5)) == {

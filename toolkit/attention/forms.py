@@ -5,6 +5,7 @@
     block-sparse:B[:R]         blocks of B tokens: the neighbours, the first block, R drawn at random (BigBird)
     top-k:K                    for each query the K keys with the best scores: chosen from the data, at dense cost
     top-blocks:B:K             for each block of B queries the K blocks of keys whose means fit best
+    NAME[:N …]                 a function of one's own: see `Own`
     FORM+FORM                  layers alternate: sliding-window:128+dense is local in layers 1, 3, 5 …
 
 Here a form is a mask: what it means, at dense cost. `toolkit.attention.implementations.sparse` computes the same at the
@@ -22,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.choices import ATTENTION_FORMS
-from toolkit.errors import ConfigError
+from toolkit.choices import ATTENTION_FORMS, OWN_ATTENTION
+from toolkit.config.own_parts import installed
+from toolkit.errors import ConfigError, RecipeError
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,28 @@ class TopBlocks:
         return 1
 
 
-Form = Dense | SlidingWindow | BlockSparse | TopK | TopBlocks
+@dataclass(frozen=True)
+class Own:
+    """A form of one's own, at dense cost.
+
+    Attributes:
+        name: Its name.
+        mask: (layer, query, key, real, numbers …) → which keys each query attends to, True or False; shapes as of
+            `allowed`.
+        numbers: Those behind its name.
+    """
+
+    name: str
+    mask: Callable[..., Any]
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def seers(self) -> int:
+        """How many first tokens attend to all keys."""
+        return 0
+
+
+Form = Dense | SlidingWindow | BlockSparse | TopK | TopBlocks | Own
 
 _MADE: Mapping[str, Callable[..., Form]] = {
     "dense": Dense,
@@ -112,6 +135,27 @@ _MADE: Mapping[str, Callable[..., Form]] = {
     "top-k": TopK,
     "top-blocks": TopBlocks,
 }
+
+
+def known() -> list[str]:
+    """Return the names of all forms: those of the toolkit, of installed packages, and of this command line."""
+    return list(dict.fromkeys([*ATTENTION_FORMS, *installed("attention"), *OWN_ATTENTION]))
+
+
+def _own(name: str) -> Callable[..., Any] | None:
+    """Return the function of a form that the command line or an installed package names."""
+    points = installed("attention")
+    if name in OWN_ATTENTION or name not in points:
+        return OWN_ATTENTION.get(name)
+    try:
+        mask: Callable[..., Any] = points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(
+            f"The form of attention {name} of an installed package cannot be imported: {error}.",
+            "Install the package again.",
+            id="recipe.own-part",
+        ) from error
+    return mask
 
 
 def parse(text: str) -> tuple[Form, ...]:
@@ -126,11 +170,15 @@ def parse(text: str) -> tuple[Form, ...]:
 def _parse(text: str) -> Form:
     name, *numbers = text.split(":")
     if name not in ATTENTION_FORMS:
-        raise ConfigError(
-            f"Unknown attention form `{text}`.",
-            f"Forms: {', '.join(ATTENTION_FORMS)}; FORM+FORM alternates by layer.",
-            id="config.unknown-choice",
-        )
+        own = _own(name)
+        if own is None or not all(number.isdecimal() for number in numbers):
+            raise ConfigError(
+                f"Unknown attention form `{text}`.",
+                f"Forms: {', '.join(known())}; FORM+FORM alternates by layer. Name a function of your own "
+                "as --attention FILE.py:NAME, or for a model trained with it as --set 'own.attention=[FILE.py:NAME]'.",
+                id="config.unknown-choice",
+            )
+        return Own(name, own, tuple(map(int, numbers)))
     needed, least = ATTENTION_FORMS[name]
     fits = needed <= len(numbers) <= len(least) and all(number.isdecimal() for number in numbers)
     if not fits or any(int(number) < low for number, low in zip(numbers, least, strict=False)):
@@ -167,6 +215,8 @@ def allowed(form: Form, layer: int, query: Any, key: Any, real: Any) -> Any:
     if isinstance(form, SlidingWindow):
         near = (places[:, None] - places).abs() <= form.window // 2  # (T, T)
         mask = near | (places < form.seers) | (places[:, None] < form.seers)
+    elif isinstance(form, Own):
+        mask = _own_mask(form, layer, query, key, real)
     elif isinstance(form, TopK):
         scores = (query @ key.mT).masked_fill(~keys, -torch.inf)  # (B, H, T, T)
         best = scores.topk(min(form.count, length), dim=-1).indices  # (B, H, T, K)
@@ -179,6 +229,28 @@ def allowed(form: Form, layer: int, query: Any, key: Any, real: Any) -> Any:
         of = places // form.block
         mask = seen[:, :, of][..., of] | (places[:, None] < form.seers)
     return (mask & keys) | itself
+
+
+def _own_mask(form: Own, layer: int, query: Any, key: Any, real: Any) -> Any:
+    """Return the mask of a form of one's own.
+
+    Raises:
+        RecipeError: It is none.
+    """
+    mask = form.mask(layer, query, key, real, *form.numbers)
+    whole = (*query.shape[:2], query.shape[2], key.shape[2])
+    kind = str(getattr(mask, "dtype", type(mask).__name__))
+    shape = tuple(getattr(mask, "shape", ()))
+    fits = len(shape) <= 4 and all(
+        size in (1, wanted) for size, wanted in zip(reversed(shape), reversed(whole), strict=False)
+    )
+    if kind != "torch.bool" or not fits:
+        raise RecipeError(
+            f"The form of attention {form.name} returned {kind} of shape {shape}, where scores have {whole}.",
+            "Return a boolean tensor that can be broadcast to (B, H, T, T).",
+            id="recipe.own-part",
+        )
+    return mask
 
 
 def within(form: BlockSparse | TopBlocks, length: int) -> BlockSparse | TopBlocks:

@@ -62,7 +62,10 @@ def runs_and_models(incomplete: str) -> list[str]:
 def attention(incomplete: str) -> list[str]:
     """Complete the form of attention; numbers follow the colon."""
     before, plus, last = incomplete.rpartition("+")
-    forms = (f"{name}:" if needed else name for name, (needed, _) in choices.ATTENTION_FORMS.items())
+    from importlib.metadata import entry_points
+
+    forms = [f"{name}:" if needed else name for name, (needed, _) in choices.ATTENTION_FORMS.items()]
+    forms += [point.name for point in entry_points(group="finetune_toolkit.attention")]
     return [f"{before}{plus}{form}" for form in _beginning(forms, last)]
 
 

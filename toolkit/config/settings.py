@@ -124,7 +124,7 @@ class DataConfig(Section):
         description="Maximum length of a recording, in seconds; a longer one is left out without decoding the rest",
     )
     cache_gib: float = Field(
-        10.0, ge=0, description="Maximum size of the cache of model inputs in the user's cache folder, in GiB; 0: none"
+        10.0, ge=0, description="Maximum GiB of model inputs, and of surveys of --streaming, in the cache; 0: none"
     )
 
     @model_validator(mode="after")
@@ -225,7 +225,7 @@ class TrainingConfig(Section):
         1.0, ge=0, description="Maximum 2-norm of the gradients, which are scaled down to it; 0 disables clipping"
     )
     dropout: float | None = Field(
-        None, ge=0, lt=1, description="Dropout of the hidden states; the checkpoint's when not given"
+        None, ge=0, lt=1, description="Dropout of hidden states; null: the checkpoint's, or 0 with freeze trunk"
     )
     attention_dropout: float | None = Field(
         0.0, ge=0, lt=1, description="Dropout of attention weights; null keeps the checkpoint's"

@@ -20,7 +20,7 @@ from toolkit.data.streaming.training_stream import TrainingStream
 from toolkit.data.tables import columns as columns_
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables import wording
-from toolkit.data.tables.encode_labels import number_labels
+from toolkit.data.tables.encode_labels import check_words, number_labels
 from toolkit.data.tables.roles import in_roles
 from toolkit.data.targets import target_kind
 from toolkit.errors import DataError
@@ -150,6 +150,8 @@ def divide(table: Table, recipe: Recipe, config: DataConfig, seed: int) -> Split
     task = recipe.task
     label = task.stratum
     _check_classes(parts, label, table.labels)
+    if task.labels_words:
+        check_words(parts["train"][task.target.role], table.labels)
     fractions = {"validation": config.validation_fraction, "test": config.test_fraction}
     groups, grouped = config.group_column, list[str]()
     timed: dict[str, Any] = {}
@@ -237,7 +239,7 @@ def load_table(
             and let the recipe divide the rows, if it does.
         raw: The rows as they were read, where they are in memory already.
     """
-    acquired, origin = (raw, config.source) if raw is not None else acquire(config, _reader(recipe, config, options))
+    acquired, origin = (raw, config.source) if raw is not None else acquire(config, reader(recipe, config, options))
     notes = list(acquired.notes)
     counts: dict[str, int] = {}
     kept: Mapping[str, pa.Table] = {
@@ -295,7 +297,7 @@ def load_table(
     return Table(prepared, names, origin, tuple(notes), counts, tuple(unreadable), label_map, chosen, given)
 
 
-def _reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:
+def reader(recipe: Recipe, config: DataConfig, options: Mapping[str, Any]) -> Any:
     """Return the reader of the task's own formats, if it has any."""
     own = recipe.read
     return None if own is None else lambda path: own(path, config, options)

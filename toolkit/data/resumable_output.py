@@ -3,26 +3,27 @@
     .OUTPUT.parts/identity.json   identity of the work; parts of other work are discarded
     .OUTPUT.parts/000000.jsonl    rows as JSON lines, in their order
 
-When all are there they become the output: JSON lines, CSV, Parquet or an Excel workbook, by its name.
+When all are there they become the output: JSON lines, CSV, Parquet, Arrow or an Excel workbook, by its name.
 """
 
 import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from toolkit import runs
+from toolkit.config import normal_form
 from toolkit.data.formats.spreadsheets import workbook_format, workbook_writer
 from toolkit.data.sources.csv_dialect import Dialect
+from toolkit.data.typed_columns import ARROW, PARQUET, TypedColumns, columns_of
 from toolkit.errors import ConfigError, SourceError
 
 _WORKBOOK = ".xlsx"
 _CSV = (".csv", ".tsv", ".tab")
-SUFFIXES = (*_CSV, ".jsonl", ".ndjson", ".parquet", _WORKBOOK)
+SUFFIXES = (*_CSV, ".jsonl", ".ndjson", PARQUET, *ARROW, _WORKBOOK)
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -119,7 +120,7 @@ def finish(
         output: The file.
         count: How many parts there are.
         write: (file, rows) writes a format that is not among `SUFFIXES`.
-        source: A Parquet file with the same rows, whose columns keep their types and values in Parquet.
+        source: What has the same rows; the columns of Parquet and Arrow keep their types and values in these formats.
         dialect: How CSV is written; when None by the name of the output.
 
     Returns:
@@ -132,8 +133,9 @@ def finish(
     with runs.aside(output) as draft:
         if write is not None:
             write(draft, (row for part in parts for row in _read(part)))
-        elif suffix == ".parquet":
-            _write_parquet(draft, parts, source)
+        elif suffix in (PARQUET, *ARROW):
+            typed = TypedColumns() if source is None else columns_of(source, suffix)
+            _write_arrow(draft, parts, typed, parquet=suffix == PARQUET)
         elif suffix == _WORKBOOK:
             names = _names(parts)
             rows = ([_cell(row.get(name)) for name in names] for part in parts for row in _read(part))
@@ -203,53 +205,28 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value
 
 
-def _write_parquet(draft: Path, parts: Sequence[Path], source: Path | None) -> None:
+def _write_arrow(draft: Path, parts: Sequence[Path], typed: TypedColumns, *, parquet: bool) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    typed = pa.schema([]) if source is None else _typed_schema(source)
     kinds = _kinds(parts)
     types = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), list: pa.list_(pa.string()), str: pa.string()}
-    names = [name for name in _names(parts) if name not in typed.names]
-    schema = pa.schema([*typed, *((name, types[kinds[name]]) for name in names)], typed.metadata)
-    with draft.open("wb") as stream, pq.ParquetWriter(stream, schema) as writer, _typed_rows(source) as take:
+    taken = {normal_form.normal(name) for name in typed.schema.names}
+    names = [name for name in _names(parts) if normal_form.normal(name) not in taken]
+    added = [pa.field(name, types[kinds[name]]) for name in names]
+    schema = pa.schema([*typed.schema, *added], typed.schema.metadata)
+    take = typed.reader()
+    with (
+        draft.open("wb") as stream,
+        pq.ParquetWriter(stream, schema) if parquet else pa.ipc.new_file(stream, schema) as writer,
+    ):
         for part in parts:
             rows = _read(part)
-            added = [
-                pa.array([_as_kind(row.get(name), kinds[name]) for row in rows], types[kinds[name]]) for name in names
+            columns = [
+                pa.array([_as_kind(row.get(field.name), kinds[field.name]) for row in rows], field.type)
+                for field in added
             ]
-            writer.write_table(pa.table([*take(len(rows)).columns, *added], schema))
-
-
-def _typed_schema(source: Path) -> Any:
-    import pyarrow.parquet as pq
-
-    with runs.open_for_arrow(source) as stream:
-        return pq.read_schema(stream)
-
-
-@contextmanager
-def _typed_rows(source: Path | None) -> Iterator[Callable[[int], Any]]:
-    """Give a function that returns so many further rows of a Parquet file; without a file, rows of no columns."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if source is None:
-        yield lambda _rows: pa.table({})
-        return
-    with runs.open_for_arrow(source) as stream:
-        file = pq.ParquetFile(stream)
-        batches = file.iter_batches(batch_size=1024)
-        waiting = file.schema_arrow.empty_table()
-
-        def take(rows: int) -> pa.Table:
-            nonlocal waiting
-            while waiting.num_rows < rows:
-                waiting = pa.concat_tables([waiting, pa.Table.from_batches([next(batches)])])
-            taken, waiting = waiting.slice(0, rows), waiting.slice(rows)
-            return taken
-
-        yield take
+            writer.write_table(pa.Table.from_arrays([*take(len(rows)).columns, *columns], schema=schema))
 
 
 def _kinds(parts: Sequence[Path]) -> dict[str, type]:

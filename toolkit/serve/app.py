@@ -5,7 +5,7 @@ import binascii
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from toolkit.serve.batcher import Batcher
 from toolkit.serve.guard import Guard
 from toolkit.serve.limits import Limits
 from toolkit.serve.logs import LOG
-from toolkit.serve.messages import Parameters, Unfit, prediction, request_types, values
+from toolkit.serve.messages import Health, Parameters, Unfit, prediction, request_types, values
 from toolkit.serve.metrics import Metrics
 from toolkit.serve.refusals import EXAMPLE, SCHEMA, Refused, faults, handlers, of_error, refusal
 from toolkit.serve.routes import bodies, openapi, stream
@@ -200,10 +200,8 @@ class _Routes:
 
     async def health(self, _request: Any) -> Any:
         """Return the state of the service."""
-        state = self._hosted.service.describe()
-        return _reply(
-            {"status": "ok", **state, "waiting": self._hosted.batcher.waiting, "version": toolkit.__version__}
-        )
+        model = asdict(self._hosted.service.describe())
+        return _reply(asdict(Health(**model, waiting=self._hosted.batcher.waiting, version=toolkit.__version__)))
 
     async def info(self, _request: Any) -> Any:
         """Return the model, versions and limits."""

@@ -97,17 +97,33 @@ class Explanation(BaseModel):
     belief: str = Field(description="Measured reliability of this explanation method for this model")
 
 
-class Health(BaseModel):
-    """The state of the service and its model."""
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that answers requests.
 
-    status: Literal["ok"] = "ok"
+    Attributes:
+        model: Name of the model.
+        task: Its recipe.
+        labels: Names of the classes; empty without classes.
+        device: Where it computes.
+        calibrated: Whether probabilities are calibrated.
+        explains: Whether predictions can be explained.
+    """
+
     model: str
     task: str
     labels: list[str]
     device: str
     calibrated: bool
     explains: bool
-    waiting: int = Field(description="Number of waiting inputs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health(ServedModel):
+    """The state of the service and its model."""
+
+    status: Literal["ok"] = "ok"
+    waiting: Annotated[int, Field(description="Number of waiting inputs")]
     version: str
 
 
@@ -119,20 +135,17 @@ class Asked(BaseModel):
     required: bool
 
 
-class Info(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Info(ServedModel):
     """The model, the versions of what runs it, and the limits of a request."""
 
-    model: str
-    task: str
-    hub_task: str | None = Field(description="The Hub's name of the task, whose clients `POST /` answers")
-    labels: list[str]
+    hub_task: Annotated[str | None, Field(description="The Hub's name of the task, whose clients `POST /` answers")]
     inputs: list[Asked]
-    device: str
-    calibrated: bool
-    explains: bool
-    max_error: float | None = Field(description="Share of the given predictions that may be wrong; others are withheld")
-    sets: float | None = Field(description="Share of the inputs whose set of classes contains the true class")
-    max_length: int | None = Field(description="Maximum number of tokens; longer inputs are cut")
+    max_error: Annotated[
+        float | None, Field(description="Share of the given predictions that may be wrong; others are withheld")
+    ]
+    sets: Annotated[float | None, Field(description="Share of the inputs whose set of classes contains the true class")]
+    max_length: Annotated[int | None, Field(description="Maximum number of tokens; longer inputs are cut")]
     versions: dict[str, str]
     limits: Limits
 

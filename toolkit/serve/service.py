@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from toolkit.evaluation.stored_calibration import stored_temperature
 from toolkit.events import Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import StoredModel
+from toolkit.serve.messages import ServedModel
 from toolkit.tasks.task import Column
 
 SCORED = AnswerOptions(all_scores=True)
@@ -68,7 +69,7 @@ class Service:
 
         stored, limits = self.predictor.stored, self.predictor.limits
         return {
-            **self.describe(),
+            **asdict(self.describe()),
             "hub_task": self.hub_task,
             "inputs": [{"name": c.role, "kind": c.kind.name, "required": c.required} for c in self.inputs],
             "max_error": limits.max_error,
@@ -78,17 +79,17 @@ class Service:
             | {package: version(package) or "" for package in ("torch", "transformers", "tokenizers")},
         }
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ServedModel:
         """Return the description of the model for clients."""
         stored = self.predictor.stored
-        return {
-            "model": self.name,
-            "task": stored.config.recipe,
-            "labels": list(stored.labels),
-            "device": str(stored.loaded.model.device),
-            "calibrated": self.predictor.temperature is not None,
-            "explains": self.explainer is not None,
-        }
+        return ServedModel(
+            model=self.name,
+            task=stored.config.recipe,
+            labels=list(stored.labels),
+            device=str(stored.loaded.model.device),
+            calibrated=self.predictor.temperature is not None,
+            explains=self.explainer is not None,
+        )
 
     def answer(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Predict each input, a mapping of role → value. Invalid inputs have a "problem"."""

@@ -1,6 +1,7 @@
-"""Parts that the user names beside a recipe: a metric, a loss, an augmentation, a reader, a check.
+"""Parts that the user names beside a recipe: a metric, a loss, an augmentation, a reader, a check, a form of attention.
 
-They are functions or values of modules, or of files that the command names; nothing in a folder can name one.
+They are functions or values of modules, or of files that the command names; nothing in a folder can name one. A form of
+attention of an installed package (an entry point) is known by its name, as a recipe is.
 """
 
 import importlib
@@ -14,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.config.own_parts import OwnPartsConfig
+from toolkit import choices
+from toolkit.config.own_parts import GROUP, OwnPartsConfig, installed
 from toolkit.errors import RecipeError
 from toolkit.metrics import Metric, RankMetric
 from toolkit.tasks import catalogue
@@ -37,27 +39,44 @@ def added(recipe: Recipe, own: OwnPartsConfig) -> Recipe:
         return recipe
     parts: dict[str, Any] = {
         "own_metrics": tuple(metric(name, recipe) for name in own.metrics),
-        "checks": (*recipe.checks, *map(function, own.checks)),
+        "checks": (*recipe.checks, *(function(name, "checks") for name in own.checks)),
     }
     for key in ("loss", "augmentation"):
         name = getattr(own, key)
         if name is not None:
-            parts[key] = function(name)
+            parts[key] = function(name, key)
     if own.read is not None:
-        parts["read"] = _first_of(function(own.read), recipe.read)
+        parts["read"] = _first_of(function(own.read, "read"), recipe.read)
+    for name in own.attention:
+        short = name.rpartition(":")[2].rpartition(".")[2]
+        if short in choices.ATTENTION_FORMS:
+            raise RecipeError(
+                f"The form of attention {name} is named like one of the toolkit.", "Rename it.", id="recipe.own-part"
+            )
+        choices.OWN_ATTENTION[short] = function(name, "attention")
     metrics = (*recipe.metrics, *parts["own_metrics"])
     return replace(recipe, metrics=metrics, **parts)
 
 
-def part(name: str) -> Any:
+def part(name: str, kind: str) -> Any:
     """Import a part.
 
     Args:
-        name: MODULE:NAME, or FILE.py:NAME.
+        name: MODULE:NAME, FILE.py:NAME, or the name of an entry point.
+        kind: Key of the configuration.
 
     Raises:
         RecipeError: The module cannot be imported, or has no such name.
     """
+    if ":" not in name:
+        known = installed(kind)
+        if name not in known:
+            raise RecipeError(
+                f"No installed package has an entry point {name} in the group `{GROUP}.{kind}`.",
+                f"They have {', '.join(known) or 'none'}. Name a function as FILE.py:NAME or MODULE:NAME.",
+                id="recipe.own-part",
+            )
+        name = known[name].value.partition("[")[0].strip()
     where, _, attribute = name.rpartition(":")
     module = _of_file(Path(where)) if where.endswith(".py") else _of_module(where)
     if module.__file__ is not None:
@@ -74,13 +93,13 @@ def part(name: str) -> Any:
     return value
 
 
-def function(name: str) -> Callable[..., Any]:
-    """Import a function.
+def function(name: str, kind: str) -> Callable[..., Any]:
+    """Import a function; arguments as of `part`.
 
     Raises:
         RecipeError: It cannot be imported, or is none.
     """
-    found: Callable[..., Any] = part(name)
+    found: Callable[..., Any] = part(name, kind)
     if not callable(found):
         raise RecipeError(f"{name} is {found!r:.100}, and no function.", "Name a function.", id="recipe.own-part")
     return found
@@ -95,7 +114,7 @@ def metric(name: str, recipe: Recipe) -> Metric | RankMetric:
     Raises:
         RecipeError: It cannot be imported, or is none.
     """
-    found = part(name)
+    found = part(name, "metrics")
     if isinstance(found, Metric | RankMetric):
         return found
     if not callable(found):

@@ -1,5 +1,6 @@
 """From a file to clean parts: omitted rows are noted, and errors name their place."""
 
+import json
 from dataclasses import replace
 
 import datasets
@@ -14,6 +15,7 @@ from toolkit.config.settings import DataConfig
 from toolkit.data.load import load_splits, load_table
 from toolkit.data.sources import acquire
 from toolkit.errors import DataError, SourceError
+from toolkit.tasks import loading
 
 GOOD = [(f"a good film number {n}", "good") for n in range(20)]
 BAD = [(f"a bad film number {n}", "bad") for n in range(20)]
@@ -629,3 +631,21 @@ def test_a_label_column_of_train_is_that_of_the_other_parts(sentiment, write):
     splits = load_splits(sentiment, config(write("data/README.md", "").parent), 7)
     assert splits.test.num_rows == 20
     assert [part["given"] for part in splits.facts["splits"]] == [True, False, True]
+
+
+def test_words_of_one_label_are_refused_before_training(write):
+    tokens = loading.load("tokens")
+    outside = "".join(f"w{n} O\n\n" for n in range(30))
+    with refused(DataError, "label.one-class", "`O`", "entity"):
+        load_splits(tokens, DataConfig(source=str(write("o.conll", outside))), 0)
+    table = load_table(tokens, DataConfig(source=str(write("o.conll", outside))))  # rows to evaluate on may have none
+    assert not any("label_map" in note for note in table.notes)
+
+
+def test_values_inside_objects_are_found_and_named(write, sentiment):
+    lines = [{"review": {"body": f"film {n}", "meta": {"n": n}}, "label": "ab"[n % 2]} for n in range(8)]
+    source = str(write("a.jsonl", "\n".join(map(json.dumps, lines))))
+    table = load_table(sentiment, DataConfig(source=source)).parts["all"]
+    assert table["text"].to_pylist()[0] == "film 0"
+    with refused(DataError, "data.nested-column", "`review.body`", "`review.meta`"):
+        load_table(sentiment, DataConfig(source=source, columns={"text": "review"}))

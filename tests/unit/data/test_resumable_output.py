@@ -7,9 +7,11 @@ import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tests.support.errors import refused
 from toolkit.data import resumable_output
+from toolkit.data.sources.row_formats import normal
 from toolkit.errors import ConfigError
 
 ROWS = [
@@ -99,28 +101,76 @@ def test_parquet_keeps_lists_of_texts_and_writes_what_no_column_can_hold_as_text
     assert table.schema.field("problem").type == pa.string()
 
 
-def test_columns_of_a_parquet_input_keep_types_values_and_metadata(tmp_path):
-    rows = 2600
-    given = pa.table(
+def typed_rows(rows):
+    return pa.table(
         {
             "text": pa.array(["a"] * rows, pa.large_string()),
             "day": pa.array([datetime.date(2020, 1, 2)] * rows),
             "at": pa.array([datetime.datetime(2020, 1, 2, 3)] * rows, pa.timestamp("us", "Europe/Berlin")),
+            "took": pa.array([datetime.timedelta(seconds=1)] * rows, pa.duration("ms")),
             "price": pa.array([decimal.Decimal("1.10")] * rows, pa.decimal128(9, 2)),
-            "small": pa.array([None, *range(99)] * 26, pa.int8()),
+            "small": pa.array([None, *range(99)] * (rows // 100), pa.int8()),
             "kind": pa.array(["x", "y"] * (rows // 2)).dictionary_encode(),
             "raw": pa.array([b"\xff"] * rows),
-            "nested": pa.array([{"a": [1]}] * rows),
+            "list": pa.array([[1, None]] * rows, pa.list_(pa.int16())),
+            "nested": pa.array([{"a": [1], "b": {"c": 2.5}}] * rows),
+            "o\u0308": pa.array([1] * rows, pa.int32()),  # in rows its name is in normal form
         }
     ).replace_schema_metadata({"mine": "kept"})
-    pq.write_table(given, tmp_path / "in.parquet", row_group_size=700)
-    output = tmp_path / "out.parquet"
+
+
+def write_typed(table, path):
+    """Write a table as Parquet, as an Arrow file, or as the stream of batches that `datasets` writes."""
+    if path.suffix == ".parquet":
+        pq.write_table(table, path, row_group_size=700)
+    elif path.suffix == ".feather":
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table, 700)
+    else:
+        with pa.ipc.new_stream(path, table.schema) as writer:
+            writer.write_table(table, 700)
+    return path
+
+
+def answered(output, source, table):
     resumable_output.open_parts(output, {"input": "x"})
-    lines = [{**row, "prediction": str(place), "problem": None} for place, row in enumerate(given.to_pylist())]
+    rows = [normal(row) for row in table.to_pylist()]
+    lines = [{**row, "prediction": str(place), "problem": None} for place, row in enumerate(rows)]
     resumable_output.write_part(output, 0, lines[:2000])
     resumable_output.write_part(output, 1, lines[2000:])
-    resumable_output.finish(output, 2, source=tmp_path / "in.parquet")
-    table = pq.read_table(output)
+    resumable_output.finish(output, 2, source=source)
+    return pq.read_table(output) if output.suffix == ".parquet" else pa.ipc.open_file(output).read_all()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])
+@pytest.mark.parametrize("of_input", [".parquet", ".arrow", ".feather"])
+def test_columns_of_a_typed_input_keep_types_values_and_metadata(tmp_path, of_input, suffix):
+    given = typed_rows(2600)
+    source = write_typed(given, tmp_path / f"in{of_input}")
+    table = answered(tmp_path / f"out{suffix}", source, given)
+    assert table.column_names == [*given.column_names, "prediction", "problem"]
     assert table.select(given.column_names).equals(given)
     assert table.schema.metadata == {b"mine": b"kept"}
-    assert table["prediction"].to_pylist() == [str(place) for place in range(rows)]
+    assert table["prediction"].to_pylist() == [str(place) for place in range(2600)]
+
+
+def test_categories_that_differ_between_shards_become_one_list_of_values(tmp_path):
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    parts = [pa.array(letters).dictionary_encode() for letters in (["b", "a", None], ["c", "b"])]
+    files = [write_typed(pa.table({"kind": part}), folder / f"{place}.arrow") for place, part in enumerate(parts)]
+    state = {"_data_files": [{"filename": file.name} for file in files]}
+    (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    rows = pa.table({"kind": ["b", "a", None, "c", "b"]})
+    for suffix in (".feather", ".parquet"):
+        table = answered(tmp_path / f"out{suffix}", folder, rows)
+        assert pa.types.is_dictionary(table["kind"].type)
+        assert table["kind"].to_pylist() == rows["kind"].to_pylist()
+
+
+def test_a_type_that_parquet_lacks_is_written_as_text(tmp_path):
+    span = pa.array([pa.MonthDayNano([1, 2, 3])])
+    source = write_typed(pa.table({"n": pa.array([1], pa.int8()), "span": span}), tmp_path / "in.feather")
+    table = answered(tmp_path / "out.parquet", source, pa.table({"n": [1], "span": ["1 month"]}))
+    assert table.schema.field("n").type == pa.int8()
+    assert table["span"].to_pylist() == ["1 month"]

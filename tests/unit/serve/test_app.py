@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -229,7 +230,7 @@ def test_full_queue_gives_503_with_retry_after():
 def test_the_page_holds_the_model_s_name_as_text():
     service = Echo()
     service.name = "<script>alert(1)</script>"
-    shown = page(service.describe(), service.inputs, Limits(), {})
+    shown = page(asdict(service.describe()), service.inputs, Limits(), {})
     assert "<script>alert" not in shown
     with running(service, shown=shown) as address:
         code, response = fetch(f"{address}/")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Unsure(Echo):
 
 
 def shown(service: Echo, example: dict[str, str], beside: Echo | None = None) -> str:
-    return page(service.describe(), service.inputs, Limits(), example, beside and beside.name)
+    return page(asdict(service.describe()), service.inputs, Limits(), example, beside and beside.name)
 
 
 def part(name: str) -> str:

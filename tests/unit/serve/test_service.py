@@ -53,7 +53,7 @@ def test_the_example_is_a_short_row_of_the_run(service, tmp_path):
 def test_without_a_run_the_example_is_a_sample(service):
     example = service.example()
     assert set(example) == {"text"}
-    assert service.answer([example])[0]["prediction"] in service.describe()["labels"]
+    assert service.answer([example])[0]["prediction"] in service.describe().labels
 
 
 @pytest.mark.parametrize("method", ["leave-one-out", "gradient-input", "rollout"])

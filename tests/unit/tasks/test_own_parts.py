@@ -100,7 +100,7 @@ def test_names_without_a_function_and_files_that_name_parts_are_refused(tmp_path
 
 
 def test_an_exception_of_the_users_code_has_its_line(file: Path) -> None:
-    loss = own_parts.function(f"{file}:loss")
+    loss = own_parts.function(f"{file}:loss", "loss")
     with pytest.raises(ZeroDivisionError) as raised:
         loss(1, {})
     failure = explained(raised.value)

@@ -14,7 +14,7 @@ import yaml
 from toolkit.config import leaves, merge
 from toolkit.config.files import parse_assignments, read_file
 from toolkit.config.option_names import KEYS
-from toolkit.config.own_parts import SECTION
+from toolkit.config.own_parts import SECTION, split_attention
 from toolkit.errors import ConfigError
 from toolkit.tasks import catalogue
 
@@ -81,7 +81,7 @@ def layers(
     if config_file:
         layers_found.append((f"file {config_file}", _without_recipe(read_file(Path(config_file)))))
     if assignments:
-        layers_found.append(("--set", parse_assignments(list(assignments))))
+        layers_found.append(("--set", _with_own_attention(parse_assignments(list(assignments)))))
     given: dict[str, Any] = {}
     for dotted, value in flags.items():
         if value is not None:
@@ -89,6 +89,7 @@ def layers(
             for key in reversed(dotted.split(".")):
                 nested = {key: nested}
             given = merge(given, nested)
+    given = _with_own_attention(given)
     assigned = dict(leaves(layers_found[-1][1])) if assignments else {}
     for path, value in leaves(given):
         if path in assigned and assigned[path] != value:
@@ -100,6 +101,16 @@ def layers(
     if config_file:
         _check_file(config_file, layers_found, assigned.keys() | {key for key, _ in leaves(given)})
     return [*layers_found, ("flag", given)]
+
+
+def _with_own_attention(values: dict[str, Any]) -> dict[str, Any]:
+    """Return typed values in which a form of attention that is a function is named as a part of one's own."""
+    text = values.get("attention")
+    short, parts = split_attention(text) if isinstance(text, str) else (text, [])
+    if not parts:
+        return values
+    named = (values.get(SECTION) or {}).get("attention") or []
+    return merge(values, {"attention": short, SECTION: {"attention": [*named, *parts]}})
 
 
 def _check_file(file: str | Path, layers: list[tuple[str, dict[str, Any]]], typed: Collection[tuple[str, ...]]) -> None:

@@ -119,7 +119,7 @@ class Model:
 
     def __repr__(self) -> str:
         described = self._loaded.describe()
-        return f"<Model {described['model']}: {described['task']} on {described['device']}>"
+        return f"<Model {described.model}: {described.task} on {described.device}>"
 
 
 def _file(value: Any) -> Any:

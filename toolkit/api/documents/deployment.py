@@ -1,11 +1,12 @@
 """The documents of commands that use, convert or publish a trained model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from toolkit.api.documents.document import Document, place
+from toolkit.serve.messages import ServedModel
 
 if TYPE_CHECKING:
     from toolkit.api.deployment.dossier import Documentation
@@ -298,32 +299,19 @@ class LaunchedJob(Document, command="launch"):
 
 
 @dataclass(frozen=True)
-class Service(Document, command="serve"):
+class Service(ServedModel, Document, command="serve"):
     """A service, printed once it accepts requests.
 
     Attributes:
         address: Its URL.
-        model: Name of the model.
-        task: Its recipe.
-        labels: Names of the classes; empty without classes.
-        device: Where it computes.
-        calibrated: Whether probabilities are calibrated.
-        explains: Whether predictions can be explained.
     """
 
     address: str
-    model: str
-    task: str
-    labels: list[str]
-    device: str
-    calibrated: bool
-    explains: bool
 
     @classmethod
-    def of(cls, address: str, described: Mapping[str, Any]) -> Self:
-        """Convert the address and the description that GET /health gives."""
-        keys = ("model", "task", "labels", "device", "calibrated", "explains")
-        return cls(address, *(described[key] for key in keys))
+    def of(cls, address: str, served: ServedModel) -> Self:
+        """Convert the address and the model that GET /health describes."""
+        return cls(**asdict(served), address=address)
 
 
 @dataclass(frozen=True)

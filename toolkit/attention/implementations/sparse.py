@@ -12,7 +12,7 @@ dense attention under the form's mask, and is batched so that padding changes no
 from typing import Any
 
 from toolkit.attention import forms, interface
-from toolkit.attention.forms import Dense, Form, SlidingWindow, TopK, block_up
+from toolkit.attention.forms import Dense, Form, Own, SlidingWindow, TopK, block_up
 from toolkit.attention.implementations import flex
 from toolkit.attention.implementations.sequences import Now, all_tokens, by_runs, product
 from toolkit.errors import ModelError
@@ -142,7 +142,7 @@ def attention(
     Returns:
         Shape (B, H, T, D). Rows of padding hold no meaning.
     """
-    if isinstance(form, Dense | TopK):
+    if isinstance(form, Dense | TopK | Own):
         allowed = real[:, None, None, :] if isinstance(form, Dense) else forms.allowed(form, layer, query, key, real)
         return product(query, key, value, allowed, rate, scale)
     if isinstance(form, SlidingWindow):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -130,7 +131,7 @@ def _run(
         shown = None
         if visit is not None:
             other = None if beside is None else beside.name
-            shown = page(service.describe(), service.inputs, limits, service.example(), other)
+            shown = page(asdict(service.describe()), service.inputs, limits, service.example(), other)
         named = f"[{host}]" if ":" in host else host
         address = f"http://{named}:{opened.getsockname()[1]}/"
 

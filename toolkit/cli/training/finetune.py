@@ -46,7 +46,8 @@ def finetune(
         str | None,
         typer.Option(
             "--attention",
-            help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, or FORM+FORM, alternating.",
+            help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, FILE.py:FUNCTION, or FORM+FORM, "
+            "alternating.",
             autocompletion=completion.attention,
         ),
     ] = None,

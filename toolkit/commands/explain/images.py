@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from toolkit.commands.explain.request import RecipeAndConfig, table_of
 from toolkit.data.images import image_columns, image_decoding, pixels
 from toolkit.data.sources import folders
 from toolkit.data.sources.local_files import SUFFIXES as TABLES
-from toolkit.data.sources.local_files import data_files, read
+from toolkit.data.sources.local_files import data_files
 from toolkit.data.tables import columns
 from toolkit.errors import DataError, SourceError
 from toolkit.explanation import patches, regions
@@ -25,7 +25,7 @@ Row = Mapping[str, Any]  # with "bytes" or "path", as a table of pictures has it
 BOX = "box"  # column with the position of the object: left, top, right, bottom in pixels
 
 
-def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
+def read_pictures(path: Path, subject: RecipeAndConfig) -> list[Row]:
     """Read one picture, all good pictures of a folder, or those that a table names or holds.
 
     A folder that holds one table is read as the table.
@@ -37,15 +37,15 @@ def read_pictures(path: Path, recipe: Any, config: Any) -> list[Row]:
     tables = data_files(path) if path.is_dir() else []
     path = tables[0] if len(tables) == 1 else path
     if path.is_dir():
-        most = config.data.max_pixels
+        most = subject.config.data.max_pixels
         every: list[Row] = [{"path": str(file)} for file in folders.files(path)]
         pictures = [picture for picture in every if image_decoding.inspect(picture, most).problem is None]
     elif not path.is_file():
         raise SourceError(f"There is no file {path}.", "Check the path.", id="source.file-missing")
     elif path.name.lower().endswith(TABLES):
-        table = pa.concat_tables(read(path).parts.values(), promote_options="permissive")
-        wanted = recipe.task.inputs
-        named = {role: name for role, name in config.data.columns.items() if name in table.column_names}
+        table = table_of(path, subject)
+        wanted = subject.recipe.task.inputs
+        named = {role: name for role, name in subject.config.data.columns.items() if name in table.column_names}
         name = columns.find(table.column_names, wanted, {k: v for k, v in named.items() if k == wanted[0].role})
         values = table[name[wanted[0].role]]
         pictures = image_columns.column(values, [path.name] * len(values), path).to_pylist()

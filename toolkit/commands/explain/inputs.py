@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from toolkit.commands.explain import images, translations
 from toolkit.commands.explain.request import Given, RecipeAndConfig, Texts, lines_or_table
-from toolkit.data.sources.local_files import read
 from toolkit.data.tables import columns
 from toolkit.errors import ConfigError, DataError, ModelError
 from toolkit.tasks.shown_labels import plain
@@ -17,11 +16,7 @@ from toolkit.tasks.task import PATCH, WORD, Column
 
 def read_texts(path: Path, subject: RecipeAndConfig) -> list[Texts]:
     """Read many texts: the lines of a .txt file, or the text columns of a table."""
-
-    def of_table(path: Path) -> list[Texts]:
-        return texts_of(pa.concat_tables(read(path).parts.values(), promote_options="permissive"), subject)
-
-    texts = lines_or_table(path, of_table, "text")
+    texts = lines_or_table(path, lambda table: texts_of(table, subject), subject, "text")
     required = [column.role for column in subject.recipe.task.inputs if column.required]
     if len(texts[0]) < len(required):
         raise DataError(
@@ -35,7 +30,7 @@ def read_texts(path: Path, subject: RecipeAndConfig) -> list[Texts]:
 def read_inputs(path: Path, subject: RecipeAndConfig) -> list[Any]:
     """Read many texts or pictures from a file or a folder, whichever the model takes."""
     if reads_pictures(subject):
-        return list(images.read_pictures(path, subject.recipe, subject.config))
+        return list(images.read_pictures(path, subject))
     if aligns(subject):
         return list(translations.read_pairs(path, subject))
     return list(read_texts(path, subject))

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from toolkit.config import RunConfig
 from toolkit.data.formats.text_decoding import read_lines
+from toolkit.data.load import reader
+from toolkit.data.sources.acquire import acquire
+from toolkit.data.tables import columns
 from toolkit.errors import DataError, SourceError
 from toolkit.tasks.contract import Recipe
 
@@ -84,12 +89,26 @@ class Budget:
         return self.end is not None and time.monotonic() >= self.end
 
 
-def lines_or_table(path: Path, of_table: Callable[[Path], list[Texts]], column: str) -> list[Texts]:
+def table_of(path: Path, subject: RecipeAndConfig) -> pa.Table:
+    """Read a file as the configuration says, as `evaluate` reads its data.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    config = subject.config.data.model_copy(update={"source": str(path)})
+    tables, _ = acquire(config, reader(subject.recipe, config, subject.config.options))
+    return columns.unfold(pa.concat_tables(tables.parts.values(), promote_options="permissive"))
+
+
+def lines_or_table(
+    path: Path, of_table: Callable[[pa.Table], list[Texts]], subject: RecipeAndConfig, column: str
+) -> list[Texts]:
     """Read many texts: the lines of a .txt file, or what `of_table` takes out of a table.
 
     Args:
         path: The file.
-        of_table: Reads a file other than .txt.
+        of_table: Takes texts out of a file other than .txt.
+        subject: How the file is read.
         column: Name of the required column, for messages.
 
     Raises:
@@ -99,9 +118,10 @@ def lines_or_table(path: Path, of_table: Callable[[Path], list[Texts]], column: 
     if not path.is_file():
         raise SourceError(f"There is no file {path}.", "Check the path.", id="source.file-missing")
     if path.suffix == ".txt":
-        texts: list[Texts] = [(line.strip(),) for line in read_lines(path, None) if line.strip()]
+        lines = read_lines(path, subject.config.data.encoding)
+        texts: list[Texts] = [(line.strip(),) for line in lines if line.strip()]
     else:
-        texts = of_table(path)
+        texts = of_table(table_of(path, subject))
     if not texts:
         raise DataError(
             f"{path} contains no text.",

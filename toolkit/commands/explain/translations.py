@@ -21,7 +21,6 @@ from toolkit.commands.explain.request import (
     Texts,
     lines_or_table,
 )
-from toolkit.data.sources.local_files import read
 from toolkit.data.tables import columns
 from toolkit.errors import ConfigError, DataError
 from toolkit.evaluation.context import clusters
@@ -46,13 +45,11 @@ Figure = dict[str, float]
 
 def read_pairs(path: Path, subject: RecipeAndConfig) -> list[Texts]:
     """Read the lines of a .txt file, or a table of sources, with their translations where it has them."""
-    return lines_or_table(path, lambda path: _pairs_of(path, subject), "source")
+    return lines_or_table(path, lambda table: _pairs_of(table, subject), subject, "source")
 
 
-def _pairs_of(path: Path, subject: RecipeAndConfig) -> list[Texts]:
-    task, own = subject.recipe.task, subject.recipe.read
-    custom = own(path, subject.config.data, subject.config.options) if own is not None else None
-    table = columns.unfold(pa.concat_tables((custom or read(path)).parts.values(), promote_options="permissive"))
+def _pairs_of(table: pa.Table, subject: RecipeAndConfig) -> list[Texts]:
+    task = subject.recipe.task
     wanted = [
         replace(column, required=column.role != task.target.role) for column in task.named(subject.config.options)
     ]

@@ -5,6 +5,7 @@ import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from toolkit.config import RunConfig
@@ -16,6 +17,7 @@ from toolkit.data.sources.folders import files
 from toolkit.data.sources.row_formats import Row
 from toolkit.data.tables import columns
 from toolkit.errors import DataError
+from toolkit.events import Note, Observe
 from toolkit.inference.model import StoredModel
 from toolkit.tasks.task import Column
 
@@ -45,6 +47,12 @@ def read_rows(source: str, values: Mapping[str, Any], config: RunConfig, inputs:
         everything=everything,
         known=[name for role in roles for name in (role, config.data.columns.get(role, role))],
     )
+
+
+def note_assumptions(source: str, values: Mapping[str, Any], observe: Observe) -> None:
+    """Note what of a file is assumed or passed over when its rows are read, as of `read_rows`."""
+    for note in row_stream.remarks(source, values.get("data", {}).get("sheet")):
+        observe(Note(note))
 
 
 def no_rows(source: str) -> DataError:
@@ -92,13 +100,29 @@ def without_taken_columns(chunk: list[Row], written: Collection[str] = ()) -> li
 
 
 def assign_columns(
-    source: str, first: Sequence[Row], inputs: Sequence[Column], named: Mapping[str, str]
+    source: str,
+    first: Sequence[Row],
+    inputs: Sequence[Column],
+    named: Mapping[str, str],
+    values: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """Assign columns to roles by the first rows: the names of training where the input has them."""
+    """Assign columns to roles by the first rows.
+
+    Args:
+        source: The input.
+        first: Its first rows.
+        inputs: What the model reads.
+        named: Role → column, of the training and of this call.
+        values: Nested configuration values of this call; the columns that it names must be there.
+
+    Raises:
+        DataError: A column is missing.
+    """
     names = list(dict.fromkeys(n for row in first for n in row.names if not (row.problem and n == row_formats.UNREAD)))
     roles = [column.role for column in inputs]
     likely = headers.likely_names(names, [[row.value(name) for name in names] for row in first])
-    chosen = {role: name for role, name in named.items() if role in roles and name in names}
+    now = values.get("data", {}).get("columns", {})
+    chosen = {role: name for role, name in named.items() if role in roles and (name in names or role in now)}
     try:
         return columns.find(names, inputs, chosen, likely=likely)
     except DataError as error:

@@ -17,6 +17,7 @@ from toolkit.commands.predict.input_rows import (
     assign_columns,
     in_chunks,
     no_rows,
+    note_assumptions,
     output_dialect,
     read_rows,
     root_of,
@@ -90,8 +91,9 @@ def predict(
     limits = wanted.limits(stored)
     written = recipe.target.empty(AnswerFormat(labels, calibrated=False, all_scores=False, limits=limits))
     chunks = map(partial(without_taken_columns, written=written), chunks)
+    note_assumptions(source, values, observe)
     head = _first_chunk(source, chunks)
-    roles = assign_columns(source, head, inputs, config.data.columns)
+    roles = assign_columns(source, head, inputs, config.data.columns, values)
     explainer = _explainer(target, stored) if explained else None
     temperature = stored_temperature(stored_card(checkpoint))
     unread = vocabulary_warning(head, inputs, roles, stored)
@@ -205,9 +207,8 @@ def _write_parts(
             counts.add(answers)
             if total is not None:
                 observe(Counted(counts.rows, total))
-        table = row_stream.table_in(Path(work.source))
-        typed = table if table.suffix.lower() == ".parquet" else None
-        for note in resumable_output.finish(output, number, work.write, typed, work.dialect):
+        table = row_stream.table_in(Path(work.source)) if of_file else None
+        for note in resumable_output.finish(output, number, work.write, table, work.dialect):
             observe(Note(note))
 
 

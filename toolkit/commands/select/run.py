@@ -8,7 +8,7 @@ from typing import Any
 import toolkit
 from toolkit import runs
 from toolkit.commands.evaluate.stored_model import find_stored, stored_card
-from toolkit.commands.predict.input_rows import assign_columns, no_rows, read_rows, root_of, sampled
+from toolkit.commands.predict.input_rows import assign_columns, no_rows, note_assumptions, read_rows, root_of, sampled
 from toolkit.commands.predict.predictor import Predictor
 from toolkit.commands.select import files, labelled, pool
 from toolkit.commands.select.files import Batch
@@ -118,10 +118,11 @@ def select(
     seed = config.training.seed
     observe(Stage("Reading the pool"))
     inputs = recipe.task.named_inputs(config.options)
+    note_assumptions(source, values, observe)
     drawn, total = sampled(read_rows(source, values, config, inputs), wanted.pool_rows, seed)
     if not drawn:
         raise no_rows(source)
-    roles = assign_columns(source, [row for _, row in drawn], inputs, config.data.columns)
+    roles = assign_columns(source, [row for _, row in drawn], inputs, config.data.columns, values)
     stored = StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
     root = root_of(source)
     if output is not None and root is not None and any(column.kind.files is not None for column in inputs):

@@ -51,7 +51,7 @@ def read_batch(source: str, values: Mapping[str, Any], stored: StoredModel, most
     if not sample:
         raise no_rows(source)
     rows = [row for _, row in sample]
-    roles = assign_columns(source, rows, inputs, config.data.columns)
+    roles = assign_columns(source, rows, inputs, config.data.columns, values)
     table, good, _ = Predictor(stored, inputs, roles, None, all_scores=False, root=root_of(source)).table(rows)
     if not good:
         problem = next((row.problem for row in rows if row.problem), None)

@@ -9,6 +9,7 @@ from typing import Any
 import toolkit
 from toolkit import runs
 from toolkit.commands.evaluate.stored_model import find_stored, shown
+from toolkit.commands.predict.input_rows import note_assumptions
 from toolkit.commands.watch import history
 from toolkit.commands.watch.batch import Batch, read_batch
 from toolkit.commands.watch.reference import FOLDER, held_out, unreadable, vectors
@@ -76,6 +77,7 @@ def watch(
     check_task(recipe)
     stored = StoredModel(checkpoint.path, recipe, labels, config, observe=observe)
     observe(Stage("Reading the rows"))
+    note_assumptions(source, values, observe)
     batch = read_batch(source, values, stored, rows, config.training.seed)
     folder = run.path / FOLDER
     with sole_writer(folder):

@@ -76,7 +76,7 @@ def remembered(
         entry = folder / f"{identity}-{secrets.token_hex(4)}"
         _write(entry, Watched(config), encode)
         features = _read(entry)
-        _shrink(folder, limit)  # an entry that is removed while it is mapped stays readable
+        shrink(folder, limit)  # an entry that is removed while it is mapped stays readable
     except (OSError, RunError, _UnevenError):
         return join(encode(config)), False  # an error of `encode` itself is raised again
     return features, False
@@ -210,8 +210,13 @@ def _append(arrays: list[_Array], values: Ragged | np.ndarray[Any, Any]) -> None
     arrays[0].append(values.values)
 
 
-def _shrink(folder: Path, limit: int) -> None:
-    """Remove the entries not used for longest until the rest fits, and remove files of killed processes."""
+def shrink(folder: Path, limit: int) -> None:
+    """Remove the entries not used for longest until the rest fits, and remove files of killed processes.
+
+    Args:
+        folder: Of the entries, each a folder whose time is that of its last use.
+        limit: Bytes that all of them may take.
+    """
     kept = 0
     for entry in sorted(folder.iterdir(), key=_last_used, reverse=True):
         with suppress(OSError):  # another process is removing it

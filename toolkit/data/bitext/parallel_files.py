@@ -16,7 +16,7 @@ import pyarrow as pa
 from toolkit.data.bitext import gettext_catalogue, languages
 from toolkit.data.formats.text_decoding import open_text
 from toolkit.data.sources.folders import files, visible
-from toolkit.data.sources.local_files import SPLITS
+from toolkit.data.sources.part_names import PARTS_BY_NAME
 from toolkit.errors import ConfigError, DataError
 from toolkit.tasks.contract import Tables
 
@@ -62,7 +62,7 @@ def _folder(folder: Path, pair: Pair, encoding: str | None) -> Tables | None:
                 _of_language(folder / stem, endings_of_stem, language) for language in (source, target)
             )
             if source_file is not None and target_file is not None:
-                split = next((part for name, part in SPLITS.items() if source_file.stem.lower() == name), "all")
+                split = next((part for name, part in PARTS_BY_NAME.items() if source_file.stem.lower() == name), "all")
                 if split in parts:
                     raise DataError(
                         f"{folder} holds several pairs of files for one part ({source_file.name}).",

@@ -50,11 +50,37 @@ def batches(file: Path) -> Iterator[pa.RecordBatch]:
     Raises:
         DataError: It is damaged, or a row unpacks to far more than the file's size.
     """
+    return map(plain, packed(file))
+
+
+def packed(file: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file as it stores them, in batches that take little memory when they are written out.
+
+    Raises:
+        DataError: As of `batches`.
+    """
     with open_for_arrow(file) as stream, damage(file):
-        for packed in _parquet(stream, file) if file.suffix.lower() == ".parquet" else _arrow(stream):
-            packed.validate(full=True)  # offsets outside the file, texts that are not UTF-8
-            for piece in _pieces(packed, file):
-                yield plain(piece)
+        for batch in _parquet(stream, file) if _is_parquet(file) else _arrow(stream):
+            batch.validate(full=True)  # offsets outside the file, texts that are not UTF-8
+            yield from _pieces(batch, file)
+
+
+def schema(file: Path) -> pa.Schema:
+    """Return the columns of a file with their types.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    with open_for_arrow(file) as stream, damage(file):
+        if _is_parquet(file):
+            from pyarrow import parquet
+
+            return parquet.read_schema(stream)
+        return _reader(stream).schema
+
+
+def _is_parquet(file: Path) -> bool:
+    return file.suffix.lower() == ".parquet"
 
 
 def named(table: pa.Table, file: Path, saved: Path | None = None) -> pa.Table:
@@ -77,7 +103,7 @@ def damage(file: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        kind = "Parquet" if file.suffix.lower() == ".parquet" else "Arrow"
+        kind = "Parquet" if _is_parquet(file) else "Arrow"
         raise DataError(
             f"{file} cannot be read as {kind}: it is truncated, damaged or in another format ({error}).",
             "Download or write it again.",
@@ -113,18 +139,18 @@ def _parquet(stream: Any, file: Path) -> Iterator[pa.RecordBatch]:
 
 def _arrow(stream: Any) -> Iterator[pa.RecordBatch]:
     """Yield the batches of an Arrow file, or of the stream of batches that `datasets` writes."""
-    head = stream.read(6)
-    stream.seek(0)
-    if head == b"ARROW1":
-        reader = pa.ipc.open_file(stream)
-        batches: Iterator[pa.RecordBatch] = map(reader.get_batch, range(reader.num_record_batches))
-    else:
-        reader = pa.ipc.open_stream(stream)
-        batches = iter(reader)
+    reader = _reader(stream)
     for field in reader.schema:
         if _aliases(field.type):
             raise pa.ArrowNotImplementedError(f"{field.name} is of the type {field.type}")
-    yield from batches
+    of_file = isinstance(reader, pa.ipc.RecordBatchFileReader)
+    yield from map(reader.get_batch, range(reader.num_record_batches)) if of_file else reader
+
+
+def _reader(stream: Any) -> Any:
+    head = stream.read(6)
+    stream.seek(0)
+    return pa.ipc.open_file(stream) if head == b"ARROW1" else pa.ipc.open_stream(stream)
 
 
 def _aliases(kind: pa.DataType) -> bool:
@@ -176,7 +202,7 @@ def _lengths(values: pa.Array) -> "np.ndarray[Any, np.dtype[np.int64]]":
 def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a batch in which each row holds its own values and NaN is null; the file's notes stay with it."""
     columns = []
-    for column in map(_written_out, batch.columns):
+    for column in map(written_out, batch.columns):
         if pa.types.is_floating(column.type):
             column = pc.if_else(pc.is_nan(column), None, column)
         columns.append(column)
@@ -184,18 +210,18 @@ def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, metadata=batch.schema.metadata))
 
 
-def _written_out(array: pa.Array) -> pa.Array:
+def written_out(array: pa.Array) -> pa.Array:
     """Replace dictionary encodings by their values, also inside lists and objects."""
     kind = array.type
     if pa.types.is_dictionary(kind):
-        return _written_out(array.dictionary.take(array.indices))
+        return written_out(array.dictionary.take(array.indices))
     if not pa.types.is_nested(kind) or not _holds_dictionary(kind):
         return array
     if pa.types.is_struct(kind):
-        parts = [_written_out(part) for part in array.flatten()]
+        parts = [written_out(part) for part in array.flatten()]
         fields = [pa.field(field.name, part.type) for field, part in zip(kind, parts, strict=True)]
         return pa.StructArray.from_arrays(parts, fields=fields, mask=array.is_null())
-    return _relisted(array, _written_out(array.flatten()))
+    return _relisted(array, written_out(array.flatten()))
 
 
 def _relisted(lists: pa.Array, values: pa.Array) -> pa.Array:

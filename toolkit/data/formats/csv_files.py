@@ -170,6 +170,7 @@ def read_csv(
         end = begin.passed  # the last line of the row before
         table = Chunks(path)
         names: list[str] | None = None
+        header: list[str] = []
         bare: list[int] = []
         starts = array("q")
         empty = array("q")
@@ -178,10 +179,13 @@ def read_csv(
                 start, end = end + 1, begin.passed + reader.line_num
                 counted.row = 0
                 if names is None:
-                    bare = [] if given else unnamed(row)
+                    header, bare = row, [] if given else unnamed(row)
                     names = header_names(row, given, f"{path}:{start}")
                     if not given or row == names:
                         continue
+                if not given and not starts and not empty and ends_empty(row, names):
+                    header = [*header, *[""] * (len(row) - len(names))]
+                    bare, names = unnamed(header), header_names(header, (), f"{path}:{start}")
                 if len(row) > 1 and not any(row):
                     empty.append(start)
                 elif len(row) == len(names):
@@ -212,6 +216,14 @@ def header_names(row: Sequence[str], given: Sequence[str], where: str) -> list[s
             id="data.wrong-row-width",
         )
     return clean_names(given or row, where, line=not given)
+
+
+def ends_empty(row: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether a row, the first below the header, has more fields than there are names, all of them empty.
+
+    Some programs write a separator behind the last field of each row, but not of the header.
+    """
+    return len(row) > len(names) and not any(row[len(names) :]) and any(row)
 
 
 def without_empty_columns(table: pa.Table, places: Sequence[int], path: Path) -> tuple[pa.Table, list[str]]:

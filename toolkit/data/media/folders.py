@@ -21,8 +21,9 @@ import pyarrow as pa
 from toolkit.data.formats.csv_files import ADDED
 from toolkit.data.media.columns import Medium
 from toolkit.data.sources.folders import files, visible
-from toolkit.data.sources.local_files import are_parts, data_files, forms, in_utf8, split_of
+from toolkit.data.sources.local_files import data_files, forms, in_utf8
 from toolkit.data.sources.local_files import read as read_tables
+from toolkit.data.sources.part_names import are_parts, part_of
 from toolkit.data.sources.zip_archives import unpacked
 from toolkit.errors import DataError
 from toolkit.tasks.contract import Tables
@@ -93,7 +94,7 @@ class _Reader:
             return other
         entries = visible(folder)
         folders = [entry for entry in entries if entry.is_dir()]
-        splits = [(entry, split_of(entry.name)) for entry in folders]
+        splits = [(entry, part_of(entry.name)) for entry in folders]
         if any(part and data_files(entry) for entry, part in splits):
             return None
         held = {entry: (part, self._classes(entry)) for entry, part in splits if part is not None}
@@ -103,7 +104,7 @@ class _Reader:
                 parts.setdefault(part, []).extend(inside)
         tables = data_files(folder)
         bare = [entry for entry, (_, inside) in held.items() if not inside and self._own(entry)]
-        if bare and not parts and are_parts(bare):
+        if bare and not parts and are_parts([entry.name for entry in bare]):
             if tables:
                 return None  # they name the class of each picture
             raise self._without_classes(folder, bare)
@@ -153,11 +154,11 @@ class _Reader:
         """Read files with the class in their names before a number; a part without such names has no labels."""
         files_by_part: dict[str, list[tuple[Path, str | None]]] = {}
         folders = [entry for entry in visible(folder) if entry.is_dir()]
-        if len(folders) == 1 and not split_of(folders[0].name) and not self._own(folder):
+        if len(folders) == 1 and not part_of(folders[0].name) and not self._own(folder):
             return self.by_name(folders[0])
-        parts = [entry for entry in folders if split_of(entry.name)]
-        for entry in parts if are_parts(parts) else [folder]:
-            part = split_of(entry.name) if entry is not folder else "all"
+        parts = [entry for entry in folders if part_of(entry.name)]
+        for entry in parts if are_parts([entry.name for entry in parts]) else [folder]:
+            part = part_of(entry.name) if entry is not folder else "all"
             named = [(file, _class_of(file)) for file in files(entry) if file.suffix.lower() in self.medium.suffixes]
             files_by_part.setdefault(str(part), []).extend(named)
         if len({label for rows in files_by_part.values() for _, label in rows if label}) < 2:
@@ -172,7 +173,7 @@ class _Reader:
     def _all_aside(self, tables: list[Path], classes: list[Path]) -> bool:
         """Whether tables are not about the files in the folders of classes: they name none, and have far fewer rows."""
         listed = [file for label in classes for file in files(label)]
-        if len(classes) < 2 or any(split_of(table.name) for table in tables):
+        if len(classes) < 2 or any(part_of(table.name) for table in tables):
             return False
         names = {name for file in listed for name in (file.name.lower(), file.stem.lower())}
         return all(self._aside(table, names, len(listed)) for table in tables)

@@ -34,15 +34,7 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[Tables, s
             own = reader(place) if reader is not None else None
         if own is not None:
             return own, config.source
-        tables = read(
-            path,
-            encoding=config.encoding,
-            delimiter=config.delimiter,
-            names=config.column_names,
-            sheet=config.sheet,
-            query=config.query,
-        )
-        return tables, config.source
+        return read_configured(path, config), config.source
     pair = reader(Path(config.source)) if reader is not None and source.revision is None else None
     if pair is not None:  # corpus.en beside corpus.fr, named corpus
         return pair, config.source
@@ -59,6 +51,18 @@ def acquire(config: DataConfig, reader: Reader | None = None) -> tuple[Tables, s
             "Give a local file or folder, or retry with a network connection.",
             id="hub.unreachable",
         ) from None
+
+
+def read_configured(path: Path, config: DataConfig) -> Tables:
+    """Read a file or folder of this machine as the configuration says; errors are as of `local_files.read`."""
+    return read(
+        path,
+        encoding=config.encoding,
+        delimiter=config.delimiter,
+        names=config.column_names,
+        sheet=config.sheet,
+        query=config.query,
+    )
 
 
 def fallback_data(recipe: Recipe, config: DataConfig) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from toolkit.data.formats.csv_files import ADDED
 from toolkit.data.formats.text_decoding import open_text
 from toolkit.data.sources import local_files
 from toolkit.data.sources.folders import visible
+from toolkit.data.sources.part_names import part_of
 from toolkit.errors import DataError
 from toolkit.tasks.contract import Tables
 
@@ -38,7 +39,7 @@ def read(path: Path, encoding: str | None = None) -> Tables | None:
     """
     parts: dict[str, list[Path]] = {"all": [path]} if path.is_file() else {}
     for entry in visible(path) if path.is_dir() else ():
-        part = local_files.split_of(entry.name)
+        part = part_of(entry.name)
         if part is not None and entry.is_file():
             parts.setdefault(part, []).append(entry)
     if path.is_dir() and not parts:

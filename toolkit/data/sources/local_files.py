@@ -5,7 +5,7 @@
     folder/data/train-00000-of-00002.parquet, …       shards are joined in the order of their names
     folder/train/pos/1.txt, folder/train/neg/7.txt    one text per file, the folder is its label
     lines.txt                                         one text per line, with its label or without: see `text_lines`
-    reviews.xlsx                                      one sheet of it
+    reviews.xlsx                                      one sheet of it, or sheets named train and test
     reviews.db                                        the rows of a query
     saved/dataset_dict.json, saved/train/…            as `save_to_disk` of the datasets library writes it
     reviews.zip                                       its contents, as if unpacked
@@ -13,12 +13,11 @@
 Every row has its origin, `_file` and `_row`, so that it can be found again in the user's own file.
 """
 
-import difflib
 import itertools
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -32,9 +31,11 @@ from toolkit.data.formats.spreadsheets import workbook_reader
 from toolkit.data.formats.text_decoding import check_encoding, read_text
 from toolkit.data.formats.text_lines import read_lines
 from toolkit.data.sources.folders import files, visible
+from toolkit.data.sources.missing_files import missing
 from toolkit.data.sources.other_formats import advice_for
+from toolkit.data.sources.part_names import PARTS_BY_NAME, are_parts, by_part, part_of
 from toolkit.data.sources.zip_archives import opened
-from toolkit.errors import DataError, SourceError
+from toolkit.errors import DataError
 from toolkit.tasks.contract import Tables
 
 CSV_SUFFIXES = (".csv", ".tsv", ".tab")
@@ -43,18 +44,6 @@ LINES = (".txt", ".txt.gz")
 _PACKED = (*arrow_files.SUFFIXES, *workbook_reader.SUFFIXES, *database_files.SUFFIXES)
 SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), *_PACKED)
 KNOWN = f"{', '.join(TEXT_SUFFIXES)}, .txt (each also with .gz), {', '.join(_PACKED)} and .zip"
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-# A letter after the word makes it another word: value.csv and devices.csv are not splits.
-_SPLIT_NAME = re.compile(rf"({'|'.join(SPLITS)})(?![a-z])", re.IGNORECASE)
 # A sample submission, as in competitions: its labels are placeholders.
 _FORM = re.compile(r"sample[ _-]?submissions?(?![a-z])", re.IGNORECASE)
 # Files that the datasets library writes next to the data.
@@ -97,7 +86,7 @@ def read(
         encoding: Of text files; without it UTF-8, or UTF-16 with a byte order mark.
         delimiter: Of .csv, .tsv and .tab files; without it found from the header line.
         names: Of the columns of such files, of .txt and of sheets, where no line of them has any.
-        sheet: Of a workbook; without it the first.
+        sheet: Of a workbook; without it those named like parts, or else the first.
         query: Of a database; without it all rows of its only table.
 
     Returns:
@@ -115,10 +104,15 @@ def read(
     form = _Form(encoding, check_delimiter(delimiter), names, sheet, query)
     try:
         if not path.exists():
-            raise _missing(path)
+            raise missing(path)
         with opened(path) as place:
             splits, labels = _find_splits(place) if place.is_dir() else ({"all": [place]}, {})
-            read_splits = {split: _read_split(files, place, form, labels) for split, files in splits.items()}
+            sheets = _sheets_of_parts(splits, form)
+            read_splits = (
+                _read_sheets(splits["all"][0], place, form, sheets)
+                if sheets
+                else {split: _read_split(files, place, form, labels) for split, files in splits.items()}
+            )
             notes = chain(
                 _forms(splits) if place.is_dir() else [], *(split_notes for _, split_notes in read_splits.values())
             )
@@ -131,42 +125,12 @@ def read(
         ) from None
 
 
-def _missing(path: Path) -> SourceError:
-    if path.is_symlink():
-        return SourceError(
-            f"{path} is a link to {path.readlink()}, which does not exist.",
-            "Repair the link, or give a file.",
-            id="source.broken-link",
-        )
-    missing = path
-    while not missing.parent.exists():
-        missing = missing.parent
-    neighbours = sorted(entry.name for entry in missing.parent.iterdir()) if missing.parent.is_dir() else []
-    near = difflib.get_close_matches(missing.name, neighbours)
-    fix = f"Check the spelling; the path is looked up from {Path.cwd()}."
-    if near:
-        fix = f"Did you mean {' or '.join(str(missing.with_name(name)) for name in near)}?"
-    return SourceError(f"There is no file or folder {path}.", fix, id="source.file-missing")
-
-
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
 def _suffix(path: Path) -> str:
     """Return the known ending of a file name, such as ".csv.gz", or nothing."""
     return next((suffix for suffix in (*SUFFIXES, *LINES) if path.name.lower().endswith(suffix)), "")
-
-
-def split_of(name: str) -> str | None:
-    """Return the part of a data set that the name of a file or folder indicates, or None."""
-    match = _SPLIT_NAME.match(name)
-    return SPLITS[match[1].lower()] if match else None
-
-
-def are_parts(folders: Collection[Path]) -> bool:
-    """Whether folders are parts of a data set by their names, and not classes: train, or test next to validation."""
-    parts = {split_of(folder.name) for folder in folders} - {None}
-    return "train" in parts or len(parts) > 1
 
 
 def data_files(folder: Path) -> list[Path]:
@@ -196,7 +160,7 @@ def _class_files(folder: Path) -> dict[Path, str]:
     """Return the texts of a folder that holds one folder per class, pos/1.txt, neg/2.txt, with their labels."""
     labels: dict[Path, str] = {}
     for entry in visible(folder):
-        if entry.is_dir() and not any(split_of(inner.name) for inner in visible(entry) if inner.is_dir()):
+        if entry.is_dir() and not any(part_of(inner.name) for inner in visible(entry) if inner.is_dir()):
             texts = [file for file in files(entry) if file.suffix.lower() == ".txt"]
             labels |= dict.fromkeys(texts, in_utf8(entry.name))
     return labels
@@ -211,10 +175,10 @@ def _find_splits(folder: Path) -> tuple[dict[str, list[Path]], dict[Path, str]]:
             "Give the folder or file that holds the data; give a model with --model.",
             id="source.model-as-data",
         )
-    splits: dict[str, list[Path]] = {split: [] for split in SPLITS.values()}
+    splits: dict[str, list[Path]] = {split: [] for split in PARTS_BY_NAME.values()}
     labels: dict[Path, str] = {}
     for entry in entries:
-        if part := split_of(entry.name):
+        if part := part_of(entry.name):
             if entry.is_dir():
                 tables = data_files(entry)
                 texts = {} if tables else _class_files(entry)
@@ -240,7 +204,7 @@ def _find_unnamed(folder: Path, entries: list[Path]) -> tuple[dict[str, list[Pat
         )
     labels = _class_files(folder)
     parents = sorted({text.parent for text in labels})
-    if are_parts(parents):
+    if are_parts([parent.name for parent in parents]):
         raise DataError(
             f"{folder} holds texts in {_listed(parents)}, which are splits of a data set, not classes; the texts in "
             "them have no labels.",
@@ -280,7 +244,7 @@ def _lines(entries: list[Path]) -> dict[str, list[Path]]:
     texts = [entry for entry in entries if _suffix(entry) in LINES and not entry.is_dir()]
     named: dict[str, list[Path]] = {}
     for text in texts:
-        if part := split_of(text.name):
+        if part := part_of(text.name):
             named.setdefault(part, []).append(text)
     if "train" in named:
         return named
@@ -308,20 +272,52 @@ def _read_split(
         )
     if all(file in labels for file in files):
         return _read_classes(files, root, form.encoding, labels), ()
-    tables, notes = zip(*(_read_file(file, root, form) for file in files), strict=True)
-    if "json" not in kinds[0]:  # JSON may leave keys out; a table has all its columns
-        for file, table in zip(files, tables, strict=True):
-            if odd := set(table.column_names) ^ set(tables[0].column_names):
-                raise DataError(
-                    f"{file} and {files[0]} form one split, but `{min(odd)}` is a column of only one of them.",
-                    "Give both the same columns, or give one file.",
-                    id="data.column-missing",
-                )
+    read = [_read_file(file, root, form) for file in files]
+    # JSON may leave keys out; a table has all its columns
+    return _joined(list(map(str, files)), read, alike="json" not in kinds[0])
+
+
+def _sheets_of_parts(splits: Mapping[str, Sequence[Path]], form: _Form) -> Mapping[str, Sequence[str]]:
+    """Return part → the sheets of a workbook that are named like it; empty for anything but such a workbook."""
+    files = splits.get("all", ())
+    if len(files) != 1 or form.sheet is not None or _suffix(files[0]) not in workbook_reader.SUFFIXES:
+        return {}
+    return by_part(workbook_reader.sheets(files[0]))
+
+
+def _read_sheets(
+    file: Path, root: Path, form: _Form, sheets: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[pa.Table, Sequence[str]]]:
+    """Read the sheets of a workbook that are the parts of a data set; return notes with each."""
+    read = {}
+    for part, names in sheets.items():
+        tables = [_read_file(file, root, replace(form, sheet=name), f", sheet {name}") for name in names]
+        read[part] = _joined([f"{file}, sheet {name}" for name in names], tables, alike=True)
+    used = list(chain.from_iterable(sheets.values()))
+    others = [f"`{name}`" for name in workbook_reader.sheets(file) if name not in used]
+    note = f"The sheets {', '.join(f'`{name}`' for name in used)} of {file.name} are read as the parts that they name"
+    note += f"; {', '.join(others)} {'is' if len(others) == 1 else 'are'} ignored." if others else "."
+    first = next(iter(read))
+    return {**read, first: (read[first][0], [note, *read[first][1]])}
+
+
+def _joined(
+    names: Sequence[str], read: Sequence[tuple[pa.Table, Sequence[str]]], *, alike: bool
+) -> tuple[pa.Table, Sequence[str]]:
+    """Join the tables of one split, each with notes; where they must be alike, they have the same columns."""
+    tables, notes = zip(*read, strict=True)
+    for name, table in zip(names, tables, strict=True):
+        if alike and (odd := set(table.column_names) ^ set(tables[0].column_names)):
+            raise DataError(
+                f"{name} and {names[0]} form one split, but `{min(odd)}` is a column of only one of them.",
+                "Give both the same columns, or give one file.",
+                id="data.column-missing",
+            )
     try:
         joined = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         raise DataError(
-            f"{_listed(files)} form one split, but the types of a column differ ({error}).",
+            f"{_listed(list(map(Path, names)))} form one split, but the types of a column differ ({error}).",
             "Give the column the same type in every file, or give one file.",
             id="data.mixed-types",
         ) from None
@@ -329,7 +325,8 @@ def _read_split(
     return joined.select(ordered), list(chain.from_iterable(notes))
 
 
-def _read_file(file: Path, root: Path, form: _Form) -> tuple[pa.Table, Sequence[str]]:
+def _read_file(file: Path, root: Path, form: _Form, part: str = "") -> tuple[pa.Table, Sequence[str]]:
+    """Read a file; `part` is what of it is read, as it is appended to its name."""
     suffix = _suffix(file)
     if not suffix:
         raise DataError(
@@ -358,12 +355,12 @@ def _read_file(file: Path, root: Path, form: _Form) -> tuple[pa.Table, Sequence[
         table, rows = read_json(file, form.encoding)
     if not table.num_rows or not table.num_columns:
         raise DataError(
-            f"{file} holds no rows of data.",
+            f"{file}{part} holds no rows of data.",
             "Check that it was written completely, or give another file.",
             id="data.no-rows",
         )
     name = in_utf8(file.relative_to(root).as_posix() if root.is_dir() else file.name)
-    return with_positions(table, name, rows), notes
+    return with_positions(table, name + part.replace("/", " "), rows), notes
 
 
 def with_positions(table: pa.Table, name: str, rows: pa.Array) -> pa.Table:

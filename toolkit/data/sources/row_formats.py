@@ -123,6 +123,7 @@ def csv_rows(path: Path, stream: text_decoding.Readable, delimiter: str | None, 
         counted = csv_files.Counted(kept())
         reader = csv.reader(counted, delimiter=begin.delimiter)
         names: list[str] | None = None
+        below = False  # whether this is the first row below the header
         end = begin.passed
         while True:
             written.clear()
@@ -143,7 +144,11 @@ def csv_rows(path: Path, stream: text_decoding.Readable, delimiter: str | None, 
                     )
                 names = csv_files.header_names(fields, given, str(path))
                 if not given or fields == names:
+                    below = not given
                     continue
+            if below and problem is None and csv_files.ends_empty(fields, names):
+                names = csv_files.header_names([*names, *[""] * (len(fields) - len(names))], (), str(path))
+            below = False
             cut = any(len(line) > text_decoding.MAX_LINE for line in written)
             matching = problem is not None or cut or end == start or _quotes_match(written, begin.delimiter)
             if problem is not None or cut:

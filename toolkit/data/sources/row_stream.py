@@ -142,6 +142,13 @@ def rows(
                 yield from row_formats.json_objects(path, stream)
 
 
+def remarks(source: str, sheet: str | None = None) -> list[str]:
+    """Return notes on what of a workbook is assumed or passed over; none on another source."""
+    path = Path(source) if source == STANDARD_INPUT else table_in(Path(source))
+    workbook = path.is_file() and _kind(path) in workbook_reader.SUFFIXES
+    return workbook_reader.remarks(path, sheet) if workbook else []
+
+
 def dialect(source: str, encoding: str | None, delimiter: str | None) -> Dialect | None:
     """Return how the rows are written, if the source is CSV."""
     if source == STANDARD_INPUT:

@@ -8,7 +8,9 @@ the training rows those with the lowest hashes are kept as a sample, and the fir
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,11 @@ import pyarrow as pa
 
 from toolkit import environment, runs
 from toolkit.config.settings import DataConfig
+from toolkit.data.batching import cache
 from toolkit.data.division.split import PARTS, row_keys
 from toolkit.data.streaming import units as units_
 from toolkit.data.streaming.units import Unit
-from toolkit.errors import DataError
+from toolkit.errors import DataError, RunError
 
 MOST_ROWS = {"train": 8192, "validation": 4096, "test": 4096}
 OF_EACH_CLASS = 8  # training rows of a class that are in the sample in any case
@@ -140,6 +143,8 @@ def survey(
     digest = hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()
     folder = environment.cache_folder() / "streams" / digest
     if (folder / "survey.json").is_file():
+        with suppress(OSError):  # a read-only cache
+            os.utime(folder)  # used just now
         return _stored(folder, pieces)
     kept = {part: _Kept(most, OF_EACH_CLASS if part == "train" else 0) for part, most in MOST_ROWS.items()}
     fractions, rows_of, unused, total = _fractions(config), list[int](), 0, 0
@@ -176,7 +181,9 @@ def survey(
         )
     fingerprint = f"{total:016x}-{'-'.join(str(shares[part]) for part in sorted(shares))}"
     made = Survey(pieces, rows_of, parts, shares, unused, fingerprint, notes)
-    _store(folder, made)
+    with suppress(OSError, RunError):  # a full or read-only disk
+        _store(folder, made)
+        cache.shrink(folder.parent, int(config.cache_gib * 2**30))
     return made
 
 

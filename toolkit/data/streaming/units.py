@@ -11,6 +11,8 @@ from toolkit import sources
 from toolkit.config.settings import DataConfig
 from toolkit.data.formats import arrow_files
 from toolkit.data.sources import local_files
+from toolkit.data.sources.acquire import read_configured
+from toolkit.data.sources.part_names import part_of
 from toolkit.errors import ConfigError, DataError, SourceError
 
 MOST_BYTES = 2**28  # of a unit: it is in memory as a whole
@@ -47,14 +49,10 @@ def units(config: DataConfig) -> list[Unit]:
         )
     if path.is_dir():
         files = local_files.data_files(path)
-        parts = {local_files.split_of(name) for file in files for name in (file.stem, file.parent.name)}
+        parts = {part_of(name) for file in files for name in (file.stem, file.parent.name)}
         held_out = sorted(part for part in parts if part in ("validation", "test"))
         if held_out:
-            raise ConfigError(
-                f"{path} has files of the parts {' and '.join(held_out)}; streamed data are divided by a hash.",
-                "Give the folder of the training files alone; `toolkit evaluate` takes other test files.",
-                id="data.streaming-parts",
-            )
+            raise _of_parts(path, held_out)
         if not files:
             raise SourceError(
                 f"{path} has no files that can be read.", "Give another folder.", id="source.no-data-in-folder"
@@ -62,6 +60,15 @@ def units(config: DataConfig) -> list[Unit]:
     else:
         files = [path]
     return [unit for file in files for unit in _of_file(file)]
+
+
+def _of_parts(path: Path, held_out: Sequence[str]) -> ConfigError:
+    """Return the error for data that are divided into parts."""
+    return ConfigError(
+        f"{path} holds the parts {' and '.join(held_out)}; streamed data are divided by a hash.",
+        "Give the training rows alone; `toolkit evaluate` takes other test files.",
+        id="data.streaming-parts",
+    )
 
 
 def _of_file(file: Path) -> list[Unit]:
@@ -93,9 +100,9 @@ def _check_size(name: str, size: int) -> None:
 def read(unit: Unit, config: DataConfig) -> tuple[pa.Table, Sequence[str]]:
     """Return the rows of a unit as they were written, with `_file` and `_row`; and notes on unreadable ones."""
     if unit.group is None:
-        tables = local_files.read(
-            unit.file, encoding=config.encoding, delimiter=config.delimiter, names=config.column_names
-        )
+        tables = read_configured(unit.file, config)
+        if not tables.parts.keys() <= {"all", "train"}:  # of an archive, or the sheets of a workbook
+            raise _of_parts(unit.file, sorted(tables.parts.keys() - {"train"}))
         return pa.concat_tables(tables.parts.values(), promote_options="permissive"), tables.notes
     from pyarrow import parquet
 

@@ -10,17 +10,18 @@ import pyarrow.compute as pc
 
 from toolkit.config import normal_form
 from toolkit.data.formats import cells
+from toolkit.data.formats.spreadsheets.workbook_reader import formulas
 from toolkit.data.tables import class_names as class_names_
+from toolkit.data.tables import identifiers
+from toolkit.data.tables.identifiers import POSITION as POSITION
 from toolkit.errors import DataError
 from toolkit.tasks.task import Column, Task
 
 _WORDS = re.compile(r"[^\W_]+")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,0{1,2}")
 Listed = TypeVar("Listed")
-_IDENTIFIER = re.compile(r"(?i)^$|^unnamed|^index$|(^|[^a-z])(uu)?id$|(?-i:[a-z]I[Dd]$)")
 SELECTED_BY = "selected_by"  # what chose a row to be labelled
 AT_RANDOM = "random"  # value of that column for rows that are a random sample
-POSITION = ("_file", "_row")  # position of each row in the user's files
 
 
 def find(
@@ -40,7 +41,7 @@ def find(
     Raises:
         DataError: A named or required column is missing.
     """
-    names = [name for name in names if name not in POSITION and not name.startswith("_learned")]
+    names = [name for name in names if name not in POSITION]
     roles = [column.role for column in columns]
     for role in chosen:
         if role not in roles:
@@ -72,16 +73,11 @@ def find(
     rest = [name for name in names if name not in assigned.values()]
     if len(rest) == 1 and [column.role for column in missing] == ["label"] and not likely:
         elsewhere = {name for column in columns for name in column.names}
-        if rest[0].strip().lower() not in elsewhere and not identifies(rest[0]):
+        if rest[0].strip().lower() not in elsewhere and not identifiers.by_name(rest[0]):
             return {**assigned, "label": rest[0]}  # nothing else is left
     if missing:
         raise _unrecognised(names, missing[0], {role: assigned[role] for role in chosen}, likely)
     return assigned
-
-
-def identifies(name: str) -> bool:
-    """Whether a column's name is that of an identifier or an index."""
-    return _IDENTIFIER.search(name.strip()) is not None
 
 
 def _paired(column: Column, first: Column, by_lower: Mapping[str, str], assigned: Mapping[str, str]) -> dict[str, str]:
@@ -169,6 +165,7 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
     names = set(table.column_names)
     arrays: dict[str, pa.ChunkedArray] = {}
     for role, name in roles.items():
+        _refuse_formulas(table, role, name)
         try:
             arrays[role] = by_role[role].kind.in_shape(table, name)
         except cells.BrokenListError as error:
@@ -184,6 +181,19 @@ def take_roles(table: pa.Table, roles: Mapping[str, str], columns: Sequence[Colu
                 kept = f"other_{kept}"
             arrays[kept] = column
     return pa.table(arrays)
+
+
+def _refuse_formulas(table: pa.Table, role: str, name: str) -> None:
+    """Refuse a column of a workbook that would be read as empty."""
+    count = formulas(table.schema.field(name))
+    if count:
+        first = table[POSITION[0]][0].as_py() if POSITION[0] in table.column_names else "The workbook"
+        raise DataError(
+            f"{first}: the column `{name}` holds {count:,} formulas and no values: the program that wrote the file did "
+            "not compute them.",
+            f"Open it in a spreadsheet program and save it, or select another column with {flag(role)}.",
+            id="data.formulas-without-values",
+        )
 
 
 def _single(table: pa.Table, name: str) -> pa.ChunkedArray:
@@ -247,7 +257,15 @@ def _numbered(read: Callable[[str], Listed], cell: str, row: int) -> Listed:
 def _refuse_nested(name: str, kind: pa.DataType) -> None:
     """Refuse objects and lists where a text or a label is expected: their written form is not usable."""
     if pa.types.is_nested(kind):
-        what = "objects" if pa.types.is_struct(kind) or pa.types.is_map(kind) else "lists"
+        if pa.types.is_struct(kind) and kind.num_fields:
+            inner = [f"{name}.{kind.field(place).name}" for place in range(kind.num_fields)]
+            raise DataError(
+                f"The column `{name}` holds objects, not single values.",
+                f"Select one of their values: {_listed(inner)}, with --text-column, --label-column or, for other "
+                "roles, --set data.columns.ROLE=COLUMN.",
+                id="data.nested-column",
+            )
+        what = "objects" if pa.types.is_map(kind) else "lists"
         raise DataError(
             f"The column `{name}` holds {what}, not single values.",
             "Write the nested values into columns of their own, and select these with --text-column, --label-column "

@@ -14,6 +14,7 @@ from toolkit.data.tables import columns as columns_
 from toolkit.data.tables import labels as labels_
 from toolkit.data.tables import wording
 from toolkit.errors import DataError, RecipeError
+from toolkit.tasks import spans
 from toolkit.tasks.contract import Recipe
 from toolkit.tasks.task import Column
 
@@ -281,3 +282,22 @@ def _encode_as(
         return labels_.encode(column, mapping, target.kind.kept)
     full: dict[str, str | None] = {f"\0{name}": name for name in trained}  # fixes the order; never occurs in data
     return labels_.encode(column, {**full, **mapping}, target.kind.kept)
+
+
+def check_words(labels: pa.ChunkedArray, names: Sequence[str]) -> None:
+    """Refuse rows all of whose words have one label.
+
+    Raises:
+        DataError: With the label.
+    """
+    present = pc.unique(pc.list_flatten(labels)).to_pylist()
+    if len(present) < 2:
+        only = names[present[0]] if present else "none"
+        outside = only == spans.OUTSIDE
+        raise DataError(
+            f"All words of the training rows have the same label, `{only}`{': there is no entity in them' * outside}.",
+            "Give rows with entities; check that the labels are in the column that is read."
+            if outside
+            else "Give rows with at least two labels; check the label column.",
+            id="label.one-class",
+        )

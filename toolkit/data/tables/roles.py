@@ -50,7 +50,7 @@ def in_roles(
         if target is not None and held_out and columns_.lacks(rows.column_names, chosen.get(target.role)):
             del chosen[target.role]
         likely = headers.of_table(rows.drop_columns(list(columns_.POSITION)))
-        find = partial(columns_.find, rows.column_names, chosen=chosen, likely=likely)
+        find = partial(columns_.find, _selectable(rows, columns, chosen), chosen=chosen, likely=likely)
         try:
             roles = find(_wanted(columns, target, optional=held_out))
         except DataError:
@@ -74,6 +74,16 @@ def in_roles(
             notes.append(f"The {part} part has no column of the {target.role} and is ignored.")
             del prepared[part]
     return {part: prepared[part] for part in parts if part in prepared}, order, notes
+
+
+def _selectable(rows: pa.Table, columns: Sequence[Column], chosen: Mapping[str, str]) -> list[str]:
+    """Return the columns that may have a role: of objects their values, unless files are stored as such."""
+    files = any(getattr(column.kind, "files", None) is not None for column in columns)
+    return [
+        field.name
+        for field in rows.schema
+        if files or field.name in chosen.values() or not pa.types.is_struct(field.type)
+    ]
 
 
 def _wanted(columns: Sequence[Column], target: Column | None, *, optional: bool) -> list[Column]:

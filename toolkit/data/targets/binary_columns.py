@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from toolkit.config.settings import DataConfig
 from toolkit.data.tables import columns as columns_
+from toolkit.data.tables import identifiers
 from toolkit.errors import DataError
 from toolkit.tasks.contract import Recipe
 
@@ -36,7 +37,7 @@ def fold(
         return parts, []
     taken = set(columns_.find(first.column_names, recipe.task.inputs, {}).values())
     free = [name for name in first.column_names if name not in taken and name not in columns_.POSITION]
-    free = [name for name in free if not columns_.identifies(name)]
+    free = [name for name in free if not identifiers.by_name(name)]
     names = [name for name in free if all(_is_binary(rows, name) for rows in parts.values())]
     if len(names) < _LEAST:
         return parts, []

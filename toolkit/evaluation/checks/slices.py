@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.data.tables.identifiers import is_index
 from toolkit.evaluation import entities
 from toolkit.evaluation.check import Check
 from toolkit.evaluation.context import EvaluationContext
@@ -30,7 +31,6 @@ from toolkit.tasks.task import Task
 SMALLEST = 20  # examples in a group
 MOST_WORDS = 2000
 MOST_VALUES = 30  # of a column, for its values to be groups
-_INDEX = "__index_level_"  # the column of an index that pandas writes to Parquet
 SHOWN = 10
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -196,7 +196,7 @@ def by_column(rows: pa.Table, roles: Sequence[str]) -> list[Slice]:
     """Group examples by each metadata column: numbers by their quarters, other values as they are."""
     slices = []
     for name in rows.column_names:
-        if name in roles or name in ("_row", "_key") or name.startswith(_INDEX):
+        if name in roles or name in ("_row", "_key") or is_index(rows, name):
             continue
         column = rows[name]
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type

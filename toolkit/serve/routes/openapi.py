@@ -1,6 +1,7 @@
 """The description of the service in OpenAPI, for the inputs of its model."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -36,7 +37,7 @@ class _Schemas:
         adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
         schema = adapter.json_schema(ref_template="#/components/schemas/{model}")
         self.components |= schema.pop("$defs", {})
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if isinstance(kind, type) and (issubclass(kind, BaseModel) or is_dataclass(kind)):
             self.components[kind.__name__] = schema
             return {"$ref": f"#/components/schemas/{kind.__name__}"}
         return schema

@@ -100,6 +100,20 @@ def find(model: Any, batch: Mapping[str, Any]) -> FrozenBackbone | None:
         )
 
 
+def why_not(model: Any) -> str:
+    """Say why the frozen layers of a model, of which `find` returned None, are computed in every epoch."""
+    import torch
+
+    rate = max((module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)), default=0.0)
+    cause = (
+        f"dropout ({rate:g}) changes their output each time; without it (--set training.dropout=0 "
+        "--set training.attention_dropout=0) it is computed once"
+        if rate
+        else "their output is not the input of a single last layer, or depends on the other rows of a batch"
+    )
+    return f"The frozen layers are computed in every epoch, since {cause}."
+
+
 def _run(model: Any, head: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
     """Run the model; return the input of its head, None where that is not one tensor, and the logits."""
     recorded: list[Any] = []

@@ -9,30 +9,30 @@ from tests.support import pictures
 from tests.support.errors import refused
 from toolkit.commands.explain import images
 from toolkit.commands.explain.images import read_pictures
-from toolkit.config.settings import DataConfig
+from toolkit.config import RunConfig
 from toolkit.errors import DataError
 from toolkit.explanation.attributions import Explanation
 from toolkit.explanation.patches import Picture
 from toolkit.tasks import loading
 
-CONFIG = SimpleNamespace(data=DataConfig(source="x"))
+SUBJECT = SimpleNamespace(recipe=loading.load("image"), config=RunConfig(recipe="image"))
 
 
 def test_non_pictures_in_a_folder_are_left_out(tmp_path):
     pictures.folder(tmp_path, 2)
     (tmp_path / "notes.txt").write_text("not a picture", encoding="utf-8")
     (tmp_path / "dark" / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    result = read_pictures(tmp_path, loading.load("image"), CONFIG)
+    result = read_pictures(tmp_path, SUBJECT)
     assert [item["path"].rpartition("/")[2] for item in result] == ["001.png", "000.png", "001.png"]
     with refused(DataError, "image.none-found", "empty"):
         (tmp_path / "empty").mkdir()
-        read_pictures(tmp_path / "empty", loading.load("image"), CONFIG)
+        read_pictures(tmp_path / "empty", SUBJECT)
 
 
 def test_a_folder_with_a_table_is_read_as_the_table(tmp_path):
     pictures.folder(tmp_path, 2)
     (tmp_path / "boxes.csv").write_text("file,box\nlight/001.png,1 2 3 4\n", encoding="utf-8")
-    (result,) = read_pictures(tmp_path, loading.load("image"), CONFIG)
+    (result,) = read_pictures(tmp_path, SUBJECT)
     assert result["box"] == "1 2 3 4"
     assert result["path"] == str(tmp_path / "light" / "001.png")
 

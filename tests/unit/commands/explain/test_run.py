@@ -1,5 +1,7 @@
 """Inputs of `explain`: files of texts, names of methods."""
 
+import contextlib
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from toolkit.commands.explain.inputs import read_texts
 from toolkit.commands.explain.request import Budget, ExplanationRequest
 from toolkit.commands.explain.run import explain
 from toolkit.config import RunConfig
+from toolkit.config.settings import DataConfig
 from toolkit.errors import ConfigError, DataError, ModelError, SourceError
 from toolkit.inference.model import LoadedModel
 from toolkit.tasks import loading
@@ -37,6 +40,36 @@ def test_texts_are_lines_or_columns(subject, write):
     assert read_texts(write("b.csv", "id,review\n1,good film\n2,\n3,bad\n"), subject) == [("good film",), ("bad",)]
     pairs = write("c.csv", "sentence1,sentence2\na cat,a mat\n")
     assert read_texts(pairs, subject) == [("a cat", "a mat")]
+
+
+def test_a_file_is_read_as_evaluate_reads_data(sentiment, write, tmp_path):
+    def subject(**data):
+        return RecipeAndConfig(sentiment, RunConfig(recipe="sentiment", data=DataConfig(**data)))
+
+    semicolons = tmp_path / "a.csv"
+    semicolons.write_text("1;schön\n2;übel\n", encoding="cp1252")
+    written = subject(encoding="cp1252", delimiter=";", column_names=["n", "text"])
+    assert read_texts(semicolons, written) == [("schön",), ("übel",)]
+    lines = tmp_path / "a.txt"
+    lines.write_text("schön\n", encoding="cp1252")
+    assert read_texts(lines, subject(encoding="cp1252")) == [("schön",)]
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("Two")
+    sheet.append(["text"])
+    sheet.append(["second"])
+    book.save(tmp_path / "b.xlsx")
+    assert read_texts(tmp_path / "b.xlsx", subject(sheet="Two")) == [("second",)]
+    with contextlib.closing(sqlite3.connect(tmp_path / "c.db")) as connection:
+        connection.executescript("CREATE TABLE a (text); CREATE TABLE b (text); INSERT INTO b VALUES ('of b')")
+    assert read_texts(tmp_path / "c.db", subject(query="SELECT text FROM b")) == [("of b",)]
+    nested = write("d.jsonl", '{"review": {"body": "inner"}}\n')
+    assert read_texts(nested, subject(columns={"text": "review.body"})) == [("inner",)]
+
+
+def test_words_of_a_conll_file_are_explained(write):
+    words = RecipeAndConfig(loading.load("tokens"), RunConfig(recipe="tokens"))
+    assert read_texts(write("a.conll", "Peter B-PER\nslept O\n"), words) == [("Peter slept",)]
 
 
 def test_files_without_texts(subject, write):

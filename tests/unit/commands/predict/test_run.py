@@ -60,6 +60,14 @@ def test_pictures_for_a_model_of_texts_and_texts_for_one_of_pictures(tmp_path):
         assign_columns("table.csv", [Row({"words": 1, "more": 2})], TEXT, {})
 
 
+def test_a_column_that_is_named_now_must_be_there_and_one_of_training_need_not():
+    first = [Row({"text": "a film", "other": "b"})]
+    assert assign_columns("a.csv", first, TEXT, {"text": "review"}) == {"text": "text"}
+    now = {"data": {"columns": {"text": "reveiw"}}}
+    with refused(DataError, "data.column-missing", "`reveiw`", "`other`"):
+        assign_columns("a.csv", first, TEXT, {"text": "reveiw"}, now)
+
+
 @pytest.mark.parametrize("name", ["prediction", "problem", "score: good"])
 def test_reserved_column_is_rejected_anywhere(name):
     rows = [Row({"text": "a film"}), Row({"text": "a film", name: "mine"})]

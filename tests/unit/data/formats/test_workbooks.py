@@ -9,10 +9,13 @@ import zipfile
 import pytest
 
 from tests.support.errors import refused
+from toolkit.config.settings import DataConfig
 from toolkit.data import resumable_output
 from toolkit.data.formats.spreadsheets import workbook_format, workbook_reader, workbook_writer
+from toolkit.data.load import load_table
 from toolkit.data.sources import row_stream
 from toolkit.data.sources.local_files import read
+from toolkit.data.streaming import units
 from toolkit.errors import ConfigError, DataError
 
 openpyxl = pytest.importorskip("openpyxl")
@@ -106,10 +109,60 @@ def test_sheet_is_chosen_by_name(tmp_path):
 def test_formulas_are_never_computed(tmp_path):
     path = workbook(tmp_path / "a.xlsx", [["text", "label"], ["a", '=CONCAT("p","os")'], ["b", "=1+1"]])
     assert [row["label"] for row in texts(path)] == ["", ""]
-    assert any("2 formulas" in note for note in read(path).notes)
+    (note,) = read(path).notes
+    assert "2 formulas" in note
+    assert "column B" in note
+    assert row_stream.remarks(str(path)) == [note]  # as `predict` says it
     sheet = "xl/worksheets/sheet1.xml"
     changed(path, sheet, lambda xml: re.sub(rb"(<f>1\+1</f>)<v ?/>|(<f>1\+1</f>)<v></v>", rb"<f>1+1</f><v>5</v>", xml))
     assert [row["label"] for row in texts(path)] == ["", "5"]
+
+
+def test_column_of_formulas_without_values_is_refused_where_it_is_needed(sentiment, tmp_path):
+    rows = [["text", "length", "label"], ["a", "=LEN(A2)", "pos"], ["b", "=LEN(A3)", "neg"]]
+    path = workbook(tmp_path / "a.xlsx", rows)
+    assert load_table(sentiment, DataConfig(source=str(path))).parts["all"].num_rows == 2
+    with refused(DataError, "data.formulas-without-values", "a.xlsx", "`length`", "2 formulas"):
+        load_table(sentiment, DataConfig(source=str(path), columns={"label": "length"}))
+
+
+def test_letters_of_columns():
+    assert [workbook_reader._letters(n) for n in (1, 26, 27, 52, 703)] == ["A", "Z", "AA", "AZ", "AAA"]
+
+
+def test_sheets_named_like_parts_are_the_parts(tmp_path):
+    names = ("Readme", "Train", "dev", "Test set", "train 2")
+    sheets = [[["x"]], ROWS, [ROWS[0], ["c", "pos"]], [ROWS[0], ["d", "neg"]], [ROWS[0], ["e", "neg"]]]
+    path = workbook(tmp_path / "a.xlsx", *sheets, names=names)
+    tables = read(path)
+    assert {part: rows["text"].to_pylist() for part, rows in tables.parts.items()} == {
+        "train": ["good film", "bad film", "e"],
+        "validation": ["c"],
+        "test": ["d"],
+    }
+    assert tables.parts["train"]["_file"].to_pylist()[1:] == ["a.xlsx, sheet Train", "a.xlsx, sheet train 2"]
+    assert any("`Readme`" in note for note in tables.notes)
+    assert texts(path, sheet="dev") == [{"text": "c", "label": "pos"}]
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.write(path, "inner/a.xlsx")
+    assert [*read(tmp_path / "b.zip").parts] == [*tables.parts]
+    with refused(ConfigError, "data.streaming-parts", "test", "validation"):
+        units.read(units.Unit(path), DataConfig(source=str(path)))
+
+
+def test_sheet_of_another_name_stays_the_first(tmp_path):
+    for names in (("Data", "test"), ("trainer", "Validity"), ("Devices", "Values")):
+        path = workbook(tmp_path / "a.xlsx", ROWS, [["x"], ["y"]], names=names)
+        assert len(texts(path)) == 2
+
+
+def test_parts_of_sheets_have_the_same_columns(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", ROWS, [["text"], ["c"]], names=("train 1", "train 2"))
+    with refused(DataError, "data.column-missing", "sheet train 2", "`label`"):
+        read(path)
+    empty = workbook(tmp_path / "b.xlsx", ROWS, [ROWS[0]], names=("train", "test"))
+    with refused(DataError, "data.no-rows", "b.xlsx, sheet test"):
+        read(empty)
 
 
 def test_stated_extent_is_not_relied_on(tmp_path):

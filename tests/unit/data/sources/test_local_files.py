@@ -19,6 +19,7 @@ from pyarrow import parquet
 
 from tests.support.errors import refused
 from toolkit.data.formats import csv_files, json_rows, text_decoding
+from toolkit.data.sources import row_stream
 from toolkit.data.sources.local_files import read
 from toolkit.errors import DataError, SourceError, ToolkitError
 
@@ -841,3 +842,20 @@ def test_the_form_of_an_answer_is_not_read_with_a_folder(tmp_path: Path, name: s
     assert list(tables.notes) == [f"{name} is ignored: by its name it is a sample submission with placeholder labels."]
     (table,) = read(tmp_path / name).parts.values()
     assert table["text"].to_pylist() == ["made up"]
+
+
+def test_a_separator_behind_the_last_field_of_each_row_is_no_column(write):
+    path = write("a.csv", "text,label\ngood,pos,,\nbad,neg,,\n")
+    tables = read(path)
+    assert tables.parts["all"].drop_columns(["_file", "_row"]).to_pylist() == [
+        {"text": "good", "label": "pos"},
+        {"text": "bad", "label": "neg"},
+    ]
+    assert any("2 columns" in note for note in tables.notes)
+    rows = list(row_stream.rows(str(path)))
+    assert [row.problem for row in rows] == [None, None]
+    assert [row.values["label"] for row in rows] == ["pos", "neg"]
+    with refused(DataError, "data.wrong-row-width", "a.csv:3"):  # what is not so from the first row on
+        read(write("a.csv", "text,label\ngood,pos\nbad, really,neg\n"))
+    with refused(DataError, "data.wrong-row-width", "a.csv:2"):
+        read(write("a.csv", "text,label\ngood, really,neg\nbad,pos\n"))

@@ -126,6 +126,14 @@ def test_memory_holds_a_sample_and_every_class(sentiment, tmp_path, monkeypatch)
     assert sum(facts["test"]["classes"].values()) == facts["test"]["rows"] == large.test.num_rows
 
 
+def test_surveys_not_used_for_longest_are_removed(sentiment, tmp_path):
+    for number in range(3):
+        splits_of(sentiment, write(tmp_path / f"d{number}", rows_of(range(300))))
+    assert len([*(tmp_path / "cache" / "streams").iterdir()]) == 3
+    splits_of(sentiment, write(tmp_path / "d3", rows_of(range(300))), cache_gib=0.0)
+    assert not [*(tmp_path / "cache" / "streams").iterdir()]
+
+
 def test_an_unchanged_survey_is_used_again(sentiment, tmp_path, monkeypatch):
     folder = write(tmp_path / "data", rows_of(range(300)))
     before = splits_of(sentiment, folder)

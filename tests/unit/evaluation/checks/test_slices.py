@@ -110,6 +110,7 @@ def test_pairs_are_grouped_by_the_length_of_each_text_and_by_the_words_they_shar
 
 
 def test_the_index_that_pandas_writes_is_no_group():
-    numbers = list(range(200))
-    rows = pa.table({"text": ["x"] * 200, "price": numbers, "__index_level_0__": numbers, "_row": numbers})
+    places = np.sort(np.random.default_rng(0).choice(1000, 200, replace=False))
+    columns = {"text": ["x"] * 200, "price": places[::-1], "counted": places + 7, "__index_level_0__": places[::-1]}
+    rows = pa.table({**columns, "_file": ["a.parquet"] * 200, "_row": places})
     assert {group.by for group in slices.by_column(rows, ["text"])} == {"price"}

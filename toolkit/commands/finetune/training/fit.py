@@ -244,6 +244,8 @@ def _training_inputs(
     plain = plain and config.training.acceleration == "auto" and splits.stream is None
     model, collate = setup.model.to(accelerator.device), setup.collate
     below = frozen_features.find(model, probe(train_features, collate)) if plain else None
+    if below is None and config.training.freeze == "trunk" and plain:
+        observe(Note(frozen_features.why_not(model)))
     if below is None:
         return TrainingInputs(model, train_features, validation_features, collate, whole=True)
     observe(Stage("Computing features of the frozen backbone"))

@@ -20,6 +20,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from toolkit.data.formats.csv_files import Chunks, header_names, unnamed, without_empty_columns
 from toolkit.data.formats.spreadsheets.workbook_format import MOST_COLUMNS, MOST_ROWS, library, unescaped
@@ -33,6 +34,8 @@ _BLOCK = 1000  # rows that are parsed at a time
 _ENCRYPTED = b"\xd0\xcf\x11\xe0"  # a container of Microsoft's, in which encrypted workbooks are wrapped
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
+_UNCOMPUTED = b"formulas without a value"  # metadata of a column: how many
+
 Value = str | int | float
 
 
@@ -45,14 +48,14 @@ class _Extent:
         columns: Number of the last column with a value.
         below: (row, column) of the value of a merged cell → number of its last row.
         titles: Rows in which a cell is merged with those on its right.
-        uncomputed: Formulas of which the file contains no value.
+        uncomputed: Number of a column → formulas in it of which the file contains no value.
     """
 
     rows: int
     columns: int
     below: Mapping[tuple[int, int], int]
     titles: frozenset[int]
-    uncomputed: int
+    uncomputed: Mapping[int, int]
 
 
 def read(path: Path, sheet: str | None, given: Sequence[str] = ()) -> tuple[pa.Table, pa.Array, list[str]]:
@@ -78,8 +81,43 @@ def read(path: Path, sheet: str | None, given: Sequence[str] = ()) -> tuple[pa.T
                 characters += sum(map(len, row))
                 table.add(row, names, characters)
                 numbers.append(number)
-        joined, unnamed_notes = without_empty_columns(table.joined(names), bare, path)
+        whole = _with_uncomputed(table.joined(names), extent)
+        joined, unnamed_notes = without_empty_columns(whole, bare, path)
     return joined, pa.array(numbers, pa.int64()), [*notes, *unnamed_notes]
+
+
+def _with_uncomputed(table: pa.Table, extent: _Extent) -> pa.Table:
+    """Mark the columns of a sheet that hold nothing but formulas without a value: see `formulas`."""
+    fields = list(table.schema)
+    for column, count in extent.uncomputed.items():
+        if column <= len(fields) and not pc.any(pc.not_equal(table[column - 1], "")).as_py():
+            fields[column - 1] = fields[column - 1].with_metadata({_UNCOMPUTED: str(count)})
+    return table.cast(pa.schema(fields))
+
+
+def formulas(field: pa.Field) -> int:
+    """Return how many formulas without a value a column of a table has, if it has nothing else; 0 otherwise."""
+    return int((field.metadata or {}).get(_UNCOMPUTED, 0))
+
+
+def remarks(path: Path, sheet: str | None) -> list[str]:
+    """Return notes on what of a sheet is assumed or passed over.
+
+    Raises:
+        DataError: The workbook cannot be read, or has no such sheet.
+    """
+    with _opened(path, sheet) as (_, _, notes):
+        return notes
+
+
+def sheets(path: Path) -> list[str]:
+    """Return the names of the sheets with cells, in their order.
+
+    Raises:
+        DataError: The workbook cannot be read.
+    """
+    with _loaded(path) as found:
+        return [sheet.title for sheet in found]
 
 
 def rows(path: Path, sheet: str | None, given: Sequence[str] = ()) -> Iterator[dict[str, Value]]:
@@ -144,17 +182,24 @@ def _filled_down(rows: Iterator[tuple[int, list[Value]]], extent: _Extent) -> It
 @contextmanager
 def _opened(path: Path, name: str | None) -> Iterator[tuple[Iterator[list[Value]], _Extent, list[str]]]:
     """Give the rows of a sheet from its first to its last value, its extent, and notes."""
+    with _loaded(path) as found:
+        with _damage(path):
+            sheet = _sheet(path, found, name)
+            # the same file that the library parses; its own public extent is the one that the file states
+            with sheet._get_source() as stream:
+                extent = _extent(path, stream)
+        yield _cells(path, sheet, extent), extent, _notes(path, found, sheet, name, extent)
+
+
+@contextmanager
+def _loaded(path: Path) -> Iterator[Sequence[Any]]:
+    """Give the sheets of a workbook as the library has them; no cell is read yet."""
     openpyxl = library()
     _check_archive(path)
     with _damage(path), _quiet():
         book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     try:
-        with _damage(path):
-            sheet = _sheet(path, book.worksheets, name)
-            # the same file that the library parses; its own public extent is the one that the file states
-            with sheet._get_source() as stream:
-                extent = _extent(path, stream)
-        yield _cells(path, sheet, extent), extent, _notes(path, book.worksheets, sheet, name, extent)
+        yield book.worksheets
     finally:
         book.close()
 
@@ -191,13 +236,13 @@ def _notes(path: Path, sheets: Sequence[Any], sheet: Any, name: str | None, exte
         cells = "1 merged cell is" if count == 1 else f"{count:,} merged cells are"
         notes.append(f"The value of {cells} used in each row that it covers.")
     if extent.uncomputed:
-        count = extent.uncomputed
-        formulas = (
-            "1 formula without a computed value, which is"
-            if count == 1
-            else (f"{count:,} formulas without a computed value, which are")
+        count, letters = sum(extent.uncomputed.values()), [*map(_letters, sorted(extent.uncomputed))]
+        formulas = "1 formula" if count == 1 else f"{count:,} formulas"
+        notes.append(
+            f"{path.name} contains {formulas} without a computed value in the column{'s' * (len(letters) > 1)} "
+            f"{', '.join(letters[:8])}{' …' if len(letters) > 8 else ''}, read as empty: open it in a spreadsheet "
+            "program and save it."
         )
-        notes.append(f"{path.name} contains {formulas} read as empty: open it in a spreadsheet program and save it.")
     return notes
 
 
@@ -252,7 +297,8 @@ def _extent(path: Path, stream: Any) -> _Extent:
     Raises:
         DataError: The sheet is larger than the format, or this reader, permits.
     """
-    row = column = last_row = last_column = uncomputed = 0
+    row = column = last_row = last_column = 0
+    uncomputed: dict[int, int] = {}
     below: dict[tuple[int, int], int] = {}
     titles: set[int] = set()
     for event, element in ElementTree.iterparse(stream, ("start", "end")):
@@ -268,7 +314,7 @@ def _extent(path: Path, stream: Any) -> _Extent:
             if "is" in inside or ("v" in inside and inside["v"].text):
                 last_row, last_column = max(last_row, row), max(last_column, column)
             elif "f" in inside and element.get("t") != "str":  # whose value may be the empty text
-                uncomputed += 1
+                uncomputed[column] = uncomputed.get(column, 0) + 1
         elif tag == "mergeCell":
             first, _, last = element.get("ref", "").partition(":")
             (top, left), (bottom, right) = _place(first), _place(last or first)
@@ -285,6 +331,15 @@ def _extent(path: Path, stream: Any) -> _Extent:
             id="data.too-large",
         )
     return _Extent(last_row, last_column, below, frozenset(titles), uncomputed)
+
+
+def _letters(column: int) -> str:
+    """Return the name of a column, of which 1 is A and 27 is AA."""
+    name = ""
+    while column:
+        column, place = divmod(column - 1, 26)
+        name = chr(65 + place) + name
+    return name
 
 
 def _place(reference: str) -> tuple[int, int]:
