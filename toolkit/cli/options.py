@@ -51,9 +51,7 @@ Attention = Annotated[
 ]
 GroupColumn = Annotated[
     str | None,
-    typer.Option(
-        "--group-column", help="Column of groups, such as patients, that are never divided between splits."
-    ),
+    typer.Option("--group-column", help="Column of groups, such as patients, that are never divided between splits."),
 ]
 TimeColumn = Annotated[
     str | None,

@@ -61,7 +61,9 @@ def _say(plan: "Plan", train: str) -> None:
     say(f"\nThis machine ({here.device}, {here.precision}), from {here.measured_steps} measured steps:")
     rows = [(name, _size(getattr(here.memory, name))) for name in _ORDER]
     say(table([*rows, ("memory in all", f"{_size(here.memory.total)} of {_size(here.limit)}")]))
-    say(table([*((name, _time(value)) for name, value in seconds.parts.items()), ("time in all", _time(seconds.total))]))
+    say(
+        table([*((name, _time(value)) for name, value in seconds.parts.items()), ("time in all", _time(seconds.total))])
+    )
     energy = here.meter if here.joules is None else f"{_energy(here.joules)} ({here.meter})"
     say(table([("energy", energy), ("micro-batch", _micro(here.micro_batch_size, here.accumulation))]))
     say("\nOther devices, estimated from published peaks and not checked; training and validation alone:")

@@ -14,7 +14,7 @@ from toolkit.commands.finetune.prepare import Prepared, steps_of
 from toolkit.commands.finetune.training.setup import TrainingSetup
 from toolkit.commands.finetune.training.validation import SAMPLE
 from toolkit.commands.time_budget import allocation, timing
-from toolkit.commands.time_budget.allocation import Sizes
+from toolkit.commands.time_budget.timing import Timings
 from toolkit.data.load import Splits
 from toolkit.evaluation import baselines
 from toolkit.evaluation.checks import repeated_rows
@@ -23,24 +23,25 @@ from toolkit.training.loop import checkpoint
 
 MEASURING = 3.0  # seconds that predicting may take, about
 FEW = 1000  # rows on which baselines are timed
-UNLIMITED = 1e12  # seconds: nothing is left out
 
 now: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True)
-class Clock:
-    """Measured seconds before the steps.
+class Before:
+    """What was measured before the steps.
 
     Attributes:
-        start: To the end of reading the data.
-        loading: Of the model and its inputs.
-        probe: Of the linear probe on few rows.
+        start: Seconds to the end of reading the data.
+        timings: Cost of the model.
+        probe: Seconds of the linear probe without the predictions.
+        validates: Whether the first validation comes before the first step.
     """
 
     start: float
-    loading: float
+    timings: Timings
     probe: float
+    validates: bool
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Seconds:
 
     Attributes:
         start: Libraries, configuration and data.
-        preparation: Loading the model, model inputs of all rows, the linear probe.
+        preparation: Loading the model, model inputs of all rows, and the linear probe.
         training: Optimizer steps.
         validation: Validations, and writing weights and states.
         comparison: Baselines, and the search for repeated rows.
@@ -83,44 +84,58 @@ class Seconds:
         return sum(self.parts.values())
 
 
-def estimate(prepared: Prepared, setup: TrainingSetup, clock: Clock, step: float, *, head_alone: bool) -> Seconds:
+def timings(prepared: Prepared, setup: TrainingSetup, device: Any, loading: float) -> Timings:
+    """Time predictions of the loaded model.
+
+    Args:
+        prepared: The run.
+        setup: Its model and inputs.
+        device: Where it computes.
+        loading: Seconds of loading the model and making these inputs.
+    """
+    model, splits = setup.model.to(device).eval(), prepared.splits
+    subject = LoadedModel(model, setup.processor, prepared.recipe, splits.labels, prepared.config)
+    found = timing.of_loaded(subject, splits.train, loading, MEASURING)
+    return replace(found, load=max(0.0, loading - found.encode * sum(map(len, setup.features))))
+
+
+def estimate(prepared: Prepared, setup: TrainingSetup, before: Before, step: float, *, head_alone: bool) -> Seconds:
     """Estimate the time of a command.
 
     Args:
         prepared: The run.
         setup: Its model and inputs.
-        clock: What was measured so far.
+        before: What was measured so far.
         step: Seconds of an optimizer step.
         head_alone: Whether the head is trained on stored features.
     """
-    config, recipe, splits = prepared.config, prepared.recipe, prepared.splits
-    subject = LoadedModel(setup.model.eval(), setup.processor, recipe, splits.labels, config)
-    timings = timing.of_loaded(subject, splits.train, clock.loading, MEASURING)
-    timings = replace(timings, load=max(0.0, clock.loading - timings.encode * len(setup.features[0])))
-    rows = Sizes(splits.train_rows, splits.validation.num_rows, splits.test.num_rows)
+    config, recipe, splits, timed = prepared.config, prepared.recipe, prepared.splits, before.timings
+    train, validation, test = splits.train_rows, splits.validation.num_rows, splits.test.num_rows
     plan = allocation.unlimited_plan(recipe, config, splits)
-    slow = allocation.slowness(clock.start)
-    whole = allocation.allocate(UNLIMITED, rows, timings, slow, baselines=config.evaluation.baselines, **plan)
-    steps = steps_of(config, rows.train)
-    every = config.training.evaluate_every or max(1, math.ceil(rows.train / config.training.batch_size))
+    steps = steps_of(config, train)
+    every = config.training.evaluate_every or max(1, math.ceil(train / config.training.batch_size))
     validations = math.ceil(steps / every)
-    each = rows.validation + min(rows.validation, rows.train, SAMPLE)
-    forward = 0.0 if head_alone else timings.forward
-    validation = each * forward + plan["answers"] * timings.write + _writing(setup)
+    first = before.validates or (recipe.generate is not None and not config.loading.from_scratch)
+    predicted = validation + min(validation, train, SAMPLE)
+    each = predicted * (0.0 if head_alone else timed.forward) + plan["answers"] * timed.write
+    preparation = timed.load + (train + validation) * (timed.encode + (timed.forward if head_alone else 0.0))
+    if plan["probe_rows"]:
+        preparation += before.probe + timed.forward * (plan["probe_rows"] + validation + test)
     comparison = _comparison(prepared)
     if recipe.target.tried_before and not prepared.completed and not config.loading.from_scratch:
-        comparison += rows.test * (timings.forward + timings.write)
+        comparison += test * (timed.forward + timed.write)
+    after = allocation.after_training(timed, allocation.slowness(before.start), test, validation)
     return Seconds(
-        start=clock.start,
-        preparation=whole.before,
+        start=before.start,
+        preparation=preparation,
         training=steps * step,
-        validation=validations * validation,
+        validation=(validations + first) * each + validations * _writing(setup),
         comparison=comparison,
-        evaluation=whole.after / allocation.SAFETY,
+        evaluation=after / allocation.SAFETY,
         steps=steps,
         passes=0.0 if head_alone else config.training.epochs,
-        rows=rows.train,
-        validated=(validations + 1) * each,
+        rows=train,
+        validated=(validations + first) * predicted,
     )
 
 

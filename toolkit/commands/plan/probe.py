@@ -31,7 +31,7 @@ from toolkit.training.loop.step import Forward
 from toolkit.training.loss.objective import Objective
 
 LONGEST = 15.0  # seconds after which no further step is taken
-LEAST = 4  # steps that are taken in any case; the first one warms up
+LEAST = 5  # steps that are taken in any case, the largest among them; the first one warms up
 _COUNTED = 4  # rows of the micro-batches that are counted
 
 
@@ -89,14 +89,14 @@ class Steps:
         seconds: Time of each.
         joules_per_second: Mean power of the machine in the meantime; None where it has no readable counter.
         meter: What was counted, or why nothing was.
-        peak: Bytes of memory that the process, or on a GPU the device, held at most so far.
+        peaks: Bytes of memory that the process, or on a GPU the device, held at most until the end of each.
     """
 
     shapes: Sequence[Shape]
     seconds: Sequence[float]
     joules_per_second: float | None
     meter: str
-    peak: int
+    peaks: Sequence[int]
 
     @property
     def cost(self) -> Cost:
@@ -198,15 +198,17 @@ def timed(trained: Trained, steps: Sequence[Integers], micro: int, *, padded: bo
     taken = chosen(steps, features.lengths)
     update = {"epochs": 1.0, "micro_batch_size": micro, "early_stopping_patience": None, "best_metric": "loss"}
     marks: list[float] = []
+    peaks: list[int] = []
     read: list[float] = []
     meter, begun = energy.meter(device), time.perf_counter()
 
     def mark(_step: int, _loss: Any) -> None:
         _wait(device)
         marks.append(time.perf_counter())
+        peaks.append(peak_memory(device))
         if len(marks) == 1:
             read.extend(meter.read())  # after the first, which warms up
-        if len(marks) == len(taken) or (len(marks) > LEAST and marks[-1] - begun > LONGEST):
+        if len(marks) == len(taken) or (len(marks) >= LEAST and marks[-1] - begun > LONGEST):
             raise _Enough
 
     _reset_peak(device)
@@ -220,20 +222,17 @@ def timed(trained: Trained, steps: Sequence[Integers], micro: int, *, padded: bo
             callbacks=Callbacks(after_step=mark),
             compute=replace(trained.compute, compiled=False),
         )
-    peak = peak_memory(device)
     joules = sum(meter.read()) - sum(read)
     trained.model.zero_grad(set_to_none=True)
     limits = (micro, config.micro_batch_tokens)
     sizes = [micro_batches(rows, features.lengths, *limits, padded=padded) for rows in taken[1 : len(marks)]]
     seconds = [end - start for start, end in pairwise(marks)]
     power = joules / sum(seconds) if read and joules > 0 else None  # a counter may have begun again
-    return Steps([reduce(add, parts) for parts in sizes], seconds, power, meter.name, peak)
+    return Steps([reduce(add, parts) for parts in sizes], seconds, power, meter.name, peaks[1:])
 
 
 def chosen(steps: Sequence[Integers], lengths: Integers, seed: int = 0) -> list[Integers]:
-    """Return the steps to measure, the most informative first, and then all others in random order.
-
-    The others show what memory allocators hold after steps of many sizes.
+    """Return the steps to measure: one that warms up, some of all sizes, and then all others in random order.
 
     Args:
         steps: Row numbers of each step of an epoch.
@@ -245,10 +244,9 @@ def chosen(steps: Sequence[Integers], lengths: Integers, seed: int = 0) -> list[
     last = len(whole) - 1
     most, least, middle = whole[-1], whole[0], whole[last // 2]
     quarters = [whole[last // 4], whole[3 * last // 4]]
-    parts = [middle[::2], middle[::4]]
-    order = [middle, most, middle, least, parts[0], *quarters, most, parts[1], middle, least]
+    first = [middle, least, middle, most, *quarters, middle[::2], middle[::4], least, middle, most]
     others = np.random.default_rng(seed).permutation(len(whole))
-    return [*order, *(whole[number] for number in others), most]
+    return [*first, *(whole[number] for number in others)]
 
 
 def _wait(device: str) -> None:

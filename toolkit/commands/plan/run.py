@@ -1,8 +1,8 @@
 """Estimate memory, time and energy of a run from a short probe, and say on which devices it fits.
 
-    rows ──► lengths ──► steps and micro-batches of an epoch ──┐
-    probe: a few steps on this machine ──► cost by size ───────┼──► this machine: memory, time, energy
-    count: operations of a micro-batch ────────────────────────┴──► other devices, from their published peaks
+rows ──► lengths ──► steps and micro-batches of an epoch ──┐
+probe: a few steps on this machine ──► cost by size ───────┼──► this machine: memory, time, energy
+count: operations of a micro-batch ────────────────────────┴──► other devices, from their published peaks
 """
 
 import math
@@ -31,7 +31,9 @@ from toolkit.events import Note, Observe, Stage
 from toolkit.training.loss.objective import RATIONALE
 
 ROWS = 4096  # training rows whose lengths are read at most
-VALIDATION_ROWS = 256
+VALIDATION_ROWS = 256  # with which the linear probe is tried
+LEAST_PROBED = 128  # training rows that it learns from at least
+PROBING = 5.0  # seconds that predicting its rows may take, about
 
 
 @dataclass(frozen=True)
@@ -143,36 +145,38 @@ def plan(prepared: Prepared, observe: Observe, started: float, *, compared: bool
     )
     reduced = replace(prepared, splits=few)
     setup = gather(reduced, (few.train, few.validation), observe)
-    loaded = duration.now()
+    loading = duration.now() - begun
     compute = configured(config, pick_device(config.device))
     accelerator = accelerator_for(config, compute.precision)
-    start = finetune_probe.begin(setup, reduced, accelerator, observe, ALONE, VALIDATION_ROWS, on_test=False)
-    probed = duration.now()
+    timings = duration.timings(reduced, setup, accelerator.device, loading)
+    most = min(few.train.num_rows, max(LEAST_PROBED, int(PROBING / timings.forward)))
+    start = duration.now()
+    linear = finetune_probe.begin(setup, reduced, accelerator, observe, ALONE, most, on_test=False)
+    fixed = duration.now() - start - timings.forward * (most + few.validation.num_rows)
+    before = duration.Before(begun - started, timings, max(0.0, fixed), validates=linear.installed)
     inputs = training_inputs(setup, reduced, accelerator, compute, observe, ALONE)
     observe(Stage("Measuring a few optimizer steps"))
-    objective = objective_of(reduced, inputs.train.columns["labels"], adjustment_of(prepared.config, start))
+    objective = objective_of(reduced, inputs.train.columns["labels"], adjustment_of(prepared.config, linear))
     trained = Trained(reduced, inputs, objective, setup.augment, accelerator, compute)
+    lengths, batch, device = inputs.train.lengths, config.batch_size, accelerator.device.type
+    held, limit = probe.peak_memory(device), device_memory(device)
     counts = probe.counted(trained)
-    lengths, batch = inputs.train.lengths, config.batch_size
     epoch = steps(lengths, batch, config.seed)
-    limit = device_memory(accelerator.device.type)
-    held = probe.peak_memory(accelerator.device.type)
     model = _whole(probe.described(trained, counts), setup)
-    state = held + model.gradients + model.moments
-    micro = _largest(trained, epoch, counts, state, limit) or 1
+    micro = _largest(trained, epoch, counts, held + model.gradients + model.moments, limit) or 1
     measured = probe.timed(trained, epoch, micro, padded=not counts.packed)
     sizes = [_shapes(trained, rows, micro, counts) for rows in epoch]
     step_seconds = float(np.mean([measured.cost.of(reduce(add, parts)) for parts in sizes]))
-    most = counts.activations.of(max((shape for parts in sizes for shape in parts), key=counts.activations.of))
-    others = [model.weights, model.gradients, model.moments, int(most)]
-    memory = Memory(*others, max(0, measured.peak + _unread(setup, splits.train_rows) - sum(others)))
+    activations = [counts.activations.of(shape) for parts in sizes for shape in parts]
+    peak = _peak(measured.peaks[-1], held, model, activations, device) + _unread(setup, splits.train_rows)
+    others = [model.weights, model.gradients, model.moments, int(max(activations))]
+    memory = Memory(*others, max(0, peak - sum(others)))
     state = memory.total - memory.activations
     fitting = _largest(trained, epoch, counts, state, limit)
     observe(Stage("Measuring what comes before and after training"))
-    clock = duration.Clock(begun - started, loaded - begun, probed - loaded)
-    whole = duration.estimate(prepared, setup, clock, step_seconds, head_alone=not inputs.whole)
+    whole = duration.estimate(prepared, setup, before, step_seconds, head_alone=not inputs.whole)
     here = Here(
-        *(accelerator.device.type, compute.precision, memory, limit, fitting, _passes(batch, fitting)),
+        *(device, compute.precision, memory, limit, fitting, _passes(batch, fitting)),
         *(whole, None, measured.meter, len(measured.seconds)),
     )
     if measured.joules_per_second is not None:
@@ -200,6 +204,25 @@ def device_memory(device: str) -> int:
 
     total = int(psutil.virtual_memory().total)
     return min(total, memory_limit() or total)
+
+
+def _peak(measured: int, held: int, model: Model, activations: Sequence[float], device: str) -> int:
+    """Return the bytes at the peak of training, of which few steps show only a part.
+
+    On a CPU freed memory stays in the process. Besides the blocks of the largest micro-batch, which do not suit others,
+    it holds at the end about as much as a micro-batch of mean size leaves unused of them.
+
+    Args:
+        measured: Bytes at the peak of the measured steps.
+        held: Bytes before the first step.
+        model: Its gradients and moments.
+        activations: Bytes of each micro-batch of an epoch.
+        device: "cpu", "cuda" or "mps".
+    """
+    if device == "cuda":
+        return measured
+    kept = 2 * max(activations) - float(np.mean(activations))
+    return max(measured, int(held + model.gradients + model.moments + kept))
 
 
 def _all_layers(setup: TrainingSetup) -> TrainingInputs:

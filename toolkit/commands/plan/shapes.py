@@ -11,6 +11,9 @@ import numpy as np
 
 from toolkit.data.batching.batch import Integers, plan_epoch, split_step
 
+_ROUNDS = 20  # of weighted least squares
+_EXACT = 1e-3  # relative errors below it count as this
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -36,7 +39,6 @@ class Shape:
         """
         counted = np.full(len(lengths), lengths.max()) if padded else lengths
         return cls(len(counted), int(counted.sum()), int((counted.astype(np.int64) ** 2).sum()))
-
 
     def __add__(self, other: "Shape") -> "Shape":
         return Shape(self.examples + other.examples, self.tokens + other.tokens, self.pairs + other.pairs)
@@ -64,7 +66,10 @@ class Cost:
 
 
 def fit(shapes: Sequence[Shape], costs: Sequence[float]) -> Cost:
-    """Return the cost whose relative errors at some shapes have the least sum of squares; no factor is negative.
+    """Return the cost whose relative errors at some shapes have the least sum; no factor is negative.
+
+    The sum of absolute errors, rather than of squares, leaves out single measurements that were disturbed. It is found
+    by least squares with weights that follow the errors.
 
     Args:
         shapes: Of the micro-batches that were measured. Length N.
@@ -73,10 +78,13 @@ def fit(shapes: Sequence[Shape], costs: Sequence[float]) -> Cost:
     from scipy.optimize import nnls
 
     rows = np.array([[1.0, shape.examples, shape.tokens, shape.pairs] for shape in shapes])
-    weights = 1.0 / np.maximum(np.asarray(costs, np.float64), 1e-12)
-    weighted = rows * weights[:, None]
-    sizes = np.maximum(weighted.max(axis=0), 1e-300)  # columns of like size, which the solver needs
-    factors, _ = nnls(weighted / sizes, np.ones(len(rows)))
+    relative = rows / np.maximum(np.asarray(costs, np.float64), 1e-12)[:, None]
+    sizes = np.maximum(relative.max(axis=0), 1e-300)  # columns of like size, which the solver needs
+    weights, factors = np.ones(len(rows)), np.zeros(4)
+    for _ in range(_ROUNDS):
+        factors, _ = nnls(relative / sizes * weights[:, None], weights)
+        errors = np.abs(relative / sizes @ factors - 1.0)
+        weights = 1.0 / np.sqrt(np.maximum(errors, _EXACT))
     return Cost(*(float(factor) for factor in factors / sizes))
 
 
