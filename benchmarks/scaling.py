@@ -13,7 +13,7 @@ A step of a BERT of base size takes
 
 All of it is simulated, from published bandwidths and the assumptions that the record holds. The end with one machine is
 measured: two processes train on two cores with the toolkit's own exchange, and the simulation, given the measured time
-of computation and the measured bandwidth, predicts their step. The result is written to benchmarks/results/scaling.json.
+of computation and of the exchange, predicts their step. The result is written to benchmarks/results/scaling.json.
 """
 
 import argparse
@@ -124,7 +124,7 @@ class Step:
 
     @property
     def bound(self) -> str:
-        """What takes the most time."""
+        """What takes the most time, and what takes the most after that."""
         if self.inputs >= self.seconds:
             return "inputs"
         busy = "matrix products" if self.computation >= self.started else "start of operations"
@@ -134,7 +134,8 @@ class Step:
             "exchange of gradients": self.exchange,
             "update of weights": self.update,
         }
-        return max(parts, key=lambda name: parts[name])
+        first, second = sorted(parts, key=lambda name: -parts[name])[:2]
+        return f"{first}, {second}"
 
 
 def ring_volume(n: int, size: float) -> float:
@@ -206,7 +207,7 @@ def table(workload: Workload, cluster: Cluster, counts: Sequence[int] = COUNTS) 
     rows: dict[str, list[dict[str, Any]]] = {}
     for direction in DIRECTIONS:
         rows[direction] = []
-        alone = {}
+        alone: dict[str, float] = {}
         for n in counts:
             examples = WEAK if direction == "weak" else STRONG / n
             both = {way: step(n, examples, workload, cluster, overlap=way == "overlapped") for way in WAYS}

@@ -102,8 +102,17 @@ class PlannedElsewhere:
         low, high = fit.seconds or (None, None)
         least, most = fit.joules or (None, None)
         return cls(
-            *(fit.device, fit.precision, MemoryByComponent.of(fit), fit.limit),
-            *(fit.micro_batch_size, fit.accumulation, low, high, least, most, fit.source),
+            device=fit.device,
+            precision=fit.precision,
+            memory=MemoryByComponent.of(fit),
+            memory_limit=fit.limit,
+            micro_batch_size=fit.micro_batch_size,
+            accumulation=fit.accumulation,
+            low_seconds=low,
+            high_seconds=high,
+            low_joules=least,
+            high_joules=most,
+            source=fit.source,
         )
 
 
@@ -147,13 +156,30 @@ class Planned(Document, command="plan"):
         """
         here = plan.here
         measured = PlannedHere(
-            *(here.device, here.precision, MemoryByComponent.of(here), here.limit),
-            *(here.micro_batch_size, here.accumulation, here.seconds.parts, here.seconds.total),
-            *(here.joules, here.meter, here.measured_steps),
+            device=here.device,
+            precision=here.precision,
+            memory=MemoryByComponent.of(here),
+            memory_limit=here.limit,
+            micro_batch_size=here.micro_batch_size,
+            accumulation=here.accumulation,
+            seconds=here.seconds.parts,
+            total_seconds=here.seconds.total,
+            joules=here.joules,
+            meter=here.meter,
+            measured_steps=here.measured_steps,
         )
         smaller = here.micro_batch_size is not None and (here.accumulation or 1) > 1
         train = f"{command} --set training.micro_batch_size={here.micro_batch_size}" if smaller else command
         return cls(
-            *(plan.parameters, plan.trainable, plan.rows, plan.sampled, plan.tokens, plan.steps, plan.batch_size),
-            *(measured, [PlannedElsewhere.of(fit) for fit in plan.elsewhere], list(plan.notes), train),
+            parameters=plan.parameters,
+            trainable=plan.trainable,
+            rows=plan.rows,
+            sampled_rows=plan.sampled,
+            tokens=plan.tokens,
+            steps=plan.steps,
+            batch_size=plan.batch_size,
+            here=measured,
+            elsewhere=[PlannedElsewhere.of(fit) for fit in plan.elsewhere],
+            notes=list(plan.notes),
+            train=train,
         )

@@ -1,5 +1,6 @@
 """`toolkit plan`."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from toolkit.cli import options
@@ -61,9 +62,8 @@ def _say(plan: "Plan", train: str) -> None:
     say(f"\nThis machine ({here.device}, {here.precision}), from {here.measured_steps} measured steps:")
     rows = [(name, _size(getattr(here.memory, name))) for name in _ORDER]
     say(table([*rows, ("memory in all", f"{_size(here.memory.total)} of {_size(here.limit)}")]))
-    say(
-        table([*((name, _time(value)) for name, value in seconds.parts.items()), ("time in all", _time(seconds.total))])
-    )
+    times = [(name, _time(value)) for name, value in seconds.parts.items()]
+    say(table([*times, ("time in all", _time(seconds.total))]))
     energy = here.meter if here.joules is None else f"{_energy(here.joules)} ({here.meter})"
     say(table([("energy", energy), ("micro-batch", _micro(here.micro_batch_size, here.accumulation))]))
     say("\nOther devices, estimated from published peaks and not checked; training and validation alone:")
@@ -71,7 +71,7 @@ def _say(plan: "Plan", train: str) -> None:
     say(f"\ntrain  {train}")
 
 
-def _devices(fits: "list[Elsewhere] | tuple[Elsewhere, ...]") -> str:
+def _devices(fits: "Sequence[Elsewhere]") -> str:
     cells = [("device", "precision", "memory", "micro-batch", "time", "energy, at most")]
     for fit in fits:
         took = "" if fit.seconds is None else f"{_time(fit.seconds[0])} to {_time(fit.seconds[1])}"

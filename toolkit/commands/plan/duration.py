@@ -4,6 +4,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from toolkit.commands.finetune.training.validation import SAMPLE
 from toolkit.commands.time_budget import allocation, timing
 from toolkit.commands.time_budget.timing import Timings
 from toolkit.data.load import Splits
+from toolkit.errors import ToolkitError
 from toolkit.evaluation import baselines
 from toolkit.evaluation.checks import repeated_rows
 from toolkit.inference.model import LoadedModel
@@ -154,7 +156,11 @@ def _writing(setup: TrainingSetup) -> float:
 def _comparison(prepared: Prepared) -> float:
     """Return the seconds of the baselines and of the search for repeated rows, from those on few rows."""
     recipe, splits = prepared.recipe, prepared.splits
-    few = replace(splits, train=splits.train.slice(0, FEW), test=splits.test.slice(0, FEW))
+    few = replace(
+        splits,
+        train=timing.sample(splits.train, FEW, prepared.config.training.seed),
+        test=splits.test.slice(0, FEW),
+    )
     names = list(recipe.baselines or {}) if prepared.config.evaluation.baselines else []
     made: list[Callable[[Splits], Any]] = [
         partial(baselines.predict, name, recipe, options=prepared.config.options) for name in names
@@ -162,6 +168,7 @@ def _comparison(prepared: Prepared) -> float:
     made.append(lambda part: repeated_rows.find(recipe, part.train, part.test, part.labels))
     start = time.perf_counter()
     for compute in made:
-        compute(few)
+        with suppress(ToolkitError):  # few rows may lack a class
+            compute(few)
     ratio = (splits.train_rows + splits.test.num_rows) / max(1, few.train.num_rows + few.test.num_rows)
     return (time.perf_counter() - start) * ratio

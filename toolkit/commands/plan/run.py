@@ -24,7 +24,7 @@ from toolkit.commands.plan.duration import Seconds
 from toolkit.commands.plan.probe import Counts, Trained
 from toolkit.commands.plan.shapes import Shape, micro_batches, powers_of_two, steps
 from toolkit.commands.time_budget.timing import sample
-from toolkit.data.batching.batch import Integers
+from toolkit.data.batching.batch import Integers, Ragged
 from toolkit.distributed.process_group import ALONE
 from toolkit.doctor.machine import memory_limit
 from toolkit.events import Note, Observe, Stage
@@ -33,7 +33,8 @@ from toolkit.training.loss.objective import RATIONALE
 ROWS = 4096  # training rows whose lengths are read at most
 VALIDATION_ROWS = 256  # with which the linear probe is tried
 LEAST_PROBED = 128  # training rows that it learns from at least
-PROBING = 5.0  # seconds that predicting its rows may take, about
+MOST_PROBED = 1000
+PROBING = 10.0  # seconds that predicting its rows may take, about
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def plan(prepared: Prepared, observe: Observe, started: float, *, compared: bool
     compute = configured(config, pick_device(config.device))
     accelerator = accelerator_for(config, compute.precision)
     timings = duration.timings(reduced, setup, accelerator.device, loading)
-    most = min(few.train.num_rows, max(LEAST_PROBED, int(PROBING / timings.forward)))
+    most = min(few.train.num_rows, MOST_PROBED, max(LEAST_PROBED, int(PROBING / timings.forward)))
     start = duration.now()
     linear = finetune_probe.begin(setup, reduced, accelerator, observe, ALONE, most, on_test=False)
     fixed = duration.now() - start - timings.forward * (most + few.validation.num_rows)
@@ -175,22 +176,37 @@ def plan(prepared: Prepared, observe: Observe, started: float, *, compared: bool
     fitting = _largest(trained, epoch, counts, state, limit)
     observe(Stage("Measuring what comes before and after training"))
     whole = duration.estimate(prepared, setup, before, step_seconds, head_alone=not inputs.whole)
+    power = measured.joules_per_second
     here = Here(
-        *(device, compute.precision, memory, limit, fitting, _passes(batch, fitting)),
-        *(whole, None, measured.meter, len(measured.seconds)),
+        device=device,
+        precision=compute.precision,
+        memory=memory,
+        limit=limit,
+        micro_batch_size=fitting,
+        accumulation=_passes(batch, fitting),
+        seconds=whole,
+        joules=None if power is None else power * whole.total,
+        meter=measured.meter,
+        measured_steps=len(measured.seconds),
     )
-    if measured.joules_per_second is not None:
-        here = replace(here, joules=measured.joules_per_second * whole.total)
     plain = trained if inputs.whole else replace(trained, inputs=_all_layers(setup))
     anywhere = _whole(probe.described(plain, probe.counted(plain, plain=True)), setup)
     elsewhere = [_elsewhere(device, anywhere, plain, epoch, whole, counts) for device in DEVICES]
-    total, notes = whole.steps, _notes(prepared, few.train.num_rows, compared=compared)
+    notes = _notes(prepared, few.train.num_rows, compared=compared)
     for text in notes:
         observe(Note(text))
     tokens = float(setup.features[0].lengths.mean()) if setup.features[0].has_lengths else None
     return Plan(
-        *(models.size(setup.model)[0], models.trainable(setup.model), splits.train_rows, few.train.num_rows),
-        *(tokens, total, batch, here, elsewhere, notes),
+        parameters=models.size(setup.model)[0],
+        trainable=models.trainable(setup.model),
+        rows=splits.train_rows,
+        sampled=few.train.num_rows,
+        tokens=tokens,
+        steps=whole.steps,
+        batch_size=batch,
+        here=here,
+        elsewhere=elsewhere,
+        notes=notes,
     )
 
 
@@ -240,7 +256,7 @@ def _whole(model: Model, setup: TrainingSetup) -> Model:
 def _unread(setup: TrainingSetup, rows: int) -> int:
     """Return the bytes of model inputs of the training rows that were not read for the plan."""
     features = setup.features[0]
-    held = sum(getattr(c, "values", c).nbytes for c in features.columns.values())
+    held = sum((c.values if isinstance(c, Ragged) else c).nbytes for c in features.columns.values())
     return int(held / max(1, len(features)) * max(0, rows - len(features)))
 
 
