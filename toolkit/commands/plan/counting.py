@@ -45,11 +45,11 @@ def _ledger() -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
 
-    class Ledger(TorchDispatchMode):
+    class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Keeps account of the storages that operations make, until they are freed."""
 
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
             self.moved = self.operations = self.alive = self.peak = 0
             self.known: set[int] = set()
 

@@ -171,4 +171,4 @@ def _comparison(prepared: Prepared) -> float:
         with suppress(ToolkitError):  # few rows may lack a class
             compute(few)
     ratio = (splits.train_rows + splits.test.num_rows) / max(1, few.train.num_rows + few.test.num_rows)
-    return (time.perf_counter() - start) * ratio
+    return float((time.perf_counter() - start) * ratio)

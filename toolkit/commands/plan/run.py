@@ -170,8 +170,8 @@ def plan(prepared: Prepared, observe: Observe, started: float, *, compared: bool
     step_seconds = float(np.mean([measured.cost.of(reduce(add, parts)) for parts in sizes]))
     activations = [counts.activations.of(shape) for parts in sizes for shape in parts]
     peak = _peak(measured.peaks[-1], held, model, activations, device) + _unread(setup, splits.train_rows)
-    others = [model.weights, model.gradients, model.moments, int(max(activations))]
-    memory = Memory(*others, max(0, peak - sum(others)))
+    memory = Memory(model.weights, model.gradients, model.moments, int(max(activations)), rest=0)
+    memory = replace(memory, rest=max(0, peak - memory.total))
     state = memory.total - memory.activations
     fitting = _largest(trained, epoch, counts, state, limit)
     observe(Stage("Measuring what comes before and after training"))
