@@ -57,10 +57,6 @@ class Case:
 CASES = {
     "reviews, BERT-tiny": Case("imdb", 1200, ("--model", TINY, "--epochs", "2")),
     "sentences, MiniLM": Case("rotten_tomatoes", 1500, ("--model", MINILM, "--epochs", "1")),
-    "sentences, MiniLM with LoRA": Case(
-        "rotten_tomatoes", 1500, ("--model", MINILM, "--epochs", "1", "--set", "adapter.kind=lora")
-    ),
-    "reviews, BERT-tiny, head alone": Case("imdb", 2000, ("--model", TINY, "--set", "training.freeze=trunk")),
 }
 
 

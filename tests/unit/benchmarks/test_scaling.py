@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import scaling
+from benchmarks import plan, scaling
 from benchmarks.finetune import RESULTS, ROOT
 from benchmarks.scaling import Cluster, Workload, exchange, ring_volume, slowest, step, table
 
@@ -80,3 +80,13 @@ def test_documentation_has_the_recorded_tables() -> None:
     assert [row["toolkit"]["bound"] for row in recomputed["weak"]] == [
         row["toolkit"]["bound"] for row in record["rows"]["weak"]
     ]
+
+
+def test_documentation_has_the_recorded_plans() -> None:
+    record = json.loads((RESULTS / "plan-cpu.json").read_text(encoding="utf-8"))
+    assert plan.markdown(record) in (ROOT / "docs" / "plan.md").read_text(encoding="utf-8")
+    assert record["cases"].keys() == plan.CASES.keys()
+    for case in record["cases"].values():
+        assert abs(case["memory_error"]) < 0.15
+        assert abs(case["time_error"]) < 0.15
+        assert case["steps"] == case["planned_steps"]
