@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from toolkit.api.preparation.inspect import inspect
     from toolkit.api.results import Run
     from toolkit.api.training.finetune import finetune
+    from toolkit.api.training.plan import plan
     from toolkit.api.training.repair import repair
     from toolkit.api.training.tune import tune
 
@@ -43,6 +44,7 @@ __all__ = [
     "inspect",
     "launch",
     "load",
+    "plan",
     "predict",
     "push",
     "repair",
@@ -55,7 +57,7 @@ _MODULES = {  # folder of `toolkit.api` → what is imported from its modules of
     "analysis": ("compare", "evaluate", "explain", "select", "watch"),
     "deployment": ("dossier", "export", "launch", "load", "predict", "push"),
     "preparation": ("inspect",),
-    "training": ("finetune", "repair", "tune"),
+    "training": ("finetune", "plan", "repair", "tune"),
 }
 
 

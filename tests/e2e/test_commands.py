@@ -16,6 +16,7 @@ COMMANDS = (
     ["--help"],
     ["finetune", "--help"],
     ["lr-find", "--help"],
+    ["plan", "--help"],
     ["repair", "--help"],
     ["tune", "--help"],
     ["evaluate", "--help"],

@@ -142,6 +142,13 @@ def test_other_forms(place: Path, run: dict[str, Any]) -> None:
     check_file(place / "pruned" / "run.json", "run.json")
 
 
+def test_estimates(place: Path) -> None:
+    plan = printed(place, "plan", "text", *TRAIN[:4], "--epochs", "1")
+    assert plan["here"]["micro_batch_size"] == plan["batch_size"]
+    assert plan["here"]["memory"]["activations"] > 0
+    assert {fit["device"] for fit in plan["elsewhere"]} >= {"NVIDIA T4", "NVIDIA H100 SXM"}
+
+
 def test_searches(place: Path) -> None:
     rate = printed(place, "lr-find", "text", *TRAIN[:4], "--steps", "20", "--output", "rate")
     assert rate["suggestion"] > 0

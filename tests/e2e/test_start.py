@@ -60,6 +60,7 @@ def imported(before: str, arguments: Sequence[str], cwd: Path) -> set[str]:
         "schema inspect",
         "launch --on slurm finetune sentiment",
         "lr-find --help",
+        "plan --help",
         "doctor --help",
     ],
 )

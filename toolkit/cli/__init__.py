@@ -18,7 +18,7 @@ from toolkit.cli.options import before_arguments, named_command, of_command
 from toolkit.cli.own_options import Program, WithOwnOptions
 from toolkit.cli.preparation import doctor, inspect, recipes, schema
 from toolkit.cli.streams import OutputLost, prepare_streams
-from toolkit.cli.training import finetune, lr_find, pretrain, repair, tune
+from toolkit.cli.training import finetune, lr_find, plan, pretrain, repair, tune
 from toolkit.distributed.membership import EndedElsewhere
 from toolkit.errors import CallError
 
@@ -34,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command("finetune", epilog=finetune.EPILOG, cls=WithOwnOptions)(finetune.finetune)
+app.command("plan", cls=WithOwnOptions)(plan.plan)
 app.command("lr-find", cls=WithOwnOptions)(lr_find.lr_find)
 app.command("tune", cls=WithOwnOptions)(tune.tune)
 app.command("evaluate", cls=WithOwnOptions)(evaluate.evaluate)

@@ -40,6 +40,35 @@ Model = Annotated[
     ),
 ]
 LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Peak learning rate.")]
+Epochs = Annotated[float | None, typer.Option("--epochs", help="Epochs: passes over the training rows.")]
+Attention = Annotated[
+    str | None,
+    typer.Option(
+        "--attention",
+        help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, FILE.py:FUNCTION, or FORM+FORM, "
+        "alternating.",
+        autocompletion=completion.attention,
+    ),
+]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option("--group-column", help="Column of groups, such as patients, that are never divided between splits."),
+]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option("--time-column", help="Column of dates or numbers: train on earlier rows, test on the latest."),
+]
+Streaming = Annotated[
+    bool,
+    typer.Option("--streaming", help="Read training rows from the disk while training: data larger than memory."),
+]
+FromScratch = Annotated[
+    bool,
+    typer.Option(
+        "--from-scratch",
+        help="Start from random weights, with the model's architecture or one chosen for the data.",
+    ),
+]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples per optimizer step.")]
 Data = Annotated[
     str | None,

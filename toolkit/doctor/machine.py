@@ -41,7 +41,7 @@ def memory() -> Iterator[Check]:
     import psutil
 
     system = psutil.virtual_memory()
-    limit = _memory_limit()
+    limit = memory_limit()
     total = min(system.total, limit or system.total)
     available = min(system.available, total)
     whose = " (the container's limit)" if total < system.total else ""
@@ -53,7 +53,7 @@ def memory() -> Iterator[Check]:
         yield Check("memory", "ok", finding)
 
 
-def _memory_limit() -> int | None:
+def memory_limit() -> int | None:
     """Return the control group's limit in bytes; psutil sees only the host's memory."""
     for path in MEMORY_LIMITS:
         try:

@@ -47,9 +47,9 @@ def test_threads_held_back(torch, monkeypatch):
 def test_memory_of_a_container(monkeypatch, tmp_path):
     limits = (tmp_path / "two", tmp_path / "one")
     monkeypatch.setattr(machine, "MEMORY_LIMITS", limits)
-    assert machine._memory_limit() is None
+    assert machine.memory_limit() is None
     limits[0].write_text("max\n")
-    assert machine._memory_limit() is None
+    assert machine.memory_limit() is None
     limits[1].write_text(f"{GIB}\n")
     result = one(machine.memory)
     assert result.verdict == "warning"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import toolkit
-from toolkit.api.documents import analysis, deployment, explanation, preparation, run_folders, training
+from toolkit.api.documents import analysis, deployment, explanation, plan, preparation, run_folders, training
 from toolkit.api.documents.document import COMMANDS, SCHEMA_VERSION, Failure, envelope
 from toolkit.api.documents.json_schema import DIALECT, of_dataclass, of_shape
 from toolkit.errors import ConfigError
@@ -15,7 +15,7 @@ from toolkit.exporting.schema import Export
 from toolkit.report.document import head
 from toolkit.report.document.schema import REPORT
 
-_DEFINED = (analysis, deployment, explanation, preparation, run_folders, training)  # their import fills COMMANDS
+_DEFINED = (analysis, deployment, explanation, plan, preparation, run_folders, training)  # their import fills COMMANDS
 
 _OF_EVERY_REPORT = ("schema_version", "toolkit_version", "created", "title", "command", "verdict")
 _SUBJECTS = ("evaluation", "comparison", "seeds")  # of which a report has one

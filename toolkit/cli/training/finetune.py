@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli import completion, options
+from toolkit.cli import options
 from toolkit.cli.console import Watcher, say, say_document, table
 from toolkit.cli.deployment.push import say_pushed
 from toolkit.cli.processes import start
@@ -30,7 +30,7 @@ def finetune(
     preset: options.Preset = None,
     config: options.ConfigFile = None,
     set: options.Assignments = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs: passes over the training rows.")] = None,
+    epochs: options.Epochs = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -42,15 +42,7 @@ def finetune(
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
     max_length: options.MaxLength = None,
-    attention: Annotated[
-        str | None,
-        typer.Option(
-            "--attention",
-            help="sliding-window:W[:G], block-sparse:B[:R], top-k:K, top-blocks:B:K, FILE.py:FUNCTION, or FORM+FORM, "
-            "alternating.",
-            autocompletion=completion.attention,
-        ),
-    ] = None,
+    attention: options.Attention = None,
     seed: options.Seed = None,
     seeds: Annotated[
         int | None,
@@ -61,28 +53,11 @@ def finetune(
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     target: options.Target = None,
-    group_column: Annotated[
-        str | None,
-        typer.Option(
-            "--group-column", help="Column of groups, such as patients, that are never divided between splits."
-        ),
-    ] = None,
-    time_column: Annotated[
-        str | None,
-        typer.Option("--time-column", help="Column of dates or numbers: train on earlier rows, test on the latest."),
-    ] = None,
-    streaming: Annotated[
-        bool,
-        typer.Option("--streaming", help="Read training rows from the disk while training: data larger than memory."),
-    ] = False,
+    group_column: options.GroupColumn = None,
+    time_column: options.TimeColumn = None,
+    streaming: options.Streaming = False,
     trust_remote_code: options.TrustRemoteCode = False,
-    from_scratch: Annotated[
-        bool,
-        typer.Option(
-            "--from-scratch",
-            help="Start from random weights, with the model's architecture or one chosen for the data.",
-        ),
-    ] = False,
+    from_scratch: options.FromScratch = False,
     tune_speed: Annotated[
         bool,
         typer.Option(

@@ -69,8 +69,19 @@ def measure(path: Path, recipe: Recipe, splits: Splits, config: RunConfig, most:
     processor = recipe.load_processor(path, config)
     model = build_model(recipe, path, splits.labels, config, None, new_head=True).eval()
     subject = LoadedModel(model.to(pick_device(config.training.device)), processor, recipe, splits.labels, config)
-    load = time.perf_counter() - start
-    rows = sample(splits.train, SAMPLE, config.training.seed)
+    return of_loaded(subject, splits.train, time.perf_counter() - start, most), subject
+
+
+def of_loaded(subject: LoadedModel, train: pa.Table, load: float, most: float) -> Timings:
+    """Time a model that is loaded.
+
+    Args:
+        subject: The model, on its device, in evaluation mode.
+        train: The training rows.
+        load: Seconds that loading took.
+        most: Seconds that predicting may take for the measurement, about.
+    """
+    rows = sample(train, SAMPLE, subject.config.training.seed)
     few = encode_rows(rows.slice(0, min(_FIRST, rows.num_rows)), subject)  # warms up
     start = time.perf_counter()
     features = encode_rows(rows, subject)
@@ -80,7 +91,7 @@ def measure(path: Path, recipe: Recipe, splits: Splits, config: RunConfig, most:
     first = time.perf_counter() - start
     more = features if first * SAMPLE / 8 / _BATCH < most else features.take(np.arange(min(_FEW, len(features))))
     forward = _predict(subject, more)
-    return Timings(load, encode, forward, _write(subject, features), models.size(model)[0]), subject
+    return Timings(load, encode, forward, _write(subject, features), models.size(subject.model)[0])
 
 
 def timed_again(subject: LoadedModel, rows: pa.Table, before: Timings) -> Timings:

@@ -42,21 +42,28 @@ class TrainingData:
         stream: What is trained on where it is read while training runs; `features` is then a sample of it.
         augment: Changes a batch at random, on the device and in training alone. Labels that it turns into shares of
             each class (B, C) are the objective's and do not reach the model.
+        chosen: Row numbers of each step, once, in place of the epochs; for measurements.
     """
 
     features: Features
     collate: Collate
     augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     stream: StreamedSteps | None = None
+    chosen: Sequence[Integers] | None = None
 
     def steps_per_epoch(self, config: TrainingConfig) -> int:
         """Return the optimizer steps of a pass over the examples."""
+        if self.chosen is not None:
+            return len(self.chosen)
         if self.stream is not None:
             return self.stream.rows.steps_per_epoch(config.batch_size, config.seed)
         return math.ceil(len(self.features) / config.batch_size)
 
     def steps(self, config: TrainingConfig, taken: int, total: int) -> Iterator[tuple[Features, Integers]]:
         """Yield each optimizer step after the first `taken`, as examples and the numbers of its rows."""
+        if self.chosen is not None:
+            yield from ((self.features, rows) for rows in self.chosen[taken:total])
+            return
         if self.stream is not None:
             yield from self.stream.rows.steps(self.stream.encode, config.batch_size, config.seed, taken, total)
             return

@@ -118,8 +118,8 @@ def fit(
     )
     if team.is_main and begun.facts is not None:
         run.record(linear_probe=begun.facts)
-    inputs = _training_inputs(setup, prepared, accelerator, compute, observe, team)
-    objective = objective_of(prepared, inputs.train.columns["labels"], _adjustment(config, begun))
+    inputs = training_inputs(setup, prepared, accelerator, compute, observe, team)
+    objective = objective_of(prepared, inputs.train.columns["labels"], adjustment_of(config, begun))
     units = _units(setup, prepared)
     validate = _validator(inputs, setup, prepared, team, units)
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
@@ -201,7 +201,7 @@ def _logged(
     return watch
 
 
-def _adjustment(config: RunConfig, begun: finetune_probe.Begun) -> float:
+def adjustment_of(config: RunConfig, begun: finetune_probe.Begun) -> float:
     """Return the logit adjustment: that of the linear probe, or the configured one where there is none."""
     return float((begun.facts or {}).get("logit_adjustment", config.loss.logit_adjustment or 0.0))
 
@@ -234,7 +234,7 @@ def _compute_settings(
     return chosen
 
 
-def _training_inputs(
+def training_inputs(
     setup: TrainingSetup, prepared: Prepared, accelerator: Any, compute: ComputeSettings, observe: Observe, team: Team
 ) -> TrainingInputs:
     """Choose the module and inputs to train: the head on stored features where the backbone is frozen and fixed."""

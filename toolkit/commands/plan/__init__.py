@@ -1,0 +1,1 @@
+"""`plan`: memory, time and energy of a run, before it is started."""
