@@ -71,6 +71,8 @@ _SEEDS = {
     "agreement": float,
 }
 
+_MODEL_SIZE = {"name": str, **dict.fromkeys(("parameters", "bytes", "layers"), float)}
+
 REPORT: dict[str, Any] = {
     "schema_version": float,
     "toolkit_version": str,
@@ -128,6 +130,13 @@ REPORT: dict[str, Any] = {
             **dict.fromkeys(("train_rows", "validation_rows", "test_rows"), float),
             **dict.fromkeys(("steps_planned", "steps_without_limit"), float),
             "fewer_rows": [str],
+        },
+        "distillation": {
+            "teacher": str,
+            **dict.fromkeys(("layers_kept", "temperature", "soft", "hard", "hidden", "relations"), float),
+            **dict.fromkeys(("unlabelled_rows", "rounds", "confidence"), float),
+            **dict.fromkeys(("teacher_model", "student_model"), _MODEL_SIZE),
+            "times": [{**dict.fromkeys(("batch_size", "teacher", "student"), float), "faster": INTERVAL}],
         },
         "few_labels": {
             **dict.fromkeys(("rows", "folds", "temperature"), float),
