@@ -9,6 +9,7 @@ import numpy as np
 
 from toolkit.attention.implementations.packed import repeated_layers
 from toolkit.errors import ConfigError, ModelError
+from toolkit.training.adaptation import mean_pooling
 
 
 def spaced(layers: int, wanted: int) -> list[int]:
@@ -31,6 +32,8 @@ def spaced(layers: int, wanted: int) -> list[int]:
 def keep(model: Any, wanted: int) -> list[int]:
     """Leave out all but `wanted` layers of a model in place; return the numbers of those that stay.
 
+    A last layer that only averages the tokens (`mean_pooling`) is not counted, and stays.
+
     Raises:
         ConfigError: The model has no more layers than that.
         ModelError: Its layers are not one list, or its configuration does not say how many there are.
@@ -42,11 +45,15 @@ def keep(model: Any, wanted: int) -> list[int]:
             "Name another model as the student, such as --student distilbert.",
             id="distill.no-layers",
         )
-    numbers = spaced(len(layers), wanted)
+    pools = mean_pooling.is_added(layers[-1])  # an operation without parameters, which the head needs
+    count = len(layers) - pools
+    numbers = [*spaced(count, wanted), *([count] if pools else [])]
     for number in reversed(range(len(layers))):
         if number not in numbers:
             del layers[number]
-    model.config.num_hidden_layers = wanted
+    model.config.num_hidden_layers = len(numbers)
+    if pools:
+        layers[-1].requires_grad_(False)
     if isinstance(getattr(model.config, "layer_types", None), list):  # of the layers that stay
         model.config.layer_types = [model.config.layer_types[number] for number in numbers]
     return numbers

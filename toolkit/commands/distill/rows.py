@@ -27,7 +27,8 @@ def unlabelled(prepared: Prepared) -> tuple[pa.Table, int]:
         "source": str(config.distillation.unlabelled),
         "columns": {role: name for role, name in config.data.columns.items() if role in inputs},
         **dict.fromkeys(("corrections", "group_column", "time_column", "max_train_rows"), None),
-        "where": {}, "label_map": {},
+        "where": {},
+        "label_map": {},
     }
     data = config.data.model_copy(update=update)
     table = load_table(recipe, data, splits.labels, lenient=True, options=config.options)

@@ -102,7 +102,8 @@ def taught(source: TrainedRun, prepared: Prepared, observe: Observe) -> Prepared
         "teacher": source.run.path.name,
         "layers_kept": settings.layers,
         **{key: getattr(settings, key) for key in ("temperature", "soft", "hard", "relations")},
-        "hidden": settings.hidden_weight, "unlabelled_rows": more,
+        "hidden": settings.hidden_weight,
+        "unlabelled_rows": more,
     }
     answers_of_test = list(known.predictions.columns["prediction"])
     return replace(prepared, splits=splits, teacher=Teacher(stored, targets, answers_of_test, facts))

@@ -7,6 +7,7 @@ from toolkit.commands.finetune.defaults import patience
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.trained_run import TrainedRun
 from toolkit.errors import ConfigError
+from toolkit.inference import fewer_layers
 from toolkit.inference.model import StoredModel
 
 _LAYERS = "layers="
@@ -36,8 +37,14 @@ def configured(source: TrainedRun, student: str, unlabelled: str | None) -> dict
         "data": {"unlabelled": None},
         "evaluation": {"baselines": True},
         "training": {
-            "learning_rate": None, "freeze": None, "few_labels": "off", "budget": None, "num_processes": 1,
-            "epochs": epochs, "early_stopping_patience": patience(epochs), **own_head,
+            "learning_rate": None,
+            "freeze": None,
+            "few_labels": "off",
+            "budget": None,
+            "num_processes": 1,
+            "epochs": epochs,
+            "early_stopping_patience": patience(epochs),
+            **own_head,
         },
     }
 
@@ -60,8 +67,12 @@ def check(prepared: Prepared) -> None:
     """Refuse tasks and data for which a model has no probabilities of classes that another could learn.
 
     Raises:
-        ConfigError: With what is supported.
+        ConfigError: With what is supported; or the student would have as many layers as its teacher.
     """
+    wanted, known = prepared.config.distillation.layers, prepared.checkpoint.config
+    layers = known.get("num_hidden_layers", known.get("n_layers"))
+    if wanted is not None and isinstance(layers, int):
+        fewer_layers.spaced(layers, wanted)
     target = prepared.recipe.target
     if prepared.recipe.generate is not None or not target.single or target.objective is not None:
         raise ConfigError(
