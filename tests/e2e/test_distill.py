@@ -42,7 +42,7 @@ def test_student_is_a_smaller_run_on_the_same_rows(teacher):
     command = ("distill", "first", "--student", "LAYERS=1", "--unlabelled", "more.csv", "--output", "small")
     outcome = toolkit(*command, *FAST, "--json", cwd=teacher)
     assert outcome.code == 0, outcome.text
-    document = json.loads(outcome.stdout)
+    document = json.loads(outcome.out)
     report = written(teacher / "small")
     found = report["training"]["distillation"]
     assert document["comparison"] == found
@@ -79,12 +79,12 @@ def test_student_of_another_name_learns_soft_targets_and_relations(teacher):
     [
         (("--student", "LAYERS=2"), "distill.layers"),
         (("--student", "LAYERS=x"), "config.out-of-range"),
-        (("--student", "LAYERS=1", "--unlabelled", "missing.csv"), "data.not-found"),
+        (("--student", "LAYERS=1", "--unlabelled", "missing.csv"), "source.file-missing"),
     ],
 )
 def test_unsuitable_students_are_rejected(teacher, words, identifier):
     outcome = toolkit("distill", "first", *words, *FAST, "--output", "none", "--json", cwd=teacher)
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert identifier in outcome.text
     assert not (teacher / "none").exists()
 
@@ -92,6 +92,6 @@ def test_unsuitable_students_are_rejected(teacher, words, identifier):
 def test_teacher_is_for_distill_alone(teacher):
     command = ("finetune", "sentiment", "--model", "pkg://cognition/model", "--data", "reviews.csv")
     outcome = toolkit(*command, "--set", "distillation.teacher=first", "--output", "none", "--json", cwd=teacher)
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert "config.not-for-command" in outcome.text
     assert not (teacher / "none").exists()

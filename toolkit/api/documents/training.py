@@ -93,7 +93,7 @@ class Distilled(Document, command="distill"):
     @classmethod
     def of(cls, run: "Run") -> "Distilled":
         """Convert the result of `distill`."""
-        known = next((entry["metrics"] for entry in run.report["baselines"] if entry["title"] == TITLE), [])
+        known: Any = next((entry["metrics"] for entry in run.report["baselines"] if entry["title"] == TITLE), [])
         return cls(
             path=str(run.path),
             model=str(run.model_path),

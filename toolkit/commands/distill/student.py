@@ -98,7 +98,7 @@ def check_inputs(prepared: Prepared, teacher: StoredModel, of_teacher: Checkpoin
     if config.layers is not None or not (config.hidden_weight or config.relations):
         return
     processors = (teacher.loaded.processor, prepared.recipe.load_processor(prepared.checkpoint.path, prepared.config))
-    known, own = (getattr(processor, "get_vocab", dict)() for processor in processors)
+    known, own = (_vocabulary(processor) for processor in processors)
     reason = None
     if not known or known != own:
         reason = "its vocabulary differs from the teacher's"
@@ -110,3 +110,8 @@ def check_inputs(prepared: Prepared, teacher: StoredModel, of_teacher: Checkpoin
             "Unset `distillation.hidden` and `distillation.relations`, or take LAYERS=N of the teacher.",
             id="distill.different-inputs",
         )
+
+
+def _vocabulary(processor: Any) -> dict[str, int]:
+    """Return token → number of a tokenizer; nothing for another processor."""
+    return dict(processor.get_vocab()) if hasattr(processor, "get_vocab") else {}
