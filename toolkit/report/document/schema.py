@@ -47,6 +47,7 @@ _COMPARISON = {
     ],
     "disagreeing": float,
     "parted_by": str,
+    "costs": [{**dict.fromkeys(("name", "title", "unit", "better"), str), **INTERVAL, "bytes": float, "front": bool}],
 }
 
 _GATE = {
