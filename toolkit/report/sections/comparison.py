@@ -5,7 +5,18 @@ from typing import Any
 
 from toolkit.report import formats
 from toolkit.report.plots import geometry
-from toolkit.report.sections.blocks import Cell, Example, Examples, Forest, Scatter, Section, Table, estimated, place
+from toolkit.report.sections.blocks import (
+    Block,
+    Cell,
+    Example,
+    Examples,
+    Forest,
+    Scatter,
+    Section,
+    Table,
+    estimated,
+    place,
+)
 
 
 def comparison(result: Mapping[str, Any]) -> list[Section]:
@@ -32,12 +43,12 @@ def _costs(result: Mapping[str, Any]) -> list[Section]:
         for point in sorted(points, key=lambda point: point["bytes"])
     ]
     title = formats.metric_title({**first, "name": first["title"]})
-    lead = "A model is on the Pareto front where no other is as small and as good, and better in one of the two. "
+    lead = "A model is on the Pareto front where no other is both as small and as good. "
     lead += "Exports are those that the runs hold: the figure of an export is that of its model plus the paired "
     lead += "difference that `toolkit export` measured. Differences may be due to chance: the intervals are above."
     scale = 100 if first["unit"] == "fraction" else 1
     drawn = geometry.scatter([(point["bytes"] / 1e6, scale * point["value"]) for point in points])
-    blocks = [
+    blocks: list[Block] = [
         Scatter(f"{title} by size", drawn, "MB of weights", ""),
         Table("Size and quality", ["Model", "Weights", title, "On the Pareto front"], rows, frozenset({3})),
     ]
