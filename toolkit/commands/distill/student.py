@@ -73,8 +73,7 @@ def check(prepared: Prepared) -> None:
     layers = known.get("num_hidden_layers", known.get("n_layers"))
     if wanted is not None and isinstance(layers, int):
         fewer_layers.spaced(layers, wanted)
-    target = prepared.recipe.target
-    if prepared.recipe.generate is not None or not target.single or target.objective is not None:
+    if prepared.recipe.generate is not None or not prepared.recipe.task.takes_distillation:
         raise ConfigError(
             "A student learns the probabilities of classes, and this model does not give one class to each row.",
             "Distil a run whose rows have one class each.",
