@@ -31,9 +31,7 @@ def distillation(report: Mapping[str, Any]) -> list[Section]:
     if result["unlabelled_rows"]:
         lead += f"The teacher labelled {formats.count(result['unlabelled_rows'])} further rows. "
     lead += f"Both were timed in turn in {formats.count(result['rounds'])} rounds on the same test rows, without "
-    lead += (
-        f"preprocessing; times are those of the processor on a CPU. Intervals have {100 * result['confidence']:g} %. "
-    )
+    lead += f"preprocessing; times are those of the processor on a CPU. Intervals are of {100 * result['confidence']:g} %, those of differences joint with all claims. "
     lead += "Published are the figures of DistilBERT, of which BERT-base was the teacher (Sanh et al. 2019), on GLUE."
     return [Section("distillation", "Teacher and student", lead, [side_by_side(report)])]
 
@@ -91,7 +89,7 @@ def _figures(report: Mapping[str, Any]) -> list[list[Cell]]:
         share = f"{100 * metric['value'] / theirs['value']:.1f} % kept" if theirs["value"] > 0 and not number else ""
         found = differences.get(metric["name"]) or (baseline["difference"] if not number else None)
         gap = estimated(found, unit, signed=True)
-        against = Cell(f"{gap.text}; {share}" if share else gap.text, gap.small)
+        against = Cell(f"{share}; {gap.text}" if share else gap.text, gap.small)
         title = Cell(formats.metric_title(metric))
         rows.append(
             [
