@@ -31,7 +31,7 @@ def distillation(report: Mapping[str, Any]) -> list[Section]:
     if result["unlabelled_rows"]:
         lead += f"The teacher labelled {formats.count(result['unlabelled_rows'])} further rows. "
     lead += f"Both were timed in turn in {formats.count(result['rounds'])} rounds on the same test rows, without "
-    lead += f"preprocessing; times are those of the processor on a CPU. "
+    lead += "preprocessing; times are those of the processor on a CPU. "
     lead += f"Intervals are of {100 * result['confidence']:g} %, those of differences are joint. "
     lead += "Published are the figures of DistilBERT, of which BERT-base was the teacher (Sanh et al. 2019), on GLUE."
     return [Section("distillation", "Teacher and student", lead, [side_by_side(report)])]
