@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from toolkit.api.deployment.push import push
     from toolkit.api.preparation.inspect import inspect
     from toolkit.api.results import Run
+    from toolkit.api.training.distill import distill
     from toolkit.api.training.finetune import finetune
     from toolkit.api.training.plan import plan
     from toolkit.api.training.repair import repair
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Run",
     "compare",
+    "distill",
     "dossier",
     "evaluate",
     "explain",
@@ -57,7 +59,7 @@ _MODULES = {  # folder of `toolkit.api` → what is imported from its modules of
     "analysis": ("compare", "evaluate", "explain", "select", "watch"),
     "deployment": ("dossier", "export", "launch", "load", "predict", "push"),
     "preparation": ("inspect",),
-    "training": ("finetune", "plan", "repair", "tune"),
+    "training": ("distill", "finetune", "plan", "repair", "tune"),
 }
 
 

@@ -18,7 +18,7 @@ from toolkit.cli.options import before_arguments, named_command, of_command
 from toolkit.cli.own_options import Program, WithOwnOptions
 from toolkit.cli.preparation import doctor, inspect, recipes, schema
 from toolkit.cli.streams import OutputLost, prepare_streams
-from toolkit.cli.training import finetune, lr_find, plan, pretrain, repair, tune
+from toolkit.cli.training import distill, finetune, lr_find, plan, pretrain, repair, tune
 from toolkit.distributed.membership import EndedElsewhere
 from toolkit.errors import CallError
 
@@ -39,6 +39,7 @@ app.command("lr-find", cls=WithOwnOptions)(lr_find.lr_find)
 app.command("tune", cls=WithOwnOptions)(tune.tune)
 app.command("evaluate", cls=WithOwnOptions)(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("distill", cls=WithOwnOptions)(distill.distill)
 app.command("repair")(repair.repair)
 app.command("watch", cls=WithOwnOptions)(watch.watch)
 app.command("explain")(explain.explain)

@@ -16,7 +16,9 @@ from toolkit.evaluation.compare import compare as compare_aligned
 from toolkit.evaluation.context import references
 from toolkit.evaluation.gate.decide import judge
 from toolkit.evaluation.gate.rule import Pair
+from toolkit.evaluation.pareto import front
 from toolkit.events import Observe, Stage
+from toolkit.exporting import stored_exports
 from toolkit.report.document.head import head
 from toolkit.report.document.schema import REPORT, fill
 from toolkit.report.document.several_models import comparison_verdict
@@ -101,6 +103,7 @@ def compare(
     observe(Stage(f"Comparing {len(names)} models on {aligned.rows.num_rows:,} rows"))
     comparison = compare_aligned(aligned, pair.references, recipe.metrics, config, seed, recipe.task)
     comparison["split"] = files[0].facts["split"]
+    comparison["costs"] = _costs(targets, comparison["models"], [_size(file.facts) for file in files])
     report = {
         **head(command, created, title=f"Comparison of {', '.join(names)}", recipe=files[0].facts["recipe"]),
         "verdict": comparison_verdict(comparison, judged),
@@ -113,6 +116,40 @@ def compare(
     if junit is not None:
         runs.write_text(Path(junit), to_junit(report))
     return folder, report
+
+
+def _costs(
+    targets: Sequence[str], models: Sequence[Mapping[str, Any]], sizes: Sequence[float | None]
+) -> list[dict[str, Any]]:
+    """Return size and first metric of each model and of the exports of each run, and which are on the Pareto front.
+
+    An export predicted some of the rows: its figure is that of its model plus the paired difference.
+    """
+    found: list[dict[str, Any]] = []
+    for target, model, size in zip(targets, models, sizes, strict=True):
+        if size is None or not model["metrics"]:
+            return []
+        metric = model["metrics"][0]
+        if metric["value"] is None:
+            return []
+        keys = ("title", "unit", "better", "value", "low", "high")
+        found.append({"name": model["name"], "bytes": size, **{key: metric[key] for key in keys if key in metric}})
+        for export in stored_exports.of_run(runs.Run(Path(target))) if runs.is_run(Path(target)) else ():
+            report = export.report
+            if (
+                not export.current
+                or report is None
+                or report.difference is None
+                or report.difference.metric != metric["name"]
+            ):
+                continue
+            bare = {key: metric[key] for key in keys[:3] if key in metric}
+            value = metric["value"] + report.difference.value
+            name = f"{model['name']}, {report.form}"
+            found.append({"name": name, "bytes": float(report.exported_bytes), **bare, "value": value})
+    upward = found[0].get("better") != "lower"
+    on = front([point["bytes"] for point in found], [point["value"] for point in found], upward=upward)
+    return [{**point, "front": best} for point, best in zip(found, on, strict=True)]
 
 
 def _report(target: str, rows: int) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 import copy
 import shlex
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from toolkit.evaluation import prediction_store, scores, thresholds
 from toolkit.evaluation.context import EvaluationContext, references
 from toolkit.evaluation.predict_rows import identity, predict_rows
 from toolkit.events import Counted, Note, Observe, Stage
+from toolkit.inference import timing
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel, StoredModel
 from toolkit.inference.predict_features import predict_features
@@ -207,21 +207,9 @@ def _time(whole: Any, pruned: Any, batch: Mapping[str, Any]) -> dict[str, float]
         of the whole model's time in the same round, and "time_low" and "time_high", the quartiles.
     """
     some = {name: tensor[:_TIMED] for name, tensor in batch.items()}
-    rounds = [[_seconds(model, some) for model in (whole, pruned)] for _ in range(1 + _ROUNDS)]
-    taken = np.array(rounds[1:])  # (rounds, 2); the first warms up
+    taken = timing.in_turn((whole, pruned), (some, some), _ROUNDS)
     low, middle, high = np.quantile(taken[:, 1] / taken[:, 0], (0.25, 0.5, 0.75)).tolist()
     return {"seconds": float(np.median(taken[:, 1])), "time": middle, "time_low": low, "time_high": high}
-
-
-def _seconds(model: Any, batch: Mapping[str, Any]) -> float:
-    """Return the seconds of a forward pass, of the processor or a GPU's user, for each example of a batch."""
-    import torch
-
-    clock = time.process_time if model.device.type == "cpu" else time.perf_counter
-    start = clock()
-    with torch.inference_mode():
-        model(**batch).logits.cpu()  # a GPU has computed it when it is here
-    return (clock() - start) / len(batch["labels"])
 
 
 def _headline(point: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
+from toolkit.config.distillation import DistillationConfig
 from toolkit.config.own_parts import OwnPartsConfig
 from toolkit.config.settings import (
     AdapterConfig,
@@ -51,6 +52,7 @@ class RunConfig(Section):
     loading: LoadingConfig = LoadingConfig()
     training: TrainingConfig = TrainingConfig()
     loss: LossConfig = LossConfig()
+    distillation: DistillationConfig = DistillationConfig()
     adapter: AdapterConfig = AdapterConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     own: OwnPartsConfig = OwnPartsConfig()

@@ -176,6 +176,11 @@ class Task:
         return bool(self.target.kind.single) or self.target.kind.calibrate is not None
 
     @property
+    def takes_distillation(self) -> bool:
+        """Whether a student can learn a model's probabilities: each row has one class, learned by cross-entropy."""
+        return bool(self.target.kind.single) and self.target.kind.objective is None
+
+    @property
     def takes_few_labels(self) -> bool:
         """Whether training methods can be compared by cross-validation where labels are few."""
         return bool(self.target.kind.single) and all(column.kind.few_labels for column in self.inputs)

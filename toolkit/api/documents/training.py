@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.api.documents.deployment import Destination
 from toolkit.api.documents.document import Advised, Document, Verdict, figures, place
+from toolkit.report.sections.distillation import TITLE
 from toolkit.runs.inventory import Figure
 
 if TYPE_CHECKING:
@@ -62,6 +63,46 @@ class Finetuned(Document, command="finetune"):
             pushed=None if run.pushed is None else Destination.of(run.pushed),
             dry_run=False,
             plan="",
+        )
+
+
+@dataclass(frozen=True)
+class Distilled(Document, command="distill"):
+    """A student of a run's model.
+
+    Attributes:
+        path: Run directory of the student.
+        model: Folder of its model.
+        report: File report.json.
+        page: File report.html.
+        verdict: Summary of the report.
+        metrics: Of the student on the held-out rows.
+        teacher: The same metrics of the teacher; empty where they are not known.
+        comparison: Size and speed of both, as `training.distillation` of the report.
+    """
+
+    path: str
+    model: str
+    report: str
+    page: str
+    verdict: Verdict
+    metrics: list[Figure]
+    teacher: list[Figure]
+    comparison: dict[str, Any]
+
+    @classmethod
+    def of(cls, run: "Run") -> "Distilled":
+        """Convert the result of `distill`."""
+        known: Any = next((entry["metrics"] for entry in run.report["baselines"] if entry["title"] == TITLE), [])
+        return cls(
+            path=str(run.path),
+            model=str(run.model_path),
+            report=str(run.path / "report.json"),
+            page=str(run.path / "report.html"),
+            verdict=Verdict.of(run.report["verdict"]),
+            metrics=figures(run.report["evaluation"]["metrics"]),
+            teacher=figures(known),
+            comparison=dict(run.report["training"]["distillation"]),
         )
 
 

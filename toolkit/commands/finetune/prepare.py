@@ -11,6 +11,7 @@ from toolkit.attention import forms, resolution
 from toolkit.commands.evaluate.checks import check_columns
 from toolkit.commands.few_labels import settle
 from toolkit.commands.finetune import defaults, from_scratch
+from toolkit.commands.finetune.teacher import Teacher
 from toolkit.config import Layer, Resolved, RunConfig, leaves, resolve, validate_options
 from toolkit.config.time_budget import written
 from toolkit.data.load import Splits, load_splits
@@ -43,6 +44,7 @@ class Prepared:
         splits: The data.
         notes: Sentences for the user.
         completed: Whether the checkpoint lacked something that was learned from the training rows.
+        teacher: What a student imitates; None in other trainings.
     """
 
     recipe: Recipe
@@ -51,6 +53,7 @@ class Prepared:
     splits: Splits
     notes: tuple[str, ...]
     completed: bool = False
+    teacher: Teacher | None = None
 
     @property
     def config(self) -> RunConfig:

@@ -21,6 +21,7 @@ from toolkit.commands.finetune import train_fingerprint
 from toolkit.commands.finetune.calibrate import calibrate, settled
 from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import find_state, terminable, unfinished
+from toolkit.commands.finetune.teacher import check_taught
 from toolkit.commands.finetune.training.fit import ADAPTER, fit
 from toolkit.commands.time_budget import limits as time_budget_limits
 from toolkit.commands.time_budget.limits import Limits
@@ -36,6 +37,7 @@ from toolkit.evaluation.context import EvaluationContext, clusters
 from toolkit.evaluation.predict_rows import predict_rows
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.model import StoredModel
+from toolkit.report.sections.distillation import TITLE
 from toolkit.runs import checksums
 from toolkit.runs.lock import claimed
 from toolkit.tasks.contract import Recipe
@@ -72,6 +74,7 @@ def finetune(
         Interrupted: Ctrl-C or SIGTERM.
     """
     config, created = prepared.config, datetime.now(UTC)
+    check_taught(config, prepared.teacher)
     limits = time_budget_limits.limit(prepared, started, observe, team)
     run, state = team.from_main(lambda: _open(prepared, created, observe, resume))
     with terminable(), claimed(run.path) if team.is_main else nullcontext(), _recorded(run, command, team):
@@ -110,6 +113,8 @@ def finetune(
         predictions = predict_rows(stored, test, "held-out test", observe, team)
         if not team.is_main:
             return run
+        if prepared.teacher is not None:
+            training["distillation"] = prepared.teacher.compared(stored, test)
         run.record(training=training)
         compared = compared or _compared(run, prepared, observe)
         if config.evaluation.baselines:
@@ -278,6 +283,8 @@ def _repeated(recipe: Recipe, splits: Splits) -> repeated_rows.Search:
 def _before(prepared: Prepared, observe: Observe) -> dict[str, list[Any]]:
     """Return the predictions of the model before fine-tuning, where it may have learned the task."""
     recipe, splits = prepared.recipe, prepared.splits
+    if prepared.teacher is not None:
+        return {TITLE: list(prepared.teacher.answers)}
     if not recipe.target.tried_before or prepared.completed or prepared.config.loading.from_scratch:
         return {}
     observe(Stage("Evaluating the model before fine-tuning"))

@@ -52,7 +52,7 @@ class TrainedRun:
             ToolkitError: As of `prepare`: model or data are not there.
         """
         made = self.with_values({}, observe)
-        self._check_unchanged(made.config, made.splits)
+        self.check_unchanged(made.config, made.splits)
         return made
 
     def with_values(self, layer: Mapping[str, Any], observe: Observe, *, resume: bool = False) -> Prepared:
@@ -73,13 +73,18 @@ class TrainedRun:
         splits = load_splits(recipe, config.data, config.training.seed, config.options)
         recipe, resolved = with_target(recipe, resolved, splits)
         resolved, splits = settle.settle(resolved, recipe, splits)
-        self._check_unchanged(resolved.config, splits)
+        self.check_unchanged(resolved.config, splits)
         return recipe, resolved.config, splits
 
     def _configured(self, layer: Mapping[str, Any]) -> tuple[Recipe, Resolved]:
         return configure_stored(self.recipe_name, [("run", dict(self.values)), ("command", dict(layer))])
 
-    def _check_unchanged(self, config: RunConfig, splits: Splits) -> None:
+    def check_unchanged(self, config: RunConfig, splits: Splits) -> None:
+        """Refuse rows that are not those of the training, or are divided otherwise.
+
+        Raises:
+            DataError: They are not.
+        """
         if splits.facts["fingerprint"] != (self.run.facts.get("data") or {}).get("fingerprint"):
             raise DataError(
                 f"The data {config.data.source} have changed since the training of {self.run.path}: the rows or their "

@@ -47,6 +47,7 @@ _COMPARISON = {
     ],
     "disagreeing": float,
     "parted_by": str,
+    "costs": [{**dict.fromkeys(("name", "title", "unit", "better"), str), **INTERVAL, "bytes": float, "front": bool}],
 }
 
 _GATE = {
@@ -70,6 +71,8 @@ _SEEDS = {
     "summary": [{**METRIC, **dict.fromkeys(("deviation", "lowest", "highest"), float)}],
     "agreement": float,
 }
+
+_MODEL_SIZE = {"name": str, **dict.fromkeys(("parameters", "bytes", "layers"), float)}
 
 REPORT: dict[str, Any] = {
     "schema_version": float,
@@ -128,6 +131,13 @@ REPORT: dict[str, Any] = {
             **dict.fromkeys(("train_rows", "validation_rows", "test_rows"), float),
             **dict.fromkeys(("steps_planned", "steps_without_limit"), float),
             "fewer_rows": [str],
+        },
+        "distillation": {
+            "teacher": str,
+            **dict.fromkeys(("layers_kept", "temperature", "soft", "hard", "hidden", "relations"), float),
+            **dict.fromkeys(("unlabelled_rows", "rounds", "confidence"), float),
+            **dict.fromkeys(("teacher_model", "student_model"), _MODEL_SIZE),
+            "times": [{**dict.fromkeys(("batch_size", "teacher", "student"), float), "faster": INTERVAL}],
         },
         "few_labels": {
             **dict.fromkeys(("rows", "folds", "temperature"), float),

@@ -7,7 +7,8 @@ from typing import Any
 from toolkit.report import formats
 from toolkit.report.document.figures import shown
 from toolkit.report.document.schema import REPORT, fill
-from toolkit.report.sections.blocks import Cell
+from toolkit.report.sections.blocks import Cell, Table
+from toolkit.report.sections.distillation import side_by_side
 from toolkit.report.sections.gate import explained, rules
 
 
@@ -50,10 +51,20 @@ def _gate(report: Mapping[str, Any], width: int) -> list[str]:
     if "gate" not in report:
         return []
     filled = fill(REPORT, report)["gate"]
-    rows = [rules(filled).columns, *([_written(cell) for cell in row] for row in rules(filled).rows)]
+    return ["", *_columns(rules(filled)), "", *textwrap.wrap(explained(filled), width)]
+
+
+def distillation_to_text(report: Mapping[str, Any]) -> str:
+    """Return the table of a teacher and its student."""
+    return "\n".join([*_columns(side_by_side(fill(REPORT, report))), ""])
+
+
+def _columns(table: Table) -> list[str]:
+    """Return the lines of a table, with the small print of its cells in brackets."""
+    rows = [table.columns, *([_written(cell) for cell in row] for row in table.rows)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    table = ["  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return ["", *(f"  {line}" for line in table), "", *textwrap.wrap(explained(filled), width)]
+    lines = ["  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [f"  {line}" for line in lines]
 
 
 def _written(cell: Cell) -> str:

@@ -5,7 +5,18 @@ from typing import Any
 
 from toolkit.report import formats
 from toolkit.report.plots import geometry
-from toolkit.report.sections.blocks import Cell, Example, Examples, Forest, Section, Table, estimated, place
+from toolkit.report.sections.blocks import (
+    Block,
+    Cell,
+    Example,
+    Examples,
+    Forest,
+    Scatter,
+    Section,
+    Table,
+    estimated,
+    place,
+)
 
 
 def comparison(result: Mapping[str, Any]) -> list[Section]:
@@ -13,7 +24,35 @@ def comparison(result: Mapping[str, Any]) -> list[Section]:
     models = [model for model in result["models"] if model["name"]]
     if not models:
         return []
-    return [*_side_by_side(models, result), *_differences(result), *_parted(result)]
+    return [*_side_by_side(models, result), *_differences(result), *_costs(result), *_parted(result)]
+
+
+def _costs(result: Mapping[str, Any]) -> list[Section]:
+    """Size against the first metric, and the Pareto front; nothing where all models have one size."""
+    points = [point for point in result["costs"] if point["value"] is not None and point["bytes"] is not None]
+    if len({point["bytes"] for point in points}) < 2:
+        return []
+    first = points[0]
+    rows = [
+        [
+            Cell(point["name"]),
+            Cell(formats.size(point["bytes"])),
+            estimated(point, point["unit"]),
+            Cell("yes" if point["front"] else "no"),
+        ]
+        for point in sorted(points, key=lambda point: point["bytes"])
+    ]
+    title = formats.metric_title({**first, "name": first["title"]})
+    lead = "A model is on the Pareto front where no other is both as small and as good. "
+    lead += "Exports are those that the runs hold: the figure of an export is that of its model plus the paired "
+    lead += "difference that `toolkit export` measured. Differences may be due to chance: the intervals are above."
+    scale = 100 if first["unit"] == "fraction" else 1
+    drawn = geometry.scatter([(point["bytes"] / 1e6, scale * point["value"]) for point in points])
+    blocks: list[Block] = [
+        Scatter(f"{title} by size", drawn, "MB of weights", ""),
+        Table("Size and quality", ["Model", "Weights", title, "On the Pareto front"], rows, frozenset({3})),
+    ]
+    return [Section("costs", "Quality against size", lead, blocks)]
 
 
 def _side_by_side(models: list[dict[str, Any]], result: Mapping[str, Any]) -> list[Section]:

@@ -19,6 +19,7 @@ from toolkit.report.sections.blocks import (
 )
 from toolkit.report.sections.checks import bias, cost, explanations, fairness, faithfulness, robustness, untested
 from toolkit.report.sections.comparison import comparison, seeds
+from toolkit.report.sections.distillation import distillation
 from toolkit.report.sections.gate import gate
 from toolkit.report.sections.mistakes import mistakes
 from toolkit.report.sections.own_checks import own
@@ -40,6 +41,7 @@ def findings(report: Mapping[str, Any]) -> list[Section]:
     rows = "labelled rows (predicted by cross-validation)" if few else "validation rows"
     return [
         *shift(evaluation["shift"]),
+        *distillation(report),
         *gate(report["gate"]),
         *comparison(report["comparison"]),
         *seeds(report["seeds"]),

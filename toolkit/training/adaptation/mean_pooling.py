@@ -84,6 +84,14 @@ def add(model: Any, layer: Any, batch: Mapping[str, Any]) -> Pooled | None:
     return None
 
 
+def is_added(layer: Any) -> bool:
+    """Whether a layer is one that `add` added: its queries and keys are 0, so its attention is uniform."""
+    import torch
+
+    linear = [module for module in layer.modules() if isinstance(module, torch.nn.Linear)]
+    return sum(not bool(module.weight.any()) for module in linear) >= 2
+
+
 def mean_of_tokens(hidden: Any, mask: Any) -> Any:
     """Return the mean of hidden states (B, T, D) over the tokens that a mask (B, T) marks. Shape (B, D)."""
     weights = mask.to(hidden.device).unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)

@@ -117,7 +117,7 @@ class Forward:
                     if self.loss is not None:
                         loss = self.loss(self.model, inputs)
                     else:
-                        loss = self.objective.mean(self.model(**inputs), batch)
+                        loss = self.objective.mean(self.model(**inputs, **self.objective.arguments), batch)
                     if self.objective.penalty is not None:
                         loss = loss + self.objective.penalty(records, batch)
                 self.accelerator.backward(loss * (weight * self.together.size / everything))

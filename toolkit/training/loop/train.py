@@ -35,7 +35,7 @@ from toolkit.training.loop.prefetch import Prefetched
 from toolkit.training.loop.progress import BestKeeper, Meter, Validation
 from toolkit.training.loop.schedule import build_optimizer, clip_gradients, learning_rate_factor
 from toolkit.training.loop.step import Forward
-from toolkit.training.loss.objective import OWN, Objective
+from toolkit.training.loss.objective import OWN, Objective, model_inputs
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ def train(
         Interrupted: `callbacks.stop_requested` returned true.
     """
     loop = _Loop(model, data, config, accelerator, objective, selection, callbacks, control, team)
-    trial = None if objective.penalty is not None else probe(data.features, data.collate)  # recorded attention: padded
+    padded = objective.penalty is not None or objective.arguments  # recorded attention, hidden states of all tokens
+    trial = None if padded else model_inputs(probe(data.features, data.collate))
     if trial is not None and not objective.labels:
         trial.pop("labels")
     if config.acceleration == "off":

@@ -10,7 +10,7 @@ and accumulated micro-batches give the gradient of one large batch, with class w
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from toolkit.training.loss.class_balance import log_shares
 
 IGNORED = -100
 RATIONALE = "rationale"  # marks of tokens, for the loss and not for the model
+TEACHER = "teacher"  # logarithms of a teacher's probabilities, for the loss as well
 Batch = Mapping[str, Any]
 
 
@@ -35,6 +36,7 @@ class Objective:
         mean: (Outputs, batch) → the mean loss over the batch, a scalar with a gradient.
         penalty: (Records of attention, batch) → what is added to that mean; None where attention is not recorded.
         labels: Whether the model is given the labels too, and computes a loss of its own from them.
+        arguments: Of the model's forward pass, besides the batch; with any, batches are padded.
     """
 
     name: str
@@ -42,11 +44,12 @@ class Objective:
     mean: Callable[[Any, Batch], Any]
     penalty: Callable[[Any, Batch], Any] | None = None
     labels: bool = True
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def model_inputs(batch: Batch) -> dict[str, Any]:
     """Return the columns of a batch that a model takes."""
-    return {name: tensor for name, tensor in batch.items() if name != RATIONALE}
+    return {name: tensor for name, tensor in batch.items() if name not in (RATIONALE, TEACHER)}
 
 
 def count_items(batch: Batch) -> int:

@@ -16,7 +16,7 @@ from toolkit.commands.finetune.prepare import Prepared
 from toolkit.commands.finetune.resume import stoppable
 from toolkit.commands.finetune.training import probe as finetune_probe
 from toolkit.commands.finetune.training.facts import input_facts, log_line, training_facts
-from toolkit.commands.finetune.training.setup import TrainingSetup, gather, objective_of
+from toolkit.commands.finetune.training.setup import TrainingSetup, gather, objective_of, units_of
 from toolkit.commands.finetune.training.tokenize import through_backbone
 from toolkit.commands.finetune.training.validation import (
     BestPredictions,
@@ -31,15 +31,15 @@ from toolkit.commands.time_budget.limits import Limits
 from toolkit.config import RunConfig, leaves
 from toolkit.data.batching.batch import Features, pad, probe
 from toolkit.distributed.process_group import Team
-from toolkit.errors import ModelError, RunError
+from toolkit.errors import RunError
 from toolkit.evaluation.context import references
 from toolkit.events import Note, Observe, Stage
 from toolkit.inference.encode import encode_rows
 from toolkit.inference.model import LoadedModel
 from toolkit.training.acceleration import frozen_features
 from toolkit.training.acceleration.autotune import ComputeSettings
-from toolkit.training.adaptation import adapters, feature_vectors
-from toolkit.training.adaptation.number_head import Scale, Units
+from toolkit.training.adaptation import adapters
+from toolkit.training.adaptation.number_head import Units
 from toolkit.training.loop import checkpoint, trackers
 from toolkit.training.loop.arguments import Callbacks, Selection, StepControl, StreamedSteps, TrainingData
 from toolkit.training.loop.progress import NonFiniteLoss, Progress, Validation
@@ -119,8 +119,10 @@ def fit(
     if team.is_main and begun.facts is not None:
         run.record(linear_probe=begun.facts)
     inputs = training_inputs(setup, prepared, accelerator, compute, observe, team)
-    objective = objective_of(prepared, inputs.train.columns["labels"], adjustment_of(config, begun))
-    units = _units(setup, prepared)
+    objective = objective_of(prepared, inputs.train.columns["labels"], adjustment_of(config, begun), accelerator.device)
+    train_features = setup.features[0] if with_attention_loss else inputs.train
+    train_features = train_features if prepared.teacher is None else prepared.teacher.taught(train_features)
+    units = units_of(setup, prepared)
     validate = _validator(inputs, setup, prepared, team, units)
     device = accelerator.device.type if team.size == 1 else f"{team.size} × {accelerator.device.type}"
     resumed = f", from step {state.step}" if state is not None else ""
@@ -140,7 +142,7 @@ def fit(
         result = train(
             inputs.model,
             TrainingData(
-                setup.features[0] if with_attention_loss else inputs.train,
+                train_features,
                 inputs.collate,
                 setup.augment,
                 _streamed(setup, prepared),
@@ -264,24 +266,6 @@ def _streamed(setup: TrainingSetup, prepared: Prepared) -> StreamedSteps | None:
         return None
     subject = LoadedModel(setup.model, setup.processor, prepared.recipe, splits.labels, prepared.config)
     return StreamedSteps(splits.stream, partial(encode_rows, subject=subject))
-
-
-def _units(setup: TrainingSetup, prepared: Prepared) -> Units:
-    """Return the units in which the model is read and saved; in training, numbers are standardized.
-
-    Raises:
-        ModelError: The model's last layer is not a linear one.
-    """
-    if not prepared.recipe.target.standardized:
-        return Units()
-    layer = feature_vectors.output_layer(setup.model, probe(setup.features[0].without(RATIONALE), setup.collate))
-    if layer is None or layer.bias is None:
-        raise ModelError(
-            f"The last layer of {type(setup.model).__name__} is not a linear layer with a bias.",
-            "Use another model to predict numbers, such as one of BERT's family or a ViT.",
-            id="model.no-linear-head",
-        )
-    return Units(layer, Scale.of(setup.features[0].columns["labels"]))
 
 
 def _validator(

@@ -1,0 +1,1 @@
+"""Smaller models that imitate the model of a run."""
