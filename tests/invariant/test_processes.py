@@ -171,7 +171,7 @@ def test_killed_process_ends_run_with_one_message(place: Path) -> None:
     os.kill(members(process)[1], signal.SIGKILL)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
-    assert "Process 1 of 2 was ended by SIGKILL" in err
+    assert "Process 1 of 2 was terminated by SIGKILL" in err
     assert "Traceback" not in err
     assert err.count("Error") == 1
     assert json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))["status"] == "failed"
