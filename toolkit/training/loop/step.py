@@ -15,10 +15,9 @@ from toolkit.distributed.process_group import ALONE, Team, listening
 from toolkit.errors import RunError
 from toolkit.training.acceleration.accelerate_model import AcceleratedModel
 from toolkit.training.distributed import data_parallel
+from toolkit.training.loop.arguments import TrainingData
 from toolkit.training.loop.prefetch import pinned
 from toolkit.training.loss.objective import OWN, Objective, are_shares, model_inputs
-
-Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -54,21 +53,20 @@ class Forward:
         model: Any,
         accelerator: Any,
         objective: Objective,
-        collate: Collate,
-        features: Features,
+        data: TrainingData,
         config: TrainingConfig,
         quick: AcceleratedModel,
         say: Callable[[str], None],
-        augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         team: Team = ALONE,
+        steps: int = 1,
     ) -> None:
-        self.augment = augment
+        self.augment = data.augment
         self.team = team
         self.model = model
         self.accelerator = accelerator
         self.objective = objective
-        self.collate = collate
-        self.features = features
+        self.collate = data.collate
+        self.features = data.features
         self.size = config.micro_batch_size or config.batch_size
         self.tokens = config.micro_batch_tokens
         self.packing = quick.packing
@@ -77,10 +75,14 @@ class Forward:
         self.replicated = team.size > 1 and config.strategy != "fsdp"
         self.exchanging = False  # the other processes are in the same pass
         self.managed: list[tuple[int, ...]] = []  # extents of passes for which memory sufficed
+        self.late: list[Any] = []  # parameters that the last exchange found without a gradient here
         self.module = data_parallel.loss_module(model)
         if self.replicated:
             unused = sum(team.total([self._leaves_some_unused()])) > 0
-            self.module = data_parallel.replicated(accelerator, self.module, some_unused=unused)
+            compression = config.gradient_compression
+            self.module = data_parallel.replicated(
+                accelerator, self.module, some_unused=unused, compression=compression, steps=steps
+            )
 
     def prepare(self, features: Features, indices: Integers) -> Share:
         """Collate the micro-batches of some rows of `features`; for a GPU, in memory copied while it computes."""
@@ -100,6 +102,7 @@ class Forward:
             RunError: Not even one example fits into memory.
             ProcessLost: Another process has ended.
         """
+        self.late = []
         weights = [self.objective.weight(batch) for batch in share.batches]
         everyones = self.team.everyones((sum(weights), sum(map(bool, weights))))
         everything, passes = sum(items for items, _ in everyones), max(passes for _, passes in everyones)
@@ -151,7 +154,7 @@ class Forward:
             self.exchanging = self.exchanging or exchanged
             self.accelerator.backward(loss * (share * self.team.size))  # the exchange divides by the size
             if exchanged:
-                data_parallel.complete(self.module)
+                self.late = data_parallel.complete(self.module)
         if self.replicated and not any(_within(extent, other) for other in self.managed):
             self.managed = [other for other in self.managed if not _within(other, extent)] + [extent]
         return loss.detach() * share

@@ -181,8 +181,8 @@ class _Loop:
     def run(self, quick: AcceleratedModel) -> None:
         """Take the steps that are left."""
         self.forward = Forward(
-            *(self.model, self.accelerator, self.objective, self.data.collate, self.data.features, self.config),
-            *(quick, self.callbacks.say, self.data.augment, self.team),
+            *(self.model, self.accelerator, self.objective, self.data, self.config),
+            *(quick, self.callbacks.say, self.team, self.total_steps),
         )
         self.last_state = time.monotonic()
         self.model.train()
@@ -210,8 +210,10 @@ class _Loop:
         self.meter.wait(self.inputs.waited)
         part = self.forward.backward(share)
         due = time.monotonic() - self.last_state >= 60 * config.checkpoint_minutes
-        requests = (self.callbacks.stop_requested(), due)
-        loss, (stopping, due) = data_parallel.agreed(self.team, part, requests, self.accelerator.device)
+        requests = (self.callbacks.stop_requested(), due, bool(self.forward.late))
+        loss, (stopping, due, late) = data_parallel.agreed(self.team, part, requests, self.accelerator.device)
+        if late:
+            data_parallel.forget_unused(self.team, self.model, self.forward.late)
         if config.max_grad_norm:
             norm, sharded = config.max_grad_norm, self.sharded
             clip_gradients(self.accelerator, self.model, self.optimizer, norm, sharded=sharded)

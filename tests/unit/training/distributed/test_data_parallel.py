@@ -1,11 +1,14 @@
 """The division of a step's examples; communication is tested in tests/invariant/test_processes.py."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.config.settings import TrainingConfig
 from toolkit.distributed.process_group import ALONE, Team
+from toolkit.errors import ConfigError
 from toolkit.training.distributed import data_parallel
 
 
@@ -24,6 +27,20 @@ def test_each_example_is_dealt_to_one_process_and_tokens_are_balanced(lengths, s
 def test_one_process_takes_the_step_as_it_was_planned():
     indices = np.array([4, 1, 3], np.int64)
     assert data_parallel.deal(indices, np.arange(9), ALONE) is indices
+
+
+@pytest.mark.parametrize(
+    ("config", "identifier"),
+    [
+        ({"gradient_compression": "powersgd", "strategy": "fsdp"}, "config.conflict"),
+        ({"gradient_compression": "powersgd", "precision": "fp16"}, "config.conflict"),
+        ({"gradient_compression": "bf16", "device": "cpu"}, "device.unsupported"),
+    ],
+)
+def test_impossible_compression_is_refused(config, identifier):
+    with pytest.raises(ConfigError) as caught:
+        data_parallel.check(TrainingConfig(**config))
+    assert caught.value.id == identifier
 
 
 def test_one_process_agrees_with_itself():
