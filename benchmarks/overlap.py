@@ -181,12 +181,12 @@ def measure(arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         RuntimeError: They failed.
     """
-    from toolkit.distributed import launcher
+    from toolkit.distributed import agent
 
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "seen.json"
         words = [sys.executable, "-m", "benchmarks.overlap", *arguments, "--member", str(own)]
-        if launcher.start(words, 2, {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}):
+        if agent.start(words, 2, {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}):
             raise RuntimeError("The processes failed.")
         seen: dict[str, Any] = json.loads(own.read_text(encoding="utf-8"))
         return seen

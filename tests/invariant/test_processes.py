@@ -185,6 +185,21 @@ def test_killed_process_ends_run_with_one_message(place: Path) -> None:
     assert json.loads((place / "run" / "run.json").read_text(encoding="utf-8"))["status"] == "failed"
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_killed_process_is_started_again_and_gives_same_weights(rank: int, uninterrupted: Path, place: Path) -> None:
+    process = begin(place, "--max-restarts", "1")
+    os.kill(members(process)[rank], signal.SIGKILL)
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert f"Process {rank} of 2 was terminated by SIGKILL" in err
+    assert "from step" in err
+    assert err.count("Error") == 0
+    assert weights(place / "run") == weights(uninterrupted)
+    assert log(place / "run", "validation") == log(uninterrupted, "validation")
+
+
 # --- one voice ------------------------------------------------------------------------------------------------------
 
 

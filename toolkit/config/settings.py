@@ -231,9 +231,7 @@ class TrainingConfig(Section):
         0.0, ge=0, lt=1, description="Dropout of attention weights; null keeps the checkpoint's"
     )
     gradient_checkpointing: bool = Field(
-        False,
-        description="Store only the input of each layer and recompute the rest in the backward pass: less "
-        "memory, more time",
+        False, description="Store only each layer's input, and recompute the rest later: less memory, more time"
     )
     ema_decay: float | None = Field(
         None,
@@ -267,6 +265,9 @@ class TrainingConfig(Section):
     )
     num_processes: int | None = Field(
         None, ge=1, le=1024, description="Number of processes that share each step; one for each GPU when not given"
+    )
+    max_restarts: int = Field(
+        0, ge=0, le=1000, description="How many times a run whose process was killed starts again from its last state"
     )
     strategy: Literal["ddp", "fsdp"] = Field(
         "ddp", description="How several processes share the model: each has all of it (ddp), or a shard (fsdp)"
