@@ -104,8 +104,8 @@ class Forward:
         """
         self.late = []
         weights = [self.objective.weight(batch) for batch in share.batches]
-        everyones = self.team.everyones((sum(weights), sum(map(bool, weights))))
-        everything, passes = sum(items for items, _ in everyones), max(passes for _, passes in everyones)
+        [everything] = self.team.total([sum(weights)])
+        passes = 0 if self.replicated else max(self.team.everyones(sum(map(bool, weights))))
         while everything:  # the mean over no items is NaN
             if share.batches and max(share.sizes) > self.size:  # prepared before memory ran out
                 share = self.prepare(share.features, share.indices)
@@ -126,9 +126,8 @@ class Forward:
     def _accumulate(self, batches: Sequence[Mapping[str, Any]], everything: float, passes: int) -> Any:
         weights = [self.objective.weight(batch) for batch in batches]
         counted = [(batch, weight) for batch, weight in zip(batches, weights, strict=True) if weight]
-        idle = passes - len(counted)
-        if self.replicated:
-            idle = int(not (counted and self._manageable(counted[-1][0])))
+        safe = bool(counted) and self._manageable(counted[-1][0])
+        idle = int(not safe) if self.replicated else passes - len(counted)
         total: Any = 0.0
         self.exchanging = self.team.size > 1 and not self.replicated
         for number, (batch, weight) in enumerate(counted, 1):
