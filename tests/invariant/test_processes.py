@@ -75,7 +75,7 @@ def test_two_processes_give_the_steps_of_one(case: str, trained: tuple[Path, Pat
     assert other["steps"] == facts["steps"]
     assert other["same weights"]
     assert other["same predictions"]
-    assert [bool(text) for text in other["said"]] == [False, case == "memory runs out"]
+    assert [bool(text) for text in other["said"]] == [False, case.startswith("memory runs out")]
 
 
 @pytest.mark.parametrize("case", steps.COMPRESSED)

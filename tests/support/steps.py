@@ -20,6 +20,7 @@ CASES = {
     "plain": {"batch_size": 8},
     "empty shares": {"batch_size": 1, "epochs": 0.25},
     "memory runs out": {"batch_size": 8},
+    "memory runs out in a backward pass": {"batch_size": 8},
     "shared out": {"batch_size": 8, "strategy": "fsdp"},
     "shared out, averaged, in small batches": {
         "batch_size": 8,
@@ -191,6 +192,8 @@ def case(name: str, team: Team) -> tuple[dict[str, Any], dict[str, Any]]:
         del model.unused
     if name == "memory runs out" and team.rank == team.size - 1:
         model.bert.encoder.register_forward_pre_hook(_too_large)
+    if name == "memory runs out in a backward pass" and team.rank == team.size - 1:
+        model.bert.encoder.register_forward_hook(_too_long)
     result = fit(model, team, {**CASES, **COMPRESSED}[name], say=notes.append)
     weights = {key: whole(value).contiguous() for key, value in model.state_dict().items()}
     with gathered(model):
@@ -238,6 +241,16 @@ def resumed(team: Team, states: Path, config: Mapping[str, Any]) -> bool:
 def _too_large(module: Any, inputs: tuple[Any, ...]) -> None:
     if module.training and len(inputs[0]) > 1:
         raise RuntimeError("CUDA out of memory, as a test has it")
+
+
+def _too_long(module: Any, _inputs: Any, outputs: Any) -> None:
+    states = outputs[0]  # (B, T, H)
+
+    def fail(_gradient: Any) -> None:
+        raise RuntimeError("CUDA out of memory, as a test has it")
+
+    if module.training and states.shape[0] > 1 and states.shape[1] >= 12:
+        states.register_hook(fail)
 
 
 def _digest(model: Any) -> str:
