@@ -13,6 +13,7 @@ as often as a killed process.
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -94,12 +95,12 @@ def _agent(
             command = commands[min(attempt, 1)]
             shared = {
                 **environ,
-                "MASTER_ADDR": worker_group.master_addr,
-                "MASTER_PORT": worker_group.master_port,
+                "MASTER_ADDR": _HERE,
+                "MASTER_PORT": _free_port(),  # the agent's own store has the addresses of those before a restart
                 "OMP_NUM_THREADS": environ.get("OMP_NUM_THREADS") or max(1, _cores() // spec.local_world_size),
                 "TORCHELASTIC_RESTART_COUNT": attempt,
                 "TORCHELASTIC_RUN_ID": spec.rdzv_handler.get_run_id(),
-                "TORCHELASTIC_USE_AGENT_STORE": spec.rdzv_handler.use_agent_store,
+                "TORCHELASTIC_USE_AGENT_STORE": False,
                 PARENT: os.getpid(),
             }
             for worker in worker_group.workers:
@@ -135,6 +136,12 @@ def _agent(
             processes.kill()
 
     return Agent(spec)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HERE, 0))
+        return int(probe.getsockname()[1])
 
 
 def _cores() -> int:
