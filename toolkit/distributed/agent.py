@@ -74,7 +74,10 @@ def start(
         local_addr=_HERE,
     )
     with _Processes() as processes:
-        _agent(spec, processes, (command, again or command), environ, say).run()
+        try:
+            _agent(spec, processes, (command, again or command), environ, say).run()
+        finally:
+            spec.rdzv_handler.shutdown()  # ends its thread
     return processes.outcome()
 
 
