@@ -19,6 +19,7 @@ KEYS = {
     "learning_rate": "training.learning_rate",
     "seed": "training.seed",
     "num_processes": "training.num_processes",
+    "max_restarts": "training.max_restarts",
     "strategy": "training.strategy",
     "tune_speed": "training.tune_speed",
     "from_scratch": "loading.from_scratch",

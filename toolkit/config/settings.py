@@ -231,9 +231,7 @@ class TrainingConfig(Section):
         0.0, ge=0, lt=1, description="Dropout of attention weights; null keeps the checkpoint's"
     )
     gradient_checkpointing: bool = Field(
-        False,
-        description="Store only the input of each layer and recompute the rest in the backward pass: less "
-        "memory, more time",
+        False, description="Store only each layer's input, and recompute the rest later: less memory, more time"
     )
     ema_decay: float | None = Field(
         None,
@@ -251,8 +249,7 @@ class TrainingConfig(Section):
     early_stopping_patience: int | None = Field(
         3,
         ge=1,
-        description="Validations without improvement before training stops, null to never stop; half of "
-        "all when not given",
+        description="Validations without improvement until training stops (null: never; not given: half of all)",
     )
     best_metric: str = Field(
         "loss", description="Validation metric that selects the best checkpoint: loss, or a metric of the recipe"
@@ -269,10 +266,14 @@ class TrainingConfig(Section):
     num_processes: int | None = Field(
         None, ge=1, le=1024, description="Number of processes that share each step; one for each GPU when not given"
     )
+    max_restarts: int = Field(
+        0, ge=0, le=1000, description="How many times a run whose process was killed starts again from its last state"
+    )
     strategy: Literal["ddp", "fsdp"] = Field(
-        "ddp",
-        description="How several processes share the model: ddp, each has the whole model; fsdp, each has "
-        "a shard of it",
+        "ddp", description="How several processes share the model: each has all of it (ddp), or a shard (fsdp)"
+    )
+    gradient_compression: Literal["none", "bf16", "powersgd"] = Field(
+        "none", description="Form of the gradients that GPUs exchange: bf16, or factors of low rank (powersgd)"
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto is bf16 on a GPU that supports it, else fp32"

@@ -1,36 +1,21 @@
-"""Use every device: detect that one run was started as several processes, or start them.
+"""Which of the processes of one run this is, and how many there should be.
 
 `accelerate launch`, `torchrun` and SLURM's `srun` start a command several times and give each process its rank
-through the environment. Where none of them did and there is more than one GPU, `start` does it with the very
-variables that `accelerate launch` sets, so that everything else is the same. It does not use that
-command because its agent kills processes 30 seconds after a signal, before a large state is written, ends every
-failure with exit code 1 below a traceback of its own, and starts no more than one process on a CPU without MPI.
-
-    toolkit finetune …                      this process waits, passes signals on, and returns the exit code
-        ├── toolkit finetune … (rank 0)     prints and writes
-        └── toolkit finetune … (rank 1)     computes
+through the environment. Where none of them did and there is more than one GPU, `agent.py` starts them.
 """
 
 import os
 import re
 import signal
-import socket
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
-from toolkit.errors import ConfigError, RunError
+from toolkit.errors import ConfigError
 
 ECHO = 75  # exit code of a process that ended because of another, which reports the cause
-GRACE_SECONDS = 20.0  # time limit for the others to end after one has failed
-LAST_SECONDS = 2.0  # the same after the main process has ended on a signal
-_PARENT = "TOOLKIT_LAUNCHER"
+PARENT = "TOOLKIT_LAUNCHER"  # variable with the number of the process that started this one
 _OURS = "this command"
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA's and AMD's drivers, and of WSL's
 _SLURM_PORTS = range(15000, 30000)
@@ -54,7 +39,7 @@ class Place:
 
     @property
     def ours(self) -> bool:
-        """Whether `start` began the process, and reports its end if it cannot do so itself."""
+        """Whether `agent.start` began the process, and reports its end if it cannot do so itself."""
         return self.launcher == _OURS
 
 
@@ -69,7 +54,7 @@ def notice(environ: Mapping[str, str]) -> Place | None:
     """
     try:
         if "RANK" in environ and "WORLD_SIZE" in environ:
-            launcher = _OURS if _PARENT in environ else "the launcher"
+            launcher = _OURS if PARENT in environ else "the launcher"
             local_rank = int(environ.get("LOCAL_RANK", environ["RANK"]))
             return Place(int(environ["RANK"]), int(environ["WORLD_SIZE"]), local_rank, launcher)
         if int(environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:  # only srun sets it, not sbatch
@@ -154,142 +139,12 @@ def program(entry: str = "toolkit.__main__") -> list[str]:
     return [sys.executable, "-P", "-c", f"{prelude}; from {entry} import main; main()"]
 
 
-def start(command: Sequence[str], number: int, environ: Mapping[str, str]) -> int:
-    """Run `command` as `number` processes of one run, and wait for all of them.
-
-    Ctrl-C and SIGTERM are passed on to the main one, at whose request all stop together. When one fails the others are
-    given a little time to end.
-
-    Args:
-        command: Program and arguments, the same for each.
-        number: How many.
-        environ: Of this process.
-
-    Returns:
-        The exit code of the one that failed, or 0.
-
-    Raises:
-        RunError: One of them was killed, or they lost contact.
-    """
-    port = _free_port()
-    with _Processes() as processes:
-        for rank in range(number):
-            variables = {**environ, **_variables(rank, number, port, environ)}
-            processes.add(subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, start_new_session=True))
-        processes.wait()
-    return processes.outcome()
-
-
-def _variables(rank: int, number: int, port: int, environ: Mapping[str, str]) -> dict[str, str]:
-    threads = environ.get("OMP_NUM_THREADS") or str(max(1, _cores() // number))
-    return {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(number),
-        "LOCAL_WORLD_SIZE": str(number),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": threads,
-        _PARENT: str(os.getpid()),
-    }
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class _Processes:
-    """The processes of one run, with the handling of failures and signals."""
-
-    def __init__(self) -> None:
-        self.members: list[subprocess.Popen[bytes]] = []
-        self.signals = 0
-        self._before: dict[int, Any] = {}
-        self._ended: set[int] = set()  # ranks that were ended from here
-
-    def __enter__(self) -> "_Processes":
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._pass_on)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._kill()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def add(self, member: subprocess.Popen[bytes]) -> None:
-        """Add a process."""
-        self.members.append(member)
-
-    def wait(self) -> None:
-        """Wait until all have ended."""
-        deadline = float("inf")
-        while any(member.poll() is None for member in self.members):
-            failed = any(member.poll() not in (None, 0) for member in self.members)
-            if self.signals and self.members[0].poll() is not None:
-                deadline = min(deadline, time.monotonic() + LAST_SECONDS)
-            elif failed and not self.signals:  # the main one may take longer, to write its state
-                deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
-            if time.monotonic() > deadline:
-                self._kill()
-            time.sleep(0.05)
-
-    def outcome(self) -> int:
-        """Return the exit code of the run: of the process that failed, not of those that ended because of it."""
-        codes = {rank: member.returncode for rank, member in enumerate(self.members) if rank not in self._ended}
-        failures = [code for code in codes.values() if code > 0 and code != ECHO]
-        if failures:
-            return failures[0]
-        killed = {rank: -code for rank, code in codes.items() if code < 0}
-        if killed and self.signals:
-            return 128 + next(iter(killed.values()))
-        if killed:
-            rank, number = next(iter(killed.items()))
-            raise RunError(
-                f"Process {rank} of {len(self.members)} was terminated by {signal.Signals(number).name}.",
-                "Resume with the same command and --resume. If memory ran out, lower `training.micro_batch_size` "
-                "or --num-processes.",
-                id="process.ended",
-            )
-        if any(codes.values()):
-            raise RunError(
-                "The processes of the run lost contact.",
-                "Resume with the same command and --resume.",
-                id="process.lost",
-            )
-        return 0
-
-    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
-        self.signals += 1
-        if self.signals > 2:  # neither the first nor the second had an effect
-            for member in self.members:
-                member.kill()
-        elif self.members:
-            self.members[0].send_signal(number)
-
-    def _kill(self) -> None:
-        for rank, member in enumerate(self.members):
-            if member.poll() is None:
-                self._ended.add(rank)
-                member.kill()
-        for member in self.members:
-            member.wait()
-
-
 def die_with_launcher(environ: Mapping[str, str]) -> None:
     """End this process when the one that started it is killed, so that nothing writes to an abandoned run (Linux)."""
-    if _PARENT not in environ or not sys.platform.startswith("linux"):
+    if PARENT not in environ or not sys.platform.startswith("linux"):
         return
     import ctypes
 
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != int(environ[_PARENT]):  # it was killed before the line above
+    if os.getppid() != int(environ[PARENT]):  # it was killed before the line above
         os.kill(os.getpid(), signal.SIGKILL)

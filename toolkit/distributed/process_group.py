@@ -50,7 +50,7 @@ class Team:
         if self.size > 1:
             import torch
 
-            with _listening():
+            with listening():
                 torch.distributed.all_reduce(tensor)
 
     def spread(self, tensor: Any) -> None:
@@ -58,7 +58,7 @@ class Team:
         if self.size > 1:
             import torch
 
-            with _listening():
+            with listening():
                 torch.distributed.broadcast(tensor, src=0)
 
     def wait(self) -> None:
@@ -72,7 +72,7 @@ class Team:
         import torch
 
         values: list[Any] = [None] * self.size
-        with _listening():
+        with listening():
             torch.distributed.all_gather_object(values, value)
         return values
 
@@ -83,7 +83,7 @@ class Team:
         import torch
 
         value: list[Any] = [make() if self.is_main else None]
-        with _listening():
+        with listening():
             torch.distributed.broadcast_object_list(value, src=0)
         made: T = value[0]
         return made
@@ -117,16 +117,32 @@ ALONE = Team()
 
 
 @contextmanager
-def _listening() -> Iterator[None]:
-    """Convert a lost connection to another process into an error of the toolkit."""
+def listening(*, computing: bool = False) -> Iterator[None]:
+    """Convert a lost connection to another process into an error of the toolkit.
+
+    Args:
+        computing: Whether the block does more than communicate, so that other errors are left alone.
+
+    Raises:
+        ProcessLost: Another process cannot be reached.
+    """
     try:
         yield
     except RuntimeError as error:
+        if computing and not _is_of_communication(error):
+            raise
         raise ProcessLost(
             "Another process of the run ended, or cannot be reached.",
             "See its own message, or the launcher's. Resume with the same command and --resume.",
             id="process.lost",
         ) from error
+
+
+def _is_of_communication(error: RuntimeError) -> bool:
+    """Whether NCCL or gloo raised an error; that of gloo has no type of its own, but names its source file."""
+    import torch
+
+    return isinstance(error, torch.distributed.DistError) or "/gloo/" in str(error)
 
 
 @contextmanager

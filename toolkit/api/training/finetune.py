@@ -56,6 +56,7 @@ def finetune(
     unlabelled: Path | str | None = None,
     resume: bool = False,
     num_processes: int | None = None,
+    max_restarts: int | None = None,
     strategy: str | None = None,
     glossary: str | Path | None = None,
     push_to: str | None = None,
@@ -97,6 +98,7 @@ def finetune(
         unlabelled: File of texts without labels; with few labels, pretraining on them is compared too.
         resume: Resume the unfinished run with the same values and data.
         num_processes: How many processes a launcher started; another number is refused.
+        max_restarts: Of the command line, which starts processes; here it is only stored with the run.
         strategy: "ddp" or "fsdp".
         glossary: CSV or TSV of terms and their translations.
         push_to: Repository on the Hub, org/name, to which the model is pushed at the end.

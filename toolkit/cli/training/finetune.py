@@ -85,6 +85,12 @@ def finetune(
             "--num-processes", help="Number of processes for data-parallel training; one per GPU when not given."
         ),
     ] = None,
+    max_restarts: Annotated[
+        int | None,
+        typer.Option(
+            "--max-restarts", help="How many times a run whose process was killed starts again from its last state."
+        ),
+    ] = None,
     strategy: Annotated[
         str | None,
         typer.Option("--strategy", help="ddp: each process holds the full model; fsdp: the model is sharded."),
@@ -112,8 +118,7 @@ def finetune(
     from toolkit.events import Finished
 
     if not dry_run:
-        training = api.settings(given)[1].config.training
-        start(training.num_processes, training.device)
+        start(api.settings(given)[1].config.training)
     speaks = is_main()
     with Watcher(silent=not speaks) as watch:
 

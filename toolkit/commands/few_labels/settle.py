@@ -23,7 +23,7 @@ ROWS_PER_CLASS = 16  # on average
 ROWS = 500  # in all
 PASSES = 6.0  # of fine-tuning, where not set: without validation rows nothing stops it earlier
 _NEUTRAL = {  # keys under `training` that do not affect the weights
-    *("few_labels", "seed", "device", "num_processes", "precision", "trackers", "checkpoint_minutes"),
+    *("few_labels", "seed", "device", "num_processes", "max_restarts", "precision", "trackers", "checkpoint_minutes"),
     *("acceleration", "attention_kernel", "compile", "tune_speed", "micro_batch_size", "micro_batch_tokens"),
     *("linear_probe", "mean_pooling"),
 }

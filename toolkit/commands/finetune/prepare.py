@@ -25,7 +25,7 @@ from toolkit.inference.build_model import check_restraints, lengthening
 from toolkit.metrics import load
 from toolkit.tasks import catalogue, loading, own_parts
 from toolkit.tasks.contract import Recipe
-from toolkit.training.distributed import sharding
+from toolkit.training.distributed import data_parallel, sharding
 from toolkit.training.loop import trackers
 from toolkit.training.loss import attention_loss
 from toolkit.training.loss.objective import class_weights
@@ -289,6 +289,7 @@ def _check_configuration(recipe: Recipe, config: RunConfig) -> None:
     forms.parse(config.attention)
     _check_adapter(config)
     sharding.check(config.training, config.adapter)
+    data_parallel.check(config.training)
     thresholds.parse(config.evaluation.operating_points)
     trackers.check(config.training.trackers)
     generation_quality.check_glossary(config.evaluation)

@@ -28,6 +28,7 @@ _HARMLESS = (
     ("data", "cache_gib"),
     ("training", "budget"),
     ("training", "checkpoint_minutes"),
+    ("training", "max_restarts"),
     ("training", "trackers"),
     *(("evaluation", key) for key in EvaluationConfig.model_fields if key not in ("batch_size", "precision")),
 )

@@ -155,10 +155,8 @@ def _counted(forward: Forward, features: Any, rows: Integers) -> Work:
 def _forward(trained: Trained, quick: AcceleratedModel) -> Forward:
     config = trained.config.model_copy(update={"micro_batch_size": None, "micro_batch_tokens": None})
     inputs, silent = trained.inputs, lambda _text: None
-    return Forward(
-        *(inputs.model, trained.accelerator, trained.objective, inputs.collate, inputs.train, config, quick, silent),
-        trained.augment,
-    )
+    data = TrainingData(inputs.train, inputs.collate, trained.augment)
+    return Forward(inputs.model, trained.accelerator, trained.objective, data, config, quick, silent)
 
 
 def described(trained: Trained, plain: Counts) -> Model:

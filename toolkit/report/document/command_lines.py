@@ -7,8 +7,8 @@ from toolkit.config.option_names import KEYS
 
 # options of `finetune` that the range test of a learning rate does not take: with a value, and without
 _NOT_OF_RANGE_TEST = (
-    *("--epochs", "--learning-rate", "--budget", "--seeds", "--num-processes", "--strategy", "--glossary"),
-    *("--push-to", "--unlabelled"),
+    *("--epochs", "--learning-rate", "--budget", "--seeds", "--num-processes", "--max-restarts", "--strategy"),
+    *("--glossary", "--push-to", "--unlabelled"),
 )
 _NO_FLAGS_OF_RANGE_TEST = ("--few", "--tune-speed", "--dry-run")
 _NO_KEYS_OF_RANGE_TEST = ("training.budget", "training.few_labels", "data.unlabelled")

@@ -17,6 +17,7 @@ from toolkit.config.settings import AdapterConfig, TrainingConfig
 from toolkit.distributed.process_group import Team
 from toolkit.errors import ConfigError
 from toolkit.training.adaptation import layer_groups
+from toolkit.training.distributed import data_parallel
 
 
 def check(config: TrainingConfig, adapter: AdapterConfig) -> None:
@@ -45,13 +46,14 @@ def share_out(model: Any, device: Any, team: Team) -> None:
     """Keep this process's slice of every weight; layers are gathered one by one.
 
     Args:
-        model: On its device, with the same weights in each process; changed in place.
+        model: On its device; changed in place, with the main process's weights.
         device: Where it computes.
         team: The processes.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
+    data_parallel.spread(team, [*model.parameters(), *model.buffers()])
     mesh = init_device_mesh(device.type, (team.size,))
     for _, layer in layer_groups.layers(model):
         fully_shard(layer, mesh=mesh)

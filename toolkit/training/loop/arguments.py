@@ -12,11 +12,12 @@ from toolkit.data.batching.batch import Features, Integers, plan_epoch
 from toolkit.data.streaming.training_stream import TrainingStream
 from toolkit.training.loop import checkpoint
 from toolkit.training.loop.progress import Progress, Validation
-from toolkit.training.loop.step import Collate
 from toolkit.training.loop.step_plan import StepPlan
 
 WriteState = Callable[[int, checkpoint.Tensors, Mapping[str, Any], Sequence[Mapping[str, Any]]], None]
 Validate = Callable[[Any], Mapping[str, float]]
+
+Collate = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -138,9 +138,9 @@ class _Loop:
     ) -> None:
         self.data, self.config, self.accelerator, self.objective = data, config, accelerator, objective
         self.selection, self.callbacks, self.team = selection, callbacks, team
-        # not wrapped: `data_parallel` averages the gradients
+        # without a wrapper: `Forward` has the one that averages gradients
         self.model = accelerator.prepare_model(model, evaluation_mode=True)
-        data_parallel.begin(team, self.model, config.seed)
+        data_parallel.seed_apart(team, config.seed)
         self.sharded = config.strategy == "fsdp" and team.size > 1
         if self.sharded:
             sharding.share_out(self.model, accelerator.device, team)
@@ -181,10 +181,9 @@ class _Loop:
 
     def run(self, quick: AcceleratedModel) -> None:
         """Take the steps that are left."""
-        together = self.team if self.sharded else ALONE
         self.forward = Forward(
-            *(self.model, self.accelerator, self.objective, self.data.collate, self.data.features, self.config),
-            *(quick, self.callbacks.say, self.data.augment, together),
+            *(self.model, self.accelerator, self.objective, self.data, self.config),
+            *(quick, self.callbacks.say, self.team, self.total_steps),
         )
         self.last_state = time.monotonic()
         self.model.train()
@@ -210,11 +209,12 @@ class _Loop:
         """Take one optimizer step; return whether to stop, and whether a state is due, as all processes agree."""
         config = self.config
         self.meter.wait(self.inputs.waited)
-        mine, items = self.forward.backward(share)
+        part = self.forward.backward(share)
         due = time.monotonic() - self.last_state >= 60 * config.checkpoint_minutes
-        requests = (self.callbacks.stop_requested(), due)
-        gradients = not self.sharded
-        loss, (stopping, due) = data_parallel.average(self.team, self.model, mine, items, requests, gradients=gradients)
+        requests = (self.callbacks.stop_requested(), due, bool(self.forward.late))
+        loss, (stopping, due, late) = data_parallel.agreed(self.team, part, requests, self.accelerator.device)
+        if late:
+            data_parallel.forget_unused(self.team, self.model, self.forward.late)
         if config.max_grad_norm:
             norm, sharded = config.max_grad_norm, self.sharded
             clip_gradients(self.accelerator, self.model, self.optimizer, norm, sharded=sharded)
@@ -259,7 +259,7 @@ class _Loop:
         start = time.monotonic()
         with self.meter.paused("validation"), ema.applied(_bare(self.optimizer)), sharding.gathered(self.model):
             self.model.eval()
-            data_parallel.share_buffers(self.team, self.model)
+            data_parallel.spread(self.team, self.model.buffers())
             values = (early or self.selection.validate)(self.accelerator.unwrap_model(self.model))
             self.model.train()
             epoch = self.step / self.steps_per_epoch

@@ -1,11 +1,14 @@
 """The division of a step's examples; communication is tested in tests/invariant/test_processes.py."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.config.settings import TrainingConfig
 from toolkit.distributed.process_group import ALONE, Team
+from toolkit.errors import ConfigError
 from toolkit.training.distributed import data_parallel
 
 
@@ -26,16 +29,20 @@ def test_one_process_takes_the_step_as_it_was_planned():
     assert data_parallel.deal(indices, np.arange(9), ALONE) is indices
 
 
-def test_one_process_averages_nothing():
-    model = torch.nn.Linear(2, 1)
+@pytest.mark.parametrize(
+    ("config", "identifier"),
+    [
+        ({"gradient_compression": "powersgd", "strategy": "fsdp"}, "config.conflict"),
+        ({"gradient_compression": "powersgd", "precision": "fp16"}, "config.conflict"),
+        ({"gradient_compression": "bf16", "device": "cpu"}, "device.unsupported"),
+    ],
+)
+def test_impossible_compression_is_refused(config, identifier):
+    with pytest.raises(ConfigError) as caught:
+        data_parallel.check(TrainingConfig(**config))
+    assert caught.value.id == identifier
+
+
+def test_one_process_agrees_with_itself():
     loss = torch.tensor(1.5)
-    assert data_parallel.average(ALONE, model, loss, 3, (True, False)) == (loss, [True, False])
-    assert model.weight.grad is None
-
-
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=20))
-def test_gradient_buckets_are_complete_and_ordered(sizes):
-    tensors = [torch.empty(size * data_parallel._BUCKET // 16, device="meta") for size in sizes]
-    buckets = list(data_parallel._buckets(tensors))
-    assert [id(tensor) for bucket in buckets for tensor in bucket] == [id(tensor) for tensor in tensors]
-    assert all(len(bucket) == 1 or sum(t.numel() for t in bucket) <= data_parallel._BUCKET for bucket in buckets)
+    assert data_parallel.agreed(ALONE, loss, (True, False), "cpu") == (loss, [True, False])
