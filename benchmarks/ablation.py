@@ -34,8 +34,10 @@ BATCH = 32
 WARM_UP = 2  # warm-up steps of each turn
 AUTO, OFF, COMPILED = "all economies", "plain PyTorch", "all economies, and compiled layers"
 FUSED = "fused AdamW"
-PRODUCTS = "plain products in the place of SDPA"  # only in 16 bits, like the next
+PRODUCTS = "plain products in the place of SDPA"
 ROUNDED = "token counts in multiples of 64"
+WIDENED = "these plain products in 32 bits"
+IN_16_BITS = (PRODUCTS, ROUNDED, WIDENED)
 
 Batch = dict[str, Any]
 
@@ -99,7 +101,7 @@ def measure(
     """Return the examples per second of each variant in each round, and the time of a step by operation and threads."""
     import torch
 
-    spared = [n for n in workload.economies if n.startswith(only) and (bf16 or n not in (PRODUCTS, ROUNDED))]
+    spared = [n for n in workload.economies if n.startswith(only) and (bf16 or n not in IN_16_BITS)]
     names = [AUTO, *spared, OFF, *([COMPILED] if compile_layers else [])]
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds + compile_layers):
@@ -176,6 +178,7 @@ def without(economy: str) -> list[tuple[Any, str, Any]]:
         "no padding": [(packed, "unpadded", nothing)],
         "the last layer works for first tokens only": [(packed, "_trimmed", nothing)],
         PRODUCTS: [(module, "spells_out", lambda *_: False) for module in (sequences, padded)],
+        WIDENED: [(sequences, "_widened", lambda _query: False)],
         ROUNDED: [(packed, "_generates_kernels", lambda _states: False)],
         "cheap dropout": [(fast_dropout, "cheapen", lambda _model: 0)],
         "the embeddings' gradient stays in place": [(embedding_gradient, "keep_gradient", lambda _model: 0)],
@@ -198,7 +201,7 @@ def texts(count: int) -> Workload:
             path, num_labels=2, attention_probs_dropout_prob=0.0
         ).train()
     economies = [
-        *("no padding", "the last layer works for first tokens only", PRODUCTS, ROUNDED, "cheap dropout"),
+        *("no padding", "the last layer works for first tokens only", *IN_16_BITS, "cheap dropout"),
         *("the embeddings' gradient stays in place", "freed memory stays in the process", FUSED),
     ]
     return Workload(model, read_batches(count), economies)
@@ -217,7 +220,7 @@ def pictures(count: int) -> Workload:
         {"pixel_values": torch.randn(BATCH, 3, 96, 96), "labels": torch.randint(2, (BATCH,))} for _ in range(count)
     ]
     economies = [
-        *("no padding", "the last layer works for first tokens only", PRODUCTS),
+        *("no padding", "the last layer works for first tokens only", PRODUCTS, WIDENED),
         *("freed memory stays in the process", FUSED),
     ]
     return Workload(ViTForImageClassification(config).train(), batches, economies)
@@ -243,7 +246,13 @@ def pairs(count: int) -> Workload:
             {"input_ids": ids * mask, "attention_mask": mask, "labels": labels.masked_fill(~real.flip(0), -100)}
         )
     economies = [
-        *("own attention in padded batches", PRODUCTS, "cheap dropout", "the embeddings' gradient stays in place"),
+        *(
+            "own attention in padded batches",
+            PRODUCTS,
+            WIDENED,
+            "cheap dropout",
+            "the embeddings' gradient stays in place",
+        ),
         *("the loss is computed of target tokens", "freed memory stays in the process", FUSED),
     ]
     return Workload(T5ForConditionalGeneration(config).train(), batches, economies)

@@ -1,7 +1,6 @@
 """Attention within each sequence of a packed batch, registered with transformers' attention interface."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -259,12 +258,16 @@ def product(query: Any, key: Any, value: Any, allowed: Any, rate: float, scaling
 
     if rate == 0 and not spells_out(query, key):
         return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed, scale=scaling)
-    precision = query.dtype
-    widened = query.device.type == "cpu" and query.element_size() == 2
-    if widened:
-        query, key, value = query.float(), key.float(), value.float()
-    with torch.autocast("cpu", enabled=False) if widened else nullcontext():
-        return _spelled_out(query, key, value, allowed, rate, scaling).to(precision)
+    if not _widened(query):
+        return _spelled_out(query, key, value, allowed, rate, scaling)
+    with torch.autocast("cpu", enabled=False):
+        wide = query.float(), key.float(), value.float()
+        return _spelled_out(*wide, allowed, rate, scaling).to(query.dtype)
+
+
+def _widened(query: Any) -> bool:
+    """Whether plain products are made in 32 bits."""
+    return bool(query.device.type == "cpu" and query.element_size() == 2)
 
 
 def _spelled_out(query: Any, key: Any, value: Any, allowed: Any, rate: float, scaling: float | None) -> Any:
