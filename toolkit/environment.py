@@ -116,12 +116,14 @@ def wait_briefly(environ: MutableMapping[str, str]) -> None:
 
 
 def send_no_telemetry(environ: MutableMapping[str, str]) -> None:
-    """Keep ONNX Runtime from reporting its use to its maker, which it does by itself. Called before it is imported.
+    """Keep ONNX Runtime and the trackers from reporting their use to their makers. Called before they are imported.
 
     Args:
         environ: Of this process; existing values are kept.
     """
     environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # of trackio and the app
 
 
 def _user_cache(environ: MutableMapping[str, str]) -> Path | None:

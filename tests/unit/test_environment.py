@@ -94,11 +94,12 @@ def test_threads_that_wait_give_up_their_core_unless_told_otherwise():
         assert environ == (given or {"GOMP_SPINCOUNT": "1000"})
 
 
-def test_onnx_runtime_reports_nothing_unless_told_otherwise():
+def test_libraries_report_nothing_unless_told_otherwise():
+    usual = {"ORT_DISABLE_TELEMETRY": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "GRADIO_ANALYTICS_ENABLED": "False"}
     for given in ({}, {"ORT_DISABLE_TELEMETRY": "0"}):
         environ = dict(given)
         environment.send_no_telemetry(environ)
-        assert environ == (given or {"ORT_DISABLE_TELEMETRY": "1"})
+        assert environ == usual | given
 
 
 @pytest.mark.parametrize("module", ["toolkit.exporting.runtime", "toolkit.exporting.graph", "toolkit.cli"])

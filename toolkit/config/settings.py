@@ -278,8 +278,10 @@ class TrainingConfig(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto is bf16 on a GPU that supports it, else fp32"
     )
-    trackers: list[Literal["tensorboard", "trackio", "wandb"]] = Field(
-        [], description="Experiment trackers for losses, learning rates and validation metrics, as [tensorboard]"
+    trackers: list[Literal["tensorboard", "trackio", "mlflow", "wandb"]] = Field(
+        [],
+        description="Experiment trackers for losses, learning rates and validation metrics, as [tensorboard]; mlflow "
+        "and trackio also get model, report and test metrics",
     )
     acceleration: Literal["auto", "off"] = Field(
         "auto",

@@ -10,6 +10,11 @@ from toolkit.cli.console import Watcher, say, say_document
 
 
 def distill(
+    run: Annotated[
+        str | None,
+        completion.run_argument("[RUN]", "Run directory of the teacher; the newest run when not given."),
+    ] = None,
+    *,
     student: Annotated[
         str,
         typer.Option(
@@ -17,10 +22,6 @@ def distill(
             help="LAYERS=N for N evenly spaced layers of the run's model, or the name of a smaller model.",
         ),
     ],
-    run: Annotated[
-        str | None,
-        completion.run_argument("[RUN]", "Run directory of the teacher; the newest run when not given."),
-    ] = None,
     unlabelled: Annotated[
         Path | None,
         typer.Option("--unlabelled", help="File or folder of further rows, which the teacher labels."),

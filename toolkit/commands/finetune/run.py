@@ -42,7 +42,7 @@ from toolkit.runs import checksums
 from toolkit.runs.lock import claimed
 from toolkit.tasks.contract import Recipe
 from toolkit.tasks.task import Task
-from toolkit.training.loop import checkpoint
+from toolkit.training.loop import checkpoint, trackers
 
 BEFORE = "Before fine-tuning"
 
@@ -151,9 +151,18 @@ def finetune(
         store(evaluated, run.path)
         _keep_model(run, best, prepared, calibration)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
+        _deliver(run, evaluated.report, observe)
         run.record(status="complete", environment=evaluated.report["environment"], finished=finished)
     shutil.rmtree(run.path / "checkpoints", ignore_errors=True)  # no longer needed
     return run
+
+
+def _deliver(run: runs.Run, report: Mapping[str, Any], observe: Observe) -> None:
+    """Give the trackers that take them the model, the report and its metrics."""
+    metrics = {metric["name"]: metric["value"] for metric in report["evaluation"]["metrics"]}
+    known = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    places = {"model": run.model, "report": run.path / "report.html", "report-data": run.path / "report.json"}
+    trackers.deliver(run.facts.get("tracked") or {}, known, places, lambda text: observe(Note(text)))
 
 
 def _keep_model(run: runs.Run, best: Path, prepared: Prepared, calibration: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ def prepared(tmp_path):
         config=resolved.config,
         completed=False,
         checkpoint=SimpleNamespace(path=tmp_path / "headless"),
+        teacher=None,
         splits=SimpleNamespace(test=test, labels=()),
     )
 

@@ -1,6 +1,7 @@
 """Trackers get the values of the log, through Accelerate, and their failures end no run."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 from accelerate import Accelerator
@@ -10,7 +11,7 @@ from tests.support.errors import refused
 from toolkit.config.settings import TrainingConfig
 from toolkit.errors import ConfigError
 from toolkit.training.distributed.devices import accelerator_for
-from toolkit.training.loop.trackers import check, figures, tracking
+from toolkit.training.loop.trackers import check, deliver, figures, tracking
 
 TRAINING = {"event": "training", "step": 4, "epoch": 0.5, "loss": 0.25, "learning_rate": 1e-4}
 VALIDATION = {"event": "validation", "step": 8, "epoch": 1.0, "loss": 0.5, "accuracy": 0.75, "best": True}
@@ -57,6 +58,33 @@ def test_figures_and_configuration_are_tracked():
     ]
     assert tracker.ended
     assert output == []
+
+
+class Client:
+    """What is used of MLflow's client."""
+
+    def __init__(self):
+        self.told = []
+
+    def log_metric(self, run, name, value):
+        self.told.append((run, name, value))
+
+    def log_artifacts(self, run, path, place):
+        self.told.append((run, place, path))
+
+    log_artifact = log_artifacts
+
+
+def test_model_report_and_metrics_are_delivered_to_the_run_of_the_tracker(tmp_path, monkeypatch):
+    client, said = Client(), []
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=lambda: client))
+    page = tmp_path / "report.html"
+    deliver({"mlflow": "7"}, {"accuracy": 0.5}, {"model": tmp_path, "report": page}, said.append)
+    assert client.told == [("7", "test/accuracy", 0.5), ("7", "model", str(tmp_path)), ("7", "report", str(page))]
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace())
+    deliver({"mlflow": "7"}, {}, {}, said.append)
+    (text,) = said
+    assert "mlflow" in text
 
 
 def test_failing_tracker_is_noted_once():

@@ -133,7 +133,7 @@ def fit(
     # a random head or model would win only by chance
     trained_start = begun.installed or (recipe.generate is not None and not config.loading.from_scratch)
     values = {".".join(key): value for key, value in leaves(config.model_dump())}
-    tracking = trackers.tracking(accelerator, tracked, values, say)
+    tracking = trackers.tracking(accelerator, tracked, values, say, lambda names: run.record(tracked=dict(names)))
     with (
         _rows_named(splits.train if splits.stream is None else None, folder),
         stoppable() as stop_requested,
