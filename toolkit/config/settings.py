@@ -280,8 +280,7 @@ class TrainingConfig(Section):
     )
     trackers: list[Literal["tensorboard", "trackio", "mlflow", "wandb"]] = Field(
         [],
-        description="Experiment trackers for losses, learning rates and validation metrics, as [tensorboard]; mlflow "
-        "and trackio also get model, report and test metrics",
+        description="Experiment trackers of losses and metrics, as [mlflow]; it and trackio also get model and report",
     )
     acceleration: Literal["auto", "off"] = Field(
         "auto",
