@@ -279,8 +279,7 @@ class TrainingConfig(Section):
         "auto", description="auto is bf16 on a GPU that supports it, else fp32"
     )
     trackers: list[Literal["tensorboard", "trackio", "mlflow", "wandb"]] = Field(
-        [],
-        description="Experiment trackers of losses and metrics, as [mlflow]; it and trackio also get model and report",
+        [], description="Experiment trackers of losses and metrics, as [mlflow]; it and trackio get model and report"
     )
     acceleration: Literal["auto", "off"] = Field(
         "auto",
