@@ -220,7 +220,7 @@ def pictures(count: int) -> Workload:
         {"pixel_values": torch.randn(BATCH, 3, 96, 96), "labels": torch.randint(2, (BATCH,))} for _ in range(count)
     ]
     economies = [
-        *("no padding", "the last layer works for first tokens only", PRODUCTS, WIDENED),
+        *("no padding", "the last layer works for first tokens only", PRODUCTS),
         *("freed memory stays in the process", FUSED),
     ]
     return Workload(ViTForImageClassification(config).train(), batches, economies)

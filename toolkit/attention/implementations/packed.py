@@ -283,7 +283,7 @@ def _pack(_layer: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> 
     hidden_states = _hidden_states(arguments, keywords)
     if tuple(hidden_states.shape[:2]) != layout.shape:
         return None
-    if _generates_kernels(hidden_states):
+    if layout.varied and _generates_kernels(hidden_states):
         Now.layout = layout = layout.rounded()
     return _called_with(hidden_states.flatten(0, 1).index_select(0, layout.index)[None], arguments, keywords)
 

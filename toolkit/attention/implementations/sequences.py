@@ -39,6 +39,11 @@ class Layout:
         """How many of them are real."""
         return sum(sequences * length for sequences, length in self.runs)
 
+    @property
+    def varied(self) -> bool:
+        """Whether sequences have several lengths, so that the next batch's shapes are others; not so for pictures."""
+        return len(self.runs) > 1
+
     def rounded(self) -> "Layout":
         """Return a layout with a multiple of `_MULTIPLE` tokens; the surplus ones take part in no attention."""
         import torch
@@ -239,8 +244,8 @@ def by_runs(query: Any, key: Any, value: Any, attend: Callable[[Any, Any, Any], 
 def product(query: Any, key: Any, value: Any, allowed: Any, rate: float, scaling: float | None) -> Any:
     """Attend by SDPA, or in plain products where SDPA is slow: with dropout of weights, or 16-bit gradients on a CPU.
 
-    On a CPU these products are made in 32 bits: in 16, oneDNN generates kernels for each new number and length of
-    sequences, which takes longer than the products.
+    For sequences of several lengths these products are made in 32 bits on a CPU: in 16, oneDNN generates kernels for
+    each new number and length of sequences, which takes longer than the products.
 
     Args:
         query: (n, heads, L, D).
@@ -267,7 +272,8 @@ def product(query: Any, key: Any, value: Any, allowed: Any, rate: float, scaling
 
 def _widened(query: Any) -> bool:
     """Whether plain products are made in 32 bits."""
-    return bool(query.device.type == "cpu" and query.element_size() == 2)
+    varied = Now.layout is not None and Now.layout.varied
+    return varied and query.device.type == "cpu" and query.element_size() == 2
 
 
 def _spelled_out(query: Any, key: Any, value: Any, allowed: Any, rate: float, scaling: float | None) -> Any:

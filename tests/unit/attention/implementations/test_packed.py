@@ -139,7 +139,8 @@ def test_surplus_tokens_change_nothing(family, lengths, monkeypatch):
             lambda _layer, *given: seen.append(packed._hidden_states(*given).shape[1]), with_kwargs=True
         )
         assert_equal(padded, outcome(model, inputs, packing))
-    assert seen[0] == -(-sum(lengths) // 64) * 64
+    rounded = -(-sum(lengths) // 64) * 64
+    assert seen[0] == (rounded if len(set(lengths)) > 1 else sum(lengths))
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
@@ -152,6 +153,16 @@ def test_tokens_are_rounded_up_in_16_bits_alone(precision):
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
             outcome(model, batch(model), packing)
     assert seen == [64 if precision == torch.bfloat16 else sum(LENGTHS)]
+
+
+@pytest.mark.parametrize(("lengths", "wide"), [((5, 9, 3), True), ((7, 7, 7), False)])
+def test_products_of_several_lengths_are_made_in_32_bits(lengths, wide, monkeypatch):
+    """Where a length is always the same, as with pictures, kernels are generated once."""
+    model, seen, own = build("Bert", SMALL), [], sequences._spelled_out
+    monkeypatch.setattr(sequences, "_spelled_out", lambda *given: seen.append(given[0].dtype) or own(*given))
+    with packed.unpadded(model, batch(model)) as packing, torch.autocast("cpu", torch.bfloat16):
+        outcome(model, batch(model, lengths), packing)
+    assert set(seen) == {torch.float32 if wide else torch.bfloat16}
 
 
 def test_the_layers_see_real_tokens_only():
