@@ -83,7 +83,7 @@ def test_recipes_show_names_the_source_of_each_value(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert outcome.code == 0, outcome.text
-    rows = {line.split()[0]: line for line in outcome.out.splitlines() if line.strip()}
+    rows = {line.split()[0]: line for line in outcome.out.splitlines() if line[:1].strip()}
     assert "preset quick" in rows["model"]
     assert "file mine.yaml" in rows["training.epochs"]
     assert " 9" in rows["training.epochs"]

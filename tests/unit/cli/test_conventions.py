@@ -178,7 +178,7 @@ def test_the_command_line_runs_with_the_options_and_says_so(tmp_path):
     assert "--warmup-steps" in line
 
 
-@pytest.mark.parametrize(("name", "value"), [("--report-to", "mlflow"), ("--max-steps", "3")])
+@pytest.mark.parametrize(("name", "value"), [("--report-to", "comet_ml"), ("--max-steps", "3")])
 def test_refusals_end_with_the_code_of_a_wrong_call(tmp_path, name, value):
     outcome = toolkit("finetune", "sentiment", name, value, cwd=tmp_path)
     assert outcome.code == 2
