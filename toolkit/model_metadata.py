@@ -17,7 +17,7 @@ from toolkit.errors import ModelError, RecipeError
 from toolkit.tasks import catalogue
 
 FILES = ("glossary", "lists")  # of `evaluation`: names of files, which are not opened because a folder names them
-_VALUES = {
+VALUES = {
     ("attention",),
     ("positions",),
     ("data", "max_length"),
@@ -69,7 +69,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def _is_allowed(key: Key, value: Any) -> bool:
-    return any(key[: len(allowed)] == allowed or (value == {} and allowed[: len(key)] == key) for allowed in _VALUES)
+    return any(key[: len(allowed)] == allowed or (value == {} and allowed[: len(key)] == key) for allowed in VALUES)
 
 
 def _is_pruning(listed: Mapping[str, Any]) -> bool:

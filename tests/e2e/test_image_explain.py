@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.test_report_browser import CHROMIUM, visit
 from tests.support import planted
 from tests.support.cli import several, toolkit
+from tests.support.json_documents import check_file
 from toolkit.explanation.patches import hit
 
 PICTURES = "runs/pictures"
@@ -43,6 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def test_top_patch_is_on_the_object(made: Made) -> None:
     result = json.loads((made.cwd / "explained" / "explanation.json").read_text(encoding="utf-8"))
+    check_file(made.cwd / "explained" / "explanation.json", "explanation.json")
     best = result["trust"]["best"]
     assert best is not None
     assert result["unit"] == "patch"

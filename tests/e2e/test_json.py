@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import checkpoints
 from tests.support.cli import environment, start, toolkit
-from tests.support.json_documents import SCHEMAS, check_file, document
+from tests.support.json_documents import SCHEMAS, check_file, document, problems
 
 MODEL = "pkg://cognition/model"
 QUICK = ("--set", "evaluation.resamples=200")
@@ -54,6 +54,7 @@ def test_training(place: Path, run: dict[str, Any]) -> None:
         assert (place / run[key]).exists(), key
     check_file(place / "run" / "report.json", "report.json")
     check_file(place / "run" / "run.json", "run.json")
+    check_file(place / "run" / "model" / "toolkit.json", "toolkit.json")
 
 
 def test_plans(place: Path, run: dict[str, Any]) -> None:
@@ -101,6 +102,8 @@ def test_gate(place: Path, run: dict[str, Any]) -> None:
 def test_new_rows(place: Path, run: dict[str, Any]) -> None:
     watched = printed(place, "watch", "run", "--input", "texts.txt", *QUICK)
     assert watched["claimed"] == watched["shift"]["claimed"]
+    (batch,) = (place / "run" / "watch" / "batches.jsonl").read_text(encoding="utf-8").splitlines()
+    assert problems("batches.jsonl", json.loads(batch)) == []
     chosen = printed(place, "select", "run", "--pool", "texts.txt", "--rows", "5", "--no-curve", "--output", "pick.csv")
     assert len(chosen["choice"]["rows"]) == 5
     assert chosen["joined"] is None
@@ -125,7 +128,11 @@ def test_explanations(place: Path, run: dict[str, Any]) -> None:
     content = printed(place, "explain", "run", "a delightful film", "--method", "leave-one-out", "--output", "why")
     (explained,) = content["explained"]
     assert len(explained["words"]) == len(explained["scores"]) == 3
-    assert (place / content["file"]).is_file()
+    check_file(place / content["file"], "explanation.json")
+    measured = printed(
+        place, "explain", "run", "a dull film", "--method", "all", "--rows", "12", "--output", "measured"
+    )
+    check_file(place / measured["file"], "explanation.json")
     steps = printed(place, "attend", "run", "a delightful film")
     assert len(steps["steps"]) > 5
 
@@ -140,6 +147,7 @@ def test_other_forms(place: Path, run: dict[str, Any]) -> None:
     assert (place / pruned["report"]).is_file()
     assert 0 < pruned["left_out"] < pruned["heads"]
     check_file(place / "pruned" / "run.json", "run.json")
+    check_file(place / "pruned" / "model" / "toolkit.json", "toolkit.json")
 
 
 def test_estimates(place: Path) -> None:

@@ -17,7 +17,7 @@ from tests.support.browser import CHROMIUM, browser, check_page
 from tests.support.cli import several, start, toolkit
 from tests.support.dossiers import documented
 from tests.support.hub import LocalHub
-from tests.support.json_documents import problems
+from tests.support.json_documents import check_file, problems
 
 CATALOGUE = """# kept
 msgid ""
@@ -197,6 +197,7 @@ def test_a_translation_is_aligned_with_its_source(run: Path, tmp_path: Path) -> 
     assert outcome.code == 0, outcome.text
     assert "the diagonal for" in outcome.out
     result = json.loads((tmp_path / "aligned" / "explanation.json").read_text(encoding="utf-8"))
+    check_file(tmp_path / "aligned" / "explanation.json", "explanation.json")
     (text,) = result["texts"]
     assert text["source_words"] == ["one", "cat", "sees", "two", "dog"]
     assert text["target_words"] == text["translation"].split()
@@ -219,6 +220,7 @@ def test_gold_alignment_gives_error_rate(run: Path, tmp_path: Path) -> None:
     command = ("explain", run, "--file", "pairs.tsv", "--gold", "gold.txt", "--output", "aligned")
     outcome = toolkit(*command, cwd=tmp_path)
     assert outcome.code == 0, outcome.text
+    check_file(tmp_path / "aligned" / "explanation.json", "explanation.json")
     rates = json.loads((tmp_path / "aligned" / "explanation.json").read_text(encoding="utf-8"))["error_rates"]
     assert rates["diagonal"]["value"] == 0  # this pair of languages goes word by word
     assert 0 < rates["random"] < 1

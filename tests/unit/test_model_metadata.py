@@ -1,6 +1,7 @@
 import pytest
 
 from tests.support.errors import refused
+from tests.support.json_documents import problems
 from toolkit import model_metadata, runs
 from toolkit.config.settings import EvaluationConfig
 from toolkit.errors import ModelError, RecipeError, SourceError
@@ -33,6 +34,7 @@ def test_a_card_gives_what_the_model_needs_and_names_no_file(read):
     assert result.keys() == {"attention", "positions", "data", "evaluation", "training", "options"}
     assert result["data"] == WHOLE["data"]
     assert not {"glossary", "lists"} & result["evaluation"].keys()
+    assert problems("toolkit.json", WHOLE) == []
     assert read({}) == {}
     assert model_metadata.read(runs.HOME / "nowhere") == {}
 
@@ -60,6 +62,7 @@ def test_a_card_gives_what_the_model_needs_and_names_no_file(read):
 def test_whatever_else_a_card_sets_is_refused(read, values):
     with refused(ModelError, "model.card-forbidden-key", "toolkit.json"):
         read(values)
+    assert problems("toolkit.json", {"recipe": "sentiment", **values}) != []
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,9 @@ def test_there_is_a_document_for_each_command_and_no_other() -> None:
         "report.json",
         "run.json",
         "export.json",
+        "explanation.json",
+        "toolkit.json",
+        "batches.jsonl",
     }
 
 

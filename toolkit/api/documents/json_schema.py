@@ -74,9 +74,14 @@ def of_dataclass(kind: Any) -> dict[str, Any]:
 
 
 def of_shape(shape: Any) -> dict[str, Any]:
-    """Return the schema of a shape: any key may be missing or null, but an interval has all of its ends."""
+    """Return the schema of a shape: any key may be missing or null, but an interval has all of its ends.
+
+    {str: x} is a dictionary of x under names that are not known beforehand.
+    """
     if shape == {}:
         return {}
+    if isinstance(shape, dict) and set(shape) == {str}:
+        return {"type": ["object", "null"], "additionalProperties": of_shape(shape[str])}
     if isinstance(shape, dict):
         required = {"required": list(_INTERVAL)} if all(key in shape for key in _INTERVAL) else {}
         return {

@@ -1,6 +1,6 @@
 """The schema of report.json, and the reading of incomplete reports; `docs/report.md` describes each key.
 
-In a shape a type is a value, [x] a list of x, a dictionary is its keys, and {} is a free dictionary.
+In a shape a type is a value, [x] a list of x, a dictionary is its keys, {} is a free dictionary, and {str: x} one of x.
 """
 
 import re

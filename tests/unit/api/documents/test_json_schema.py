@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from toolkit.api.documents.preparation import Diagnosis
 from toolkit.api.documents.schemas import find
 from toolkit.doctor.check import Check
 from toolkit.errors import ConfigError
+from toolkit.report.document.head import head
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -206,6 +208,45 @@ def test_dataclasses_and_shapes() -> None:
     assert "required" not in of_shape({"rate": float, "low": float})
     with pytest.raises(TypeError):
         of_type(set[int])
+
+
+def test_free_names_have_values_of_one_shape() -> None:
+    schema = of_shape({str: {"score": float}})
+    jsonschema.validate({"a": {"score": 1}, "b": None}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"a": {"points": 1}}, schema)
+
+
+def explained_word() -> dict[str, Any]:
+    """What `toolkit explain` writes of one text by one method, without a measurement."""
+    text = {**WORDS, "asked": None, "text": "good film", "tokens": ["good", "film"], "special_tokens": []}
+    answer = {"prediction": "positive", "predicted": True, "probability": 0.9, "value": None}
+    return {
+        **head("toolkit explain run 'good film'", datetime(2026, 1, 2, tzinfo=UTC)),
+        "model": {"name": "run", "origin": "run/model", "labels": ["negative", "positive"]},
+        "unit": "word",
+        "of_numbers": False,
+        "verdict": VERDICT,
+        "notes": [],
+        "methods": [{"name": "leave-one-out", "title": "Leave-one-out", "about": "a drop", "signed": True}],
+        "trust": None,
+        "regions": None,
+        "texts": [{**text, **answer, "special": {}, "completeness_error": None}],
+    }
+
+
+def test_explanations_have_one_of_two_forms() -> None:
+    good = explained_word()
+    assert problems("explanation.json", good) == []
+    for key in good:
+        assert problems("explanation.json", {name: value for name, value in good.items() if name != key}) != [], key
+    for part in ({"unit": "link"}, {"more": 1}, {"schema_version": 2}, {"texts": [{"scores": {"lime": ["a"]}}]}):
+        assert problems("explanation.json", {**good, **part}) != [], part
+
+
+def test_a_batch_is_what_watch_prints_without_its_files() -> None:
+    batch, printed = SCHEMAS["batches.jsonl"], SCHEMAS["watch"]
+    assert set(printed["required"]) - set(batch["required"]) == {"path", "page", *envelope(None)}
 
 
 def test_unknown_schema_is_refused() -> None:
